@@ -1,0 +1,40 @@
+# Two commands for a newcomer: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types contracts check bench clean
+
+# Installed once, and again only when pyproject.toml changes.
+.venv/installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: demo/study.yaml
+	$(BIN)/tomostat run demo/study.yaml
+
+demo/study.yaml: | .venv/installed
+	rm -rf demo
+	$(BIN)/tomostat simulate demo --shape 104 256 256 --depth-axis 0 --headspace 0.4
+
+test: .venv/installed
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/mypy
+
+contracts: .venv/installed
+	$(BIN)/lint-imports
+
+check: lint types contracts test
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.bench_pipeline
+
+clean:
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,297 @@
+"""Figures of the detector: what was asked beside what is measured.
+
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [finetune] [--weights PATH]`` prints tables; without a
+name, all but the long fine-tuning.
+Real slices are looked for in ``../shared/data`` and left out where absent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+
+from benchmarks.report import Figure, print_figures
+from tomostat.detect.annotations import as_slices, read_annotations
+from tomostat.detect.checkpoint import file_hash, weights_path
+from tomostat.detect.crops import Slice
+from tomostat.detect.maskrcnn import LIGHT, build
+from tomostat.detect.masks import paste
+from tomostat.detect.predict import NetworkDetector, detect_tiles
+from tomostat.detect.scenes import random_slice, scale_grey
+from tomostat.detect.train import fine_tune
+from tomostat.detect.watershed import WatershedDetector
+from tomostat.instances import Instances
+from tomostat.options import TrainOptions
+from tomostat.phantom import make_scene, random_options, render
+from tomostat.score import Scores, score_instances, without_specks
+from tomostat.volume import Phase
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+REAL = {"nmc_slice_a": 0.99, "nmc_strip_1": 0.95, "nmc_strip_2": 0.98, "nmc_strip_3": 0.90}
+"""Real slices, and the F1 that is asked for."""
+
+TUNED: list[tempfile.TemporaryDirectory[str]] = []
+"""Folders of fine-tuned weights."""
+
+UNSEEN = 50_000
+"""First seed of phantoms that nothing was trained on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Slices of one shape with truth."""
+
+    grey: NDArray[np.float32]
+    phases: NDArray[np.uint8]
+    truth: Instances
+
+
+def volume_phantoms(count: int = 12, slices: int = 2) -> list[Case]:
+    """Slices of electrodes of unseen seeds and parameters."""
+    cases = []
+    for seed in range(UNSEEN, UNSEEN + count):
+        scene = make_scene(random_options(np.random.default_rng(seed)))
+        drawn = [render(scene, (int(z), 0, 0), (1, 256, 256)) for z in np.linspace(2, 13, slices)]
+        grey = np.stack([scale_grey(d.grey[0].astype(np.float32)) for d in drawn])
+        truth = [Instances.from_labels(without_specks(d.labels[0]), z) for z, d in enumerate(drawn)]
+        phases = np.concatenate([d.phases for d in drawn])
+        cases.append(Case(grey, phases, Instances.concatenate([Instances.empty((256, 256)), *truth])))
+    return cases
+
+
+def flat_phantoms(count: int = 24) -> list[Case]:
+    """Flat phantoms of unseen seeds."""
+    drawn = [random_slice(np.random.default_rng([UNSEEN, k]), (384, 384)) for k in range(count)]
+    grey = np.stack([g for g, _ in drawn])
+    parts = [Instances.from_labels(without_specks(t), z) for z, (_, t) in enumerate(drawn)]
+    return [Case(grey, np.stack([phases_of(g) for g in grey]), Instances.concatenate(parts))]
+
+
+def real_slices() -> dict[str, Case]:
+    """The annotated real slices, as they are."""
+    cases = {}
+    for name in REAL:
+        if (DATA / f"{name}.tif").exists():
+            grey = scale_grey(tifffile.imread(DATA / f"{name}.tif").astype(np.float32))
+            truth = without_specks(tifffile.imread(DATA / f"{name}_instances.tif").astype(np.int32))
+            cases[name] = Case(grey[None], phases_of(grey)[None], Instances.from_labels(truth, 0))
+    return cases
+
+
+def phases_of(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Active material by Otsu's threshold on smoothed grey, for slices without a volume around them."""
+    smooth = ndimage.gaussian_filter(grey, 1.0)
+    return np.where(smooth > threshold_otsu(smooth), np.uint8(Phase.ACTIVE), np.uint8(Phase.PORE))
+
+
+def judge(cases: list[Case], detector: Any, on_truth: float = 0.0, score: float = 0.0) -> Scores:
+    """Pool slices of several cases as if they were one stack (shapes may differ between cases).
+
+    Average precision takes all detections, everything else those of at least `score`.
+    """
+    found = [detector(case.grey, case.phases, 0) for case in cases]
+    side = (max(c.truth.shape[0] for c in cases), max(c.truth.shape[1] for c in cases))
+    truth, everything = _stack([c.truth for c in cases], cases, side), _stack(found, cases, side)
+    chosen = score_instances(truth, everything.take(everything.score >= score), on_truth=on_truth)
+    whole = score_instances(truth, everything, on_truth=on_truth)
+    return replace(chosen, ap50=whole.ap50, ap75=whole.ap75, map=whole.map)
+
+
+def _stack(parts: list[Instances], cases: list[Case], side: tuple[int, int]) -> Instances:
+    stacked, first = [], 0
+    for part, case in zip(parts, cases, strict=True):
+        for z in range(len(case.grey)):
+            one = part.of_slice(z)
+            labels = np.pad(one.labels(z), [(0, a - b) for a, b in zip(side, part.shape, strict=True)])
+            stacked.append(Instances.from_labels(labels, first, np.concatenate([[0], one.score])))
+            first += 1
+    return Instances.concatenate([Instances.empty(side), *stacked])
+
+
+HEAD = "precision recall     F1    IoU   AP50   AP75    mAP     PQ splits merges  off"
+SIX = ("precision", "recall", "f1", "mean_iou", "ap50", "map")
+"""The paper's six metrics."""
+
+
+def line(name: str, s: Scores) -> str:
+    """One row of a table."""
+    values = (s.precision, s.recall, s.f1, s.mean_iou, s.ap50, s.ap75, s.map, s.pq)
+    row = " ".join(f"{v:6.3f}" for v in values)
+    return f"{name:28s}   {row} {s.splits:6d} {s.merges:6d} {s.off_truth:4d}"
+
+
+def beside_watershed(
+    name: str, cases: list[Case], network: NetworkDetector, on_truth: float = 0.0
+) -> tuple[Scores, list[Figure]]:
+    """Print network and watershed; return the network's scores and the figures that compare the two."""
+    ours = judge(cases, replace(network, score=0.05), on_truth, network.score)
+    baseline = judge(cases, WatershedDetector(), on_truth)
+    print(line(f"{name}, network", ours))
+    print(line(f"{name}, watershed", baseline), flush=True)
+    better = sum(getattr(ours, m) >= getattr(baseline, m) for m in SIX)
+    return ours, [
+        Figure(f"{name}: metrics of six at least watershed's", better, 6),
+        Figure(f"{name}: splits, of watershed's {baseline.splits}", ours.splits, baseline.splits / 2, "<="),
+    ]
+
+
+def precision_at(cases: list[Case], network: NetworkDetector, recall: float) -> float:
+    """Best precision that any score threshold gives at this recall or more; NaN where none reaches it."""
+    scores = [judge(cases, replace(network, score=float(t))) for t in np.arange(0.3, 0.71, 0.05)]
+    return max((s.precision for s in scores if s.recall >= recall), default=float("nan"))
+
+
+def phantoms(network: NetworkDetector) -> None:
+    """Unseen phantoms, network beside watershed with its default parameters and true phases."""
+    print(f"\n{'unseen phantoms':30s} {HEAD}")
+    for name, cases in (("volumes", volume_phantoms()), ("flat", flat_phantoms())):
+        got, compared = beside_watershed(name, cases, network)
+        asked = [
+            Figure("AP50", got.ap50, 0.97),
+            Figure("mAP (trained on CPU alone)", got.map, 0.75),
+            Figure("best precision at a recall of 0.93 or more", precision_at(cases, network, 0.93), 0.98),
+            Figure("mean IoU", got.mean_iou, 0.92),
+        ]
+        print_figures(f"unseen phantoms, {name}", asked + compared)
+
+
+def real(network: NetworkDetector) -> None:
+    """Real slices with the weights as they are; found objects off the annotated ones are not counted."""
+    print(f"\n{'real slices':30s} {HEAD}")
+    figures = []
+    for name, case in real_slices().items():
+        got, compared = beside_watershed(name, [case], network, 0.2)
+        figures += [Figure(f"{name}: F1", got.f1, REAL[name]), *compared]
+    print_figures("real slices, weights as they are", figures)
+
+
+def finetune(network: NetworkDetector, steps: int = 150, counts: tuple[int, ...] = (0, 2, 8)) -> None:
+    """Fine-tuning: a learning curve on real slices, each held out in turn, and powder images of another kind."""
+    cases = real_slices()
+    figures = []
+    for count in counts:
+        scores = []
+        for held in cases:
+            others = [_crop(cases[name], seed) for seed, name in enumerate(n for n in [*cases] * 3 if n != held)]
+            tuned = _tuned(network, others[:count], steps)
+            scores.append(judge([cases[held]], replace(tuned, score=0.05), 0.2, network.score))
+        bars = (0.97, 0.98, 0.95) if count == 8 else (None,) * 3
+        for name, bar in zip(("ap50", "precision", "recall"), bars, strict=True):
+            figures.append(Figure(f"{count} crops: {name}", float(np.mean([getattr(s, name) for s in scores])), bar))
+    print_figures(f"real slices, each held out in turn, {steps} steps", figures)
+    powder(network, steps)
+
+
+def powder(network: NetworkDetector, steps: int) -> None:
+    """SEM images of metal powder: fine-tuned on three, tested on the fourth."""
+    if not (DATA / "powder").exists():
+        return
+    images = as_slices(read_annotations(DATA / "powder" / "via_training.json"))
+    tuned = _tuned(network, images[:3], steps)
+    grey, labels = images[3]
+    case = Case(grey[None], phases_of(grey)[None], Instances.from_labels(labels, 0))
+    baseline = judge([case], WatershedDetector()).ap50
+    figures = [
+        Figure("AP50 as it is", judge([case], replace(network, score=0.05)).ap50),
+        Figure("AP50 fine-tuned on three images", judge([case], replace(tuned, score=0.05)).ap50, baseline + 0.2),
+        Figure("AP50 of watershed", baseline),
+    ]
+    print_figures(f"powder, {steps} steps", figures)
+
+
+def _crop(case: Case, seed: int, side: int = 256) -> Slice:
+    """A crop of a real slice, what is not annotated included as background."""
+    _, ny, nx = case.grey.shape
+    rng = np.random.default_rng(seed)
+    y, x = rng.integers(0, max(ny - side, 0) + 1), rng.integers(0, max(nx - side, 0) + 1)
+    return case.grey[0, y : y + side, x : x + side], case.truth.labels(0)[y : y + side, x : x + side]
+
+
+def _tuned(network: NetworkDetector, slices: list[Slice], steps: int) -> NetworkDetector:
+    """The network fine-tuned on slices; as it is when there is none."""
+    if not slices:
+        return network
+    options = TrainOptions(steps=steps, precision="half", checkpoint_every=steps, zoom=(0.5, 1.25))
+    folder = tempfile.TemporaryDirectory()
+    TUNED.append(folder)  # kept until the process ends: the detector loads the file when it is called
+    path = fine_tune(slices, folder.name, weights=network.weights, options=options)
+    return replace(network, weights=str(path), digest=file_hash(path))
+
+
+def speed(network: NetworkDetector) -> None:
+    """Seconds per slice, and the time after the heads beside torchvision's pasting."""
+    figures = []
+    for side in (512, 1024, 2048):
+        grey = np.tile(flat_phantoms(1)[0].grey, (1, 6, 6))[:, :side, :side]
+        detector = replace(network, threads=2)
+        detector(grey, grey, 0)
+        start = time.perf_counter()
+        found = detector(grey, grey, 0)
+        seconds = time.perf_counter() - start
+        figures.append(
+            Figure(f"{side} x {side}, {len(found)} found, 2 cores", seconds, 0.8 if side == 512 else None, "<=", "s")
+        )
+    for side in (1024, 2048):
+        ours, theirs = pasting_seconds(side)
+        figures += [
+            Figure(f"{side} x {side}, masks of 300 particles", ours, unit="s"),
+            Figure(f"{side} x {side}, masks: times faster than torchvision's {theirs:.2f} s", theirs / ours, 20),
+        ]
+    print_figures("inference", figures)
+
+
+def pasting_seconds(side: int, count: int = 300) -> tuple[float, float]:
+    """Seconds from 28 x 28 masks to run lengths here, and to full-size masks in torchvision."""
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, side - 60, (count, 2))
+    boxes = np.concatenate([low, low + rng.uniform(20, 60, (count, 2))], 1).astype(np.float32)
+    masks = rng.random((count, 28, 28), np.float32)
+    paste(masks, boxes, (side, side))
+    start = time.perf_counter()
+    labels, _ = paste(masks, boxes, (side, side))
+    Instances.from_labels(labels, 0)
+    ours = time.perf_counter() - start
+    start = time.perf_counter()
+    with torch.inference_mode():
+        paste_masks_in_image(torch.from_numpy(masks)[:, None], torch.from_numpy(boxes), (side, side))
+    return ours, time.perf_counter() - start
+
+
+class TimeDetection:
+    """asv: seconds of the network on one 512 x 512 slice, random weights."""
+
+    def setup(self) -> None:
+        self.network = build(LIGHT).eval()
+        self.image = torch.rand(1, 512, 512)
+
+    def time_slice(self) -> None:
+        next(detect_tiles(self.network, iter([self.image]), 1, "cpu"))
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["phantoms", "real", "speed"])
+    parser.add_argument("--weights", default="shipped")
+    parser.add_argument("--score", type=float, default=0.5)
+    arguments = parser.parse_args()
+    path = weights_path(arguments.weights)
+    network = NetworkDetector(weights=str(path), digest=file_hash(path), score=arguments.score)
+    for name in arguments.what:
+        {"phantoms": phantoms, "real": real, "speed": speed, "finetune": finetune}[name](network)
+
+
+if __name__ == "__main__":
+    main()

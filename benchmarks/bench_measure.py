@@ -1,0 +1,359 @@
+"""Figures of measuring: what was asked beside what is measured.
+
+``python -m benchmarks.bench_measure [area] [caps] [paths] [solid] [sums] [charge] [contact] [table]`` prints tables;
+without a name, all but the long ones (contact, table). Times are of one core unless said. Each is also importable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import regionprops_table
+
+from benchmarks.report import Figure, print_figures
+from tests.shapes import CUBIC, SPACINGS, around, ball, slotted, turn, turned
+from tomostat.measure import measure_particles
+from tomostat.measure.density import NMC811, electrons, state_of_charge
+from tomostat.measure.geodesic import surface_distance
+from tomostat.measure.moments import block_moments, centroids
+from tomostat.measure.solid import solid_distance
+from tomostat.measure.surface import Surface, extract_surface
+from tomostat.options import PhantomOptions
+from tomostat.phantom import simulate_volume
+from tomostat.phases import segment_phases
+from tomostat.runner import execute
+from tomostat.volume import create_volume, describe, open_volume, pyramid_tasks, read_box, store_tasks
+
+Floats = NDArray[np.float64]
+
+
+def best_seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Shortest processor time of some runs, after one to compile."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def percent(errors: list[float]) -> Floats:
+    """Relative errors in per cent."""
+    return 100 * np.abs(np.array(errors))
+
+
+def area_figures(seeds: int = 5) -> list[Figure]:
+    """Surface of balls, spheroids, boxes, planes and slotted balls."""
+    figures = []
+    for spacing in SPACINGS:
+        for radius, bound in ((10, 1.5), (20, 0.5), (40, 0.5), (80, 0.5)):
+            true = 4 * np.pi * radius**2
+            errors = [extract_surface(ball(radius, spacing, seed), spacing).total / true - 1 for seed in range(seeds)]
+            figures.append(
+                Figure(f"ball R {radius}, {spacing}, largest error", percent(errors).max(), bound, "<=", "%")
+            )
+    figures.append(Figure("spheroids 20 x 40, largest error", percent(spheroids(seeds)).max(), 0.5, "<=", "%"))
+    figures.append(Figure("tilted boxes of 40 x 48 x 60, largest error", percent(boxes(seeds)).max(), 0.5, "<=", "%"))
+    figures.append(Figure("planes at any tilt, largest error", percent(planes(4 * seeds)).max(), 1.0, "<=", "%"))
+    for width in (1.5, 2.0, 3.0, 4.0):
+        errors = []
+        for normal in ((1, 0, 0), (1, 1, 1), (0.7, 0.5, 0.2), (0.1, 0.9, 0.4)):
+            mask, true, _, _ = slotted(40, width, np.array(normal, float))
+            errors.append(extract_surface(mask, CUBIC).total / true - 1)
+        figures.append(Figure(f"slot of {width} voxels in a ball R 40", percent(errors).max(), 2.0, "<=", "%"))
+    return figures
+
+
+def spheroids(seeds: int) -> list[float]:
+    """Relative area errors of turned spheroids."""
+    a, c, errors = 20.0, 40.0, []
+    eccentricity = np.sqrt(1 - (a / c) ** 2)
+    true = 2 * np.pi * a * (a + c / eccentricity * np.arcsin(eccentricity))
+    for seed in range(seeds):
+        u, v, w = turned(around(c), turn(seed))
+        mask = ((u / c) ** 2 + (v / a) ** 2 + (w / a) ** 2 <= 1).astype(np.uint8)
+        errors.append(extract_surface(mask, CUBIC).total / true - 1)
+    return errors
+
+
+def boxes(seeds: int) -> list[float]:
+    """Relative area errors of turned boxes."""
+    half, errors = np.array([20.0, 24.0, 30.0]), []
+    true = 8 * (half[0] * half[1] + half[1] * half[2] + half[0] * half[2])
+    for seed in range(seeds):
+        u, v, w = turned(around(float(np.linalg.norm(half))), turn(seed))
+        mask = ((abs(u) <= half[0]) & (abs(v) <= half[1]) & (abs(w) <= half[2])).astype(np.uint8)
+        errors.append(extract_surface(mask, CUBIC).total / true - 1)
+    return errors
+
+
+def planes(seeds: int) -> list[float]:
+    """Relative area errors of a disc of radius 40 on planes; the disc's rim adds some 0.2 %."""
+    errors, shape = [], (110, 110, 110)
+    for seed in range(seeds):
+        frame = turn(seed)
+        u = turned(shape, frame)[0]
+        surface = extract_surface(np.broadcast_to(u <= 0.37, shape).astype(np.uint8), CUBIC)
+        place = (surface.point - (np.array(shape) - 1) / 2) @ frame.T
+        inner = (np.hypot(place[:, 1], place[:, 2]) < 40) & (abs(place[:, 0]) < 5)
+        errors.append(float(surface.area[inner].sum() / (np.pi * 1600) - 1))
+    return errors
+
+
+def angles(surface: Surface, pole: Floats) -> Floats:
+    """Angle of each surface point of a ball from a pole."""
+    out = surface.point - np.array(ndimage.center_of_mass(surface.mask)) * surface.spacing
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    found: Floats = np.arccos(np.clip(out @ pole, -1, 1))
+    return found
+
+
+def caps_figures(turns: int = 12) -> list[Figure]:
+    """Share of the surface in caps of known size."""
+    figures = []
+    for radius in (40, 80):
+        surface = extract_surface(ball(radius), CUBIC)
+        errors = [
+            100 * (surface.area[angles(surface, turn(k)[0]) < np.arccos(1 - 2 * share)].sum() / surface.total - share)
+            for k in range(turns)
+            for share in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+        ]
+        rms = float(np.sqrt(np.mean(np.square(errors))))
+        figures.append(Figure(f"caps of 2-50 %, R {radius}, rms", rms, 0.3, "<=", "points"))
+        figures.append(Figure(f"caps of 2-50 %, R {radius}, largest", float(np.abs(errors).max()), 0.7, "<=", "points"))
+    return figures
+
+
+def path_figures(radii: tuple[int, ...] = (40, 80, 120), turns: int = 3) -> list[Figure]:
+    """Surface paths on balls with a cap of 10 %, and around slots."""
+    figures = []
+    for radius in radii:
+        mask = ball(radius)
+        surface = extract_surface(mask, CUBIC)
+        mean, largest = [], []
+        for k in range(turns):
+            beyond = angles(surface, turn(k)[0]) - np.arccos(0.8)
+            contact = np.clip(0.5 - beyond * radius / 4, 0, 1).astype(np.float32)
+            far = radius * beyond > 5
+            error = 100 * np.abs(surface_distance(surface, contact)[far] / (radius * beyond[far]) - 1)
+            mean.append(float(error.mean()))
+            largest.append(float(error.max()))
+        figures.append(Figure(f"surface path, R {radius}, mean error", max(mean), 0.7, "<=", "%"))
+        figures.append(Figure(f"surface path, R {radius}, largest error", max(largest), 3.0, "<=", "%"))
+        alone = best_seconds(lambda surface=surface, contact=contact: surface_distance(surface, contact))
+        whole = alone + best_seconds(lambda mask=mask: extract_surface(mask, CUBIC))
+        asked = {80: 0.3, 120: 0.8}.get(radius)
+        figures.append(Figure(f"surface path, R {radius}, path alone", alone, None, "<=", "s"))
+        figures.append(Figure(f"surface path, R {radius}, surface included", whole, asked, "<=", "s"))
+    figures += [Figure("shortest way around a slot of 2 x 75 voxels", min(slot_paths()), 140, ">=", "voxels")]
+    return figures
+
+
+def slot_paths() -> Iterator[float]:
+    """Distance between the two sides of a slot's mouth, R 60, slots of 1.5 to 4 voxels."""
+    for width in (1.5, 2.0, 3.0, 4.0):
+        for normal in ((1, 0, 0), (1, 1, 1), (0.7, 0.5, 0.2), (0.1, 0.9, 0.4)):
+            mask, _, across, open_to = slotted(60, width, np.array(normal, float))
+            surface = extract_surface(mask, CUBIC)
+            place = surface.point - (np.array(mask.shape) - 1) / 2
+            ends = [open_to * 59.5 + side * across * (width / 2 + 1) for side in (-1, 1)]
+            first, second = (int(np.argmin(np.linalg.norm(place - end, axis=1))) for end in ends)
+            contact = np.zeros(len(surface), np.float32)
+            contact[first] = 1
+            yield float(surface_distance(surface, contact)[second])
+
+
+def solid_figures(radii: tuple[int, ...] = (20, 40, 80)) -> list[Figure]:
+    """Paths through solid balls against chords."""
+    figures = []
+    for radius in radii:
+        mask = ball(radius)
+        surface, void = extract_surface(mask, CUBIC), np.zeros(mask.shape, bool)
+        beyond = angles(surface, turn(1)[0]) - np.arccos(0.8)
+        contact = np.clip(0.5 - beyond * radius / 4, 0, 1).astype(np.float32)
+        true = 2 * radius * np.sin(np.maximum(beyond, 0) / 2)
+        far = true > 5
+        error = 100 * np.abs(solid_distance(surface, contact, void)[far] / true[far] - 1)
+        seconds = best_seconds(lambda s=surface, c=contact, v=void: solid_distance(s, c, v), 1)
+        figures.append(Figure(f"solid path, R {radius}, mean error", float(error.mean()), 1.5, "<=", "%"))
+        figures.append(Figure(f"solid path, R {radius}, time", seconds, None, "<=", "s"))
+    return figures
+
+
+def packed(size: int = 512, count: int = 300) -> NDArray[np.uint32]:
+    """Balls of radius 20 to 48 that do not overlap."""
+    rng = np.random.default_rng(0)
+    scale = size / 512
+    labels = np.zeros((size,) * 3, np.uint32)
+    done = 0
+    while done < count:
+        radius, centre = rng.uniform(20, 48) * scale, rng.uniform(0, size, 3)
+        low = np.maximum(np.floor(centre - radius).astype(int), 0)
+        high = np.minimum(np.ceil(centre + radius).astype(int) + 1, size)
+        z, y, x = (np.arange(a, b) - c for a, b, c in zip(low, high, centre, strict=True))
+        inside = z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 <= radius**2
+        part = labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        if not part[inside].any():
+            done += 1
+            part[inside] = done
+    return labels
+
+
+def sums_figures(size: int = 512) -> list[Figure]:
+    """One pass over the voxels."""
+    labels = packed(size)
+    grey = np.random.default_rng(1).integers(0, 60_000, labels.shape, np.uint16)
+    phases = np.where(labels > 0, 2, 0).astype(np.uint8)
+    plain = best_seconds(lambda: centroids(block_moments(labels, grey), CUBIC))
+    faces = best_seconds(lambda: block_moments(labels, grey, phases))
+    start = time.process_time()
+    properties = ("label", "area", "bbox", "centroid", "intensity_mean", "intensity_std", "inertia_tensor")
+    regionprops_table(labels.astype(np.int32), grey, properties=properties)
+    other = time.process_time() - start
+    return [
+        Figure(f"sums, {size}^3, 300 particles, without faces", plain, 0.3, "<=", "s"),
+        Figure(f"sums, {size}^3, 300 particles, with phases and faces", faces, 0.8, "<=", "s"),
+        Figure("regionprops_table for the same columns, times slower", other / plain, 8.0),
+    ]
+
+
+def charge_figures() -> list[Figure]:
+    """State of charge through the shipped curve."""
+    curve = NMC811.interpolate()
+    grid = np.linspace(0, 0.885, 8851)
+    worst = 0.0
+    for branch, x in (("discharged", grid[grid < 0.68]), ("charged", grid[grid > 0.72])):
+        found, error, _ = state_of_charge(curve(x), 1e-3, branch)  # type: ignore[arg-type]
+        worst = max(worst, float((np.abs(found - x) / error).max()))
+    return [
+        Figure("round trip, largest error over stated error", worst, 1.0, "<="),
+        Figure("electrons at x = 1", float(electrons(1)), 130.8, "=="),
+        Figure("turning point, distance from 0.70", abs(float(grid[np.argmin(curve(grid))]) - 0.7), 0.01, "<="),
+        Figure("density at x = 0, off 1.3782", abs(float(curve(0)) - 1.3782), 1e-4, "<="),
+        Figure("density at x = 0.885, off 1.3812", abs(float(curve(0.885)) - 1.3812), 1e-4, "<="),
+    ]
+
+
+def phantom_field(folder: Path, name: str, **options: Any) -> Path:
+    """A simulated field with its phases found and its true particles as labels."""
+    path = folder / f"{name}.zarr"
+    simulate_volume(path, PhantomOptions(dtype="uint16", **options))
+    segment_phases(path)
+    info = describe(path, "truth_particles")
+    create_volume(path, shape=info.shape, dtype=np.uint32, spacing=info.spacing, label="particles")
+    execute(store_tasks(open_volume(path, "truth_particles").data, path, "particles"), label="labels")
+    for level in pyramid_tasks(path, "particles"):
+        execute(level, label="labels")
+    return path
+
+
+def counted(path: Path, label: int, box: Any) -> float:
+    """Detachment by thresholded phases and a count of voxel faces."""
+    labels, phases = read_box(path, box, "particles"), read_box(path, box, "phases")
+    own = labels == label
+    skin = ndimage.binary_dilation(own) & (labels == 0)
+    return 1 - float((phases == 1)[skin].mean())
+
+
+def contact_table(path: Path) -> pd.DataFrame:
+    """Detachment found, true and counted of the particles that are whole and not tiny."""
+    table = measure_particles(path)
+    truth = pd.read_parquet(path / "truth.parquet").set_index("label").loc[table["label"].to_numpy()]
+    chosen = np.flatnonzero(~table["touches_border"].to_numpy() & (table["voxel_count"].to_numpy() > 1500))
+    boxes_of = table["bbox"].to_numpy()
+    rows = []
+    for i in chosen:
+        box = tuple(slice(int(max(a - 2, 0)), int(b + 2)) for a, b in boxes_of[i].T)
+        rows.append(
+            {
+                "found": float(table["detachment"][i]),
+                "doubt": float(table["detachment_std"][i]),
+                "true": float(truth["detachment"].iloc[i]),
+                "counted": counted(path, int(table["label"][i]), box),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def contact_figures(
+    blurs: tuple[float, ...] = (0.8, 1.2, 2.0),
+    noises: tuple[float, ...] = (0.07, 0.14, 0.25),
+    shape: tuple[int, int, int] = (128, 320, 320),
+    texture: float = 0.0,
+) -> list[Figure]:
+    """Detachment on blurred noisy phantoms with true labels, gaps of 3 voxels and wider."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for blur in blurs:
+            for noise in noises:
+                common = {"blur": blur, "noise": noise, "texture": texture, "gap_width": (0.6, 1.2)}
+                path = phantom_field(
+                    Path(folder), f"b{blur}n{noise}t{texture}", shape=shape, diameters=(5.0, 12.0), seed=77, **common
+                )
+                figures += judge_contact(contact_table(path), f"blur {blur} noise {noise} texture {texture}")
+    return figures
+
+
+def judge_contact(rows: pd.DataFrame, name: str) -> list[Figure]:
+    """Errors of the detachment; bars where the image is the one they were set for."""
+    error = rows["found"] - rows["true"]
+    asked = name.startswith("blur 1.2 noise 0.14")
+    cover = float((error.abs() < rows["doubt"]).mean())
+    return [
+        Figure(f"{name}: mean error of {len(rows)}", float(error.abs().mean()), 0.02 if asked else None, "<="),
+        Figure(f"{name}: bias", abs(float(error.mean())), 0.01 if asked else None, "<="),
+        Figure(f"{name}: correlation", float(rows["found"].corr(rows["true"])), 0.98 if asked else None),
+        Figure(f"{name}: covered at one sigma", cover),
+        Figure(f"{name}: threshold and count, error", float((rows["counted"] - rows["true"]).abs().mean())),
+        Figure(f"{name}: threshold and count, correlation", float(rows["counted"].corr(rows["true"]))),
+    ]
+
+
+def table_figures(size: int = 512) -> list[Figure]:
+    """The whole table of a volume, on all cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = phantom_field(Path(folder), "large", shape=(size,) * 3, diameters=(9.0, 20.0), blur=1.2, noise=0.1)
+        measure_particles(path)  # compile
+        start = time.perf_counter()
+        count = measure_particles(path).sizes["particle"]
+        seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return [
+        Figure(f"whole table, {size}^3, {count} particles", seconds, 60.0, "<=", "s"),
+        Figure("the same for 300 particles", seconds * 300 / max(count, 1), 60.0, "<=", "s"),
+        Figure("peak memory, simulation and phases included", peak, 4.0, "<=", "GiB"),
+    ]
+
+
+SHORT: dict[str, Callable[[], list[Figure]]] = {
+    "area": area_figures,
+    "caps": caps_figures,
+    "paths": path_figures,
+    "solid": solid_figures,
+    "sums": sums_figures,
+    "charge": charge_figures,
+}
+LONG: dict[str, Callable[[], list[Figure]]] = {"contact": contact_figures, "table": table_figures}
+
+
+def main() -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], *SHORT, *LONG], default=[])
+    for name in parser.parse_args().names or SHORT:
+        print_figures(name, (SHORT | LONG)[name]())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,322 @@
+"""Figures of stitching: what was asked beside what is measured.
+
+``python -m benchmarks.bench_stitch [pair] [disturbed] [network] [paint] [scale]`` prints tables; without a name, all
+but the long ones (network, scale). Each is also importable: the tests run them small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from benchmarks.report import Figure, print_figures
+from tomostat.instances import Instances, write_instances
+from tomostat.matching import overlaps_of_labels, overlaps_of_runs
+from tomostat.options import PhantomOptions, StitchOptions
+from tomostat.phantom import make_scene, render, simulate_volume
+from tomostat.phases import segment_phases
+from tomostat.score import Scores, score_labels
+from tomostat.stitch import stitch_particles
+from tomostat.stitch.decide import bodies_of, candidates_of
+from tomostat.stitch.graph import decide_particles
+from tomostat.stitch.link import link_slices, widest_gap
+from tomostat.stitch.masks import Masks, final_masks
+from tomostat.stitch.paint import paint_box
+from tomostat.stitch.tasks import Job, build_graph, link_slab
+from tomostat.stitch.tracks import chain, link_rows, sections_of
+from tomostat.volume import open_volume
+
+DENSE = (200, 360, 360)
+SPACING = (0.2, 0.2, 0.2)
+
+
+def best_seconds(work: Callable[[], object], repeats: int = 7) -> float:
+    """Shortest of some runs, after one to compile."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def two_slices(count: int = 300, size: int = 2048) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Two neighbouring slices with `count` disks each."""
+    rng = np.random.default_rng(0)
+    side = int(np.ceil(np.sqrt(count)))
+    centre = (np.stack(np.divmod(np.arange(count), side), 1) + 0.5) * size / side
+    radius = rng.uniform(0.33, 0.52, count) * size / side
+    images = []
+    for shift in (0, 3):
+        image = np.zeros((size, size), np.int32)
+        for number, ((cy, cx), r) in enumerate(
+            zip(centre + rng.uniform(-9, 9, (count, 2)), radius + shift, strict=True)
+        ):
+            y0, x0 = (max(int(c - r), 0) for c in (cy, cx))
+            part = image[y0 : int(cy + r) + 2, x0 : int(cx + r) + 2]
+            y, x = np.ogrid[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]]
+            part[(y - cy) ** 2 + (x - cx) ** 2 <= r * r] = number + 1
+        images.append(image)
+    return images[0], images[1]
+
+
+def pair() -> list[Figure]:
+    """One pair of slices, matched one to one."""
+    first, second = two_slices()
+    runs = [(i.offset, i.run_start, i.run_length) for i in (Instances.from_labels(a, 0) for a in (first, second))]
+    dense = best_seconds(lambda: overlaps_of_labels(first, second).assign())
+    lengths = best_seconds(lambda: overlaps_of_runs(runs[0], runs[1]).assign())
+    return [
+        Figure("2048^2 pair, 300 instances, from label images", 1e3 * dense, 25, "<=", "ms"),
+        Figure("2048^2 pair, 300 instances, from run lengths", 1e3 * lengths, 5, "<=", "ms"),
+    ]
+
+
+def dense_truth(seed: int, touching: float = 0.8) -> NDArray[np.int32]:
+    """True labels of a dense phantom of some 140 particles."""
+    options = PhantomOptions(shape=DENSE, spacing=SPACING, seed=seed, touching=touching)
+    labels = render(make_scene(options), (0, 0, 0), DENSE).labels
+    return np.unique(labels, return_inverse=True)[1].reshape(DENSE).astype(np.int32)
+
+
+def disturb(labels: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
+    """Slice by slice: 10 % of the instances dropped, 5 % split in two, 2 % fused with a neighbour within 3 pixels."""
+    rng = np.random.default_rng(seed)
+    disturbed = labels.copy()
+    for truth, image in zip(labels, disturbed, strict=True):
+        following = truth.max() + 1
+        boxes = ndimage.find_objects(truth)
+        for number in (i + 1 for i, box in enumerate(boxes) if box):
+            fate = rng.uniform()
+            if fate < 0.02:
+                grown = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in boxes[number - 1])
+                near = truth[grown][ndimage.distance_transform_edt(truth[grown] != number) <= 3]
+                others = np.setdiff1d(near, [0, number])
+                if len(others):
+                    image[image == rng.choice(others)] = number
+            elif fate < 0.07:
+                y, x = np.nonzero(image == number)
+                if len(y) > 3:
+                    angle = rng.uniform(0, np.pi)
+                    along = (y - y.mean()) * np.sin(angle) + (x - x.mean()) * np.cos(angle)
+                    side = along > rng.uniform(-0.3, 0.3) * np.sqrt(len(y) / np.pi)
+                    image[y[side], x[side]] = following
+                    following += 1
+            elif fate < 0.17:
+                image[truth == number] = 0
+    return disturbed
+
+
+def slices_of(labels: NDArray[np.int32]) -> Instances:
+    """Instances of all slices."""
+    return Instances.concatenate([Instances.from_labels(image, z) for z, image in enumerate(labels)])
+
+
+def stitched(instances: Instances, shape: tuple[int, int, int], options: StitchOptions) -> NDArray[np.uint32]:
+    """Labels from instances, in memory and without refinement."""
+    sections = sections_of(instances)
+    links = link_rows(link_slices(instances, range(shape[0]), options), sections)
+    chains = chain(sections, links, options)
+    bodies = bodies_of(sections, chains, SPACING)
+    candidates = candidates_of(sections, links, chains, bodies)
+    _, particle = decide_particles(sections, chains.track, bodies, candidates, shape[0], options)
+    masks = final_masks(instances, particle[chains.track], range(shape[0]), widest_gap(options))
+    return paint_box(masks, (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])))
+
+
+def merged(truth: NDArray[np.int32], found: NDArray[np.uint32]) -> int:
+    """True particles that share a found one, each being mostly inside it."""
+    table = overlaps_of_labels(truth, found)
+    inside = table.second[table.overlap > 0.5 * table.first_size[table.first]]
+    counts = np.bincount(inside)
+    return int(counts[counts > 1].sum())
+
+
+def disturbed(seeds: range = range(60_000, 60_006)) -> list[Figure]:
+    """True instances of dense phantoms, as they are and disturbed."""
+    plain: list[Scores] = []
+    after: list[Scores] = []
+    ceiling: list[Scores] = []
+    mixed, seconds = [], []
+    for seed in seeds:
+        truth = dense_truth(seed)
+        found = stitched(slices_of(truth), DENSE, StitchOptions(min_slices=1))
+        plain.append(score_labels(truth, found))
+        worse = disturb(truth, seed)
+        instances = slices_of(worse)
+        start = time.perf_counter()
+        found = stitched(instances, DENSE, StitchOptions())
+        seconds.append(time.perf_counter() - start)
+        after.append(score_labels(truth, found))
+        mixed.append(merged(truth, found))
+        ceiling.append(score_labels(truth, np.where(worse > 0, truth, 0)))
+    mean = {name: np.mean([getattr(s, name) for s in after]) for name in ("f1", "pq", "truth")}
+    return [
+        Figure("particles in a phantom, mean", float(mean["truth"])),
+        Figure("undisturbed, worst F1", min(s.f1 for s in plain), 1),
+        Figure("undisturbed, worst PQ", min(s.pq for s in plain), 1),
+        Figure("oracle on what is left of the disturbed, mean F1", float(np.mean([s.f1 for s in ceiling]))),
+        Figure("oracle on what is left of the disturbed, mean PQ", float(np.mean([s.pq for s in ceiling]))),
+        Figure("disturbed, mean F1 (best peer 0.51)", float(mean["f1"]), 0.95),
+        Figure("disturbed, worst F1", min(s.f1 for s in after), 0.95),
+        Figure("disturbed, mean PQ (best peer 0.41)", float(mean["pq"]), 0.85),
+        Figure("disturbed, worst PQ", min(s.pq for s in after), 0.85),
+        Figure("disturbed, particles merged, worst", max(mixed), 3, "<="),
+        Figure("disturbed, seconds for the stack (cellpose 1.5)", min(seconds[1:] or seconds), 1.5, "<=", "s"),
+    ]
+
+
+def surface_distance(truth: NDArray[np.int32], found: NDArray[np.uint32]) -> float:
+    """Mean distance, in voxels, from the surface voxels of matched particles to the true surface."""
+    table = overlaps_of_labels(truth, found)
+    distances = []
+    boxes = ndimage.find_objects(truth)
+    for pair in table.assign(np.where(table.iou > 0.5, table.iou, 0)):
+        number, other = table.first_label[table.first[pair]], table.second_label[table.second[pair]]
+        box = tuple(slice(max(s.start - 8, 0), s.stop + 8) for s in boxes[number - 1])
+        true, mine = truth[box] == number, found[box] == other
+        depth = np.where(true, ndimage.distance_transform_edt(true), 1 - ndimage.distance_transform_edt(~true)) - 1
+        surface = mine & ~ndimage.binary_erosion(mine, border_value=1)
+        if surface.any():
+            distances.append(np.abs(depth[surface]).mean())
+    return float(np.mean(distances))
+
+
+def network(seeds: range = range(70_000, 70_003), shape: tuple[int, int, int] = (160, 384, 384)) -> list[Figure]:
+    """End to end with the shipped network on phantoms that nothing was trained on."""
+    from tomostat.detect import detect_instances  # torch would count as memory of the other benchmarks
+
+    scores: list[Scores] = []
+    distances = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as name:
+            path = Path(name) / "field.zarr"
+            simulate_volume(path, PhantomOptions(seed=seed, shape=shape, spacing=SPACING))
+            segment_phases(path)
+            detect_instances(path, Path(name) / "instances")
+            stitch_particles(path, Path(name) / "instances", Path(name) / "graph")
+            truth = np.asarray(open_volume(path, "truth_particles").data).astype(np.int32)
+            found = np.asarray(open_volume(path, "particles").data)
+        scores.append(score_labels(truth, found))
+        distances.append(surface_distance(truth, found))
+    return [
+        Figure("network, worst F1", min(s.f1 for s in scores), 0.95),
+        Figure("network, worst PQ", min(s.pq for s in scores), 0.85),
+        Figure("network, particles merged, worst", max(s.merges for s in scores)),
+        Figure("network, boundary to the true surface, worst", max(distances), 0.7, "<=", "voxels"),
+    ]
+
+
+def paint() -> list[Figure]:
+    """Label voxels from tables, one core."""
+    labels = dense_truth(60_000)
+    instances = slices_of(labels)
+    numbers = labels.reshape(len(labels), -1)[instances.slice, instances.run_start[instances.offset[:-1]]]
+    masks = Masks(instances, numbers.astype(np.uint32), np.zeros(len(instances), np.uint8))
+    seconds = best_seconds(lambda: paint_box(masks, (slice(0, 200), slice(0, 360), slice(0, 360))))
+    return [Figure("painting", labels.size / seconds / 1e6, 50, ">=", "Mvoxel/s")]
+
+
+@numba.njit(cache=True)
+def _draw_slices(z0, z1, top, radius, centre, offset_of_column, nx):  # type: ignore[no-untyped-def]
+    """Runs of columns of balls: slice, first run of every instance, run starts and lengths."""
+    slices, count, start, length = [np.int32(0)], [np.int64(0)], [np.int32(0)], [np.int32(0)]
+    for z in range(z0, z1):
+        for column in range(len(offset_of_column) - 1):
+            for k in range(offset_of_column[column], offset_of_column[column + 1]):
+                h = z - top[k] - radius[k]
+                inside = radius[k] * radius[k] - h * h
+                if inside < 1:
+                    continue
+                rim = int(np.sqrt(inside))
+                for dy in range(-rim, rim + 1):
+                    half = int(np.sqrt(inside - dy * dy))
+                    start.append(np.int32((centre[k, 0] + dy) * nx + centre[k, 1] - half))
+                    length.append(np.int32(2 * half + 1))
+                slices.append(np.int32(z))
+                count.append(np.int64(2 * rim + 1))
+                break
+    return np.array(slices[1:]), np.array(count[1:]), np.array(start[1:]), np.array(length[1:])
+
+
+def many_balls(folder: Path, slices: int, columns: int, step: int = 64) -> int:
+    """Write tables of `columns` ** 2 columns of touching balls, two in a hundred instances missed; tells how many."""
+    rng = np.random.default_rng(0)
+    size = 28 * columns
+    top, radius, centre, offset = [], [], [], [0]
+    for column in range(columns**2):
+        z = -rng.uniform(0, 20)
+        while z < slices:
+            r = rng.uniform(7, 12)
+            shift = rng.integers(-1, 2, 2)
+            top.append(z)
+            radius.append(r)
+            centre.append(np.array(divmod(column, columns)) * 28 + 14 + shift)
+            z += 2 * r + rng.uniform(0, 3)
+        offset.append(len(top))
+    balls = [np.array(values) for values in (top, radius, centre, offset)]
+    total = 0
+    for z in range(0, slices, step):
+        stop = min(z + step, slices)
+        where, count, start, length = _draw_slices(z, stop, *balls, size)
+        runs = np.concatenate([[0], np.cumsum(count)])
+        keep = rng.random(len(where)) > 0.02
+        drawn = Instances((size, size), where, np.ones(len(where), np.float32), runs, start, length)
+        order = np.lexsort((start[runs[:-1]], where))
+        part = drawn.take(order[keep[order]])
+        write_instances(folder / f"{z:05d}.parquet", part, {"slices": [z, stop]})
+        total += len(part)
+    return total
+
+
+def link_many(folder: Path, graph: Path, slices: int, size: int) -> float:
+    """Seconds to link, merge and number the instances of a folder, in this process alone."""
+    job = Job(folder, folder, graph, (slices, size, size), SPACING, (64, size, size), StitchOptions())
+    start = time.perf_counter()
+    for slab in job.slabs:
+        link_slab(job, slab)
+    linked = time.perf_counter()
+    build_graph(job, ())
+    print(f"  linking {linked - start:.1f} s, graph {time.perf_counter() - linked:.1f} s", flush=True)
+    return time.perf_counter() - start
+
+
+def scale(counts: tuple[tuple[int, int], ...] = ((64, 20), (500, 75), (2000, 75))) -> list[Figure]:
+    """Linking, merging and numbering, up to ten million instances, on one core (linking alone runs on several)."""
+    figures = []
+    rates = []
+    for slices, columns in counts:
+        with tempfile.TemporaryDirectory() as name:
+            number = many_balls(Path(name) / "instances", slices, columns)
+            seconds = link_many(Path(name) / "instances", Path(name) / "graph", slices, 28 * columns)
+        rates.append(seconds / number)
+        bar = (300, "<=") if number > 5e6 else (None, "")
+        figures.append(Figure(f"{number} instances", seconds, bar[0], bar[1], "s"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    figures.append(Figure("peak memory, largest", peak, 4, "<=", "GiB"))
+    if len(rates) > 2:
+        figures.append(Figure("seconds per instance, largest to middle", rates[-1] / rates[-2], 1.1, "<="))
+    return figures
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["pair", "disturbed", "paint"])
+    for name in parser.parse_args().what:
+        work = {"pair": pair, "disturbed": disturbed, "network": network, "paint": paint, "scale": scale}[name]
+        print_figures(name, work())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Voxel shapes whose area, volume and distances are known."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Spacing = tuple[float, float, float]
+Mask = NDArray[np.uint8]
+
+CUBIC: Spacing = (1.0, 1.0, 1.0)
+SPACINGS: list[Spacing] = [CUBIC, (2.0, 1.0, 1.0), (1.0, 1.3, 0.7)]
+
+
+def places(shape: tuple[int, int, int], spacing: Spacing = CUBIC, shift: NDArray[np.float64] | None = None) -> list:
+    """Open coordinates (z, y, x) from the middle of a box."""
+    move = np.zeros(3) if shift is None else shift
+    axes = [(np.arange(n) - (n - 1) / 2) * s - m for n, s, m in zip(shape, spacing, move, strict=True)]
+    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
+
+
+def around(radius: float, spacing: Spacing = CUBIC, margin: int = 9) -> tuple[int, int, int]:
+    """Box that holds a radius and a margin of voxels."""
+    z, y, x = (int(2 * radius / s) + 2 * margin for s in spacing)
+    return z, y, x
+
+
+def ball(radius: float, spacing: Spacing = CUBIC, seed: int = 0, margin: int = 9) -> Mask:
+    """A ball whose centre lies anywhere within a voxel."""
+    shift = np.random.default_rng(seed).uniform(-0.5, 0.5, 3) * spacing
+    z, y, x = places(around(radius, spacing, margin), spacing, shift)
+    return (z**2 + y**2 + x**2 <= radius**2).astype(np.uint8)
+
+
+def turn(seed: int) -> NDArray[np.float64]:
+    """A random rotation."""
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return q
+
+
+def turned(shape: tuple[int, int, int], frame: NDArray[np.float64], spacing: Spacing = CUBIC) -> list:
+    """Coordinates along the rows of a frame."""
+    z, y, x = places(shape, spacing)
+    return [row[0] * z + row[1] * y + row[2] * x for row in frame]
+
+
+def slotted(radius: int, width: float, normal: NDArray[np.float64]) -> tuple[Mask, float, NDArray, NDArray]:
+    """A ball with a slot past its centre: mask, true area, the slot's normal and its direction of opening."""
+    normal = normal / np.linalg.norm(normal)
+    open_to = np.cross(normal, [0.3, 0.5, 0.8])
+    open_to /= np.linalg.norm(open_to)
+    z, y, x = places(around(radius))
+    across = normal[0] * z + normal[1] * y + normal[2] * x
+    along = open_to[0] * z + open_to[1] * y + open_to[2] * x
+    floor = -radius / 4
+    mask = (z**2 + y**2 + x**2 <= radius**2) & ~((abs(across) < width / 2) & (along > floor))
+    half = np.linspace(-width / 2, width / 2, 401)
+    ring = np.sqrt(radius**2 - half**2)
+    disc = np.sqrt(radius**2 - width**2 / 4)
+    wall = disc**2 * np.arccos(floor / disc) - floor * np.sqrt(disc**2 - floor**2)
+    bottom = np.trapezoid(2 * np.sqrt(ring**2 - floor**2), half)
+    mouth = np.trapezoid(radius * 2 * np.arccos(floor / ring), half)
+    return mask.astype(np.uint8), 4 * np.pi * radius**2 + 2 * wall + bottom - mouth, normal, open_to

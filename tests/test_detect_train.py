@@ -1,0 +1,222 @@
+"""Training: crops, targets, resuming, stopping."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tomostat.detect import train as training
+from tomostat.detect.checkpoint import load_checkpoint, save_checkpoint
+from tomostat.detect.crops import Crops, augment, mixture, slice_source, targets_of
+from tomostat.detect.maskrcnn import NetworkConfig, build
+from tomostat.detect.scenes import SMALLEST, empty_slice, random_slice
+from tomostat.detect.train import fine_tune, initial_network, mean_average_precision, train
+from tomostat.options import TrainOptions
+
+TINY = NetworkConfig(channels=16, box_units=16, proposals=50)
+SHORT = TrainOptions(steps=4, batch=1, crop=64, checkpoint_every=2, workers=0, threads=1, warmup=1)
+
+
+def squares(rng):
+    """A source: bright squares on dark ground."""
+    labels = np.zeros((96, 96), np.int32)
+    for i in range(4):
+        y, x = 8 + 44 * (i // 2), 8 + 44 * (i % 2)
+        labels[y : y + int(rng.integers(10, 36)), x : x + int(rng.integers(10, 36))] = i + 1
+    return ((labels > 0) + rng.normal(0, 0.05, labels.shape)).astype(np.float32), labels
+
+
+def same_weights(a, b):
+    pairs = zip(load_checkpoint(a)[0].state_dict().values(), load_checkpoint(b)[0].state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_flat_phantoms_are_repeatable_and_honest():
+    grey, labels = random_slice(np.random.default_rng(4), (128, 128))
+    again, _ = random_slice(np.random.default_rng(4), (128, 128))
+    assert np.array_equal(grey, again)
+    assert grey.dtype == np.float32
+    assert labels.dtype == np.int32
+    low, high = np.percentile(grey, [0.5, 99.5])
+    assert abs(low) < 0.3
+    assert abs(high - 1) < 0.4
+    brighter = []
+    for seed in range(12):
+        grey, labels = random_slice(np.random.default_rng(seed), (128, 128))
+        if labels.any() and not labels.all():
+            brighter.append(grey[labels > 0].mean() > grey[labels == 0].mean())
+            whole = [np.argwhere(labels == i) for i in np.unique(labels)[1:]]
+            inner = [p for p in whole if p.min() > 0 and p.max() < 127]
+            assert all(len(p) > 0.3 * SMALLEST**2 for p in inner if len(p) > 20)
+    assert len(brighter) > 8
+    assert all(brighter)
+
+
+def test_empty_slices_hold_no_particle_and_full_contrast():
+    for seed in range(4):
+        grey, labels = empty_slice(np.random.default_rng(seed), (64, 64))
+        assert not labels.any()
+        low, high = np.percentile(grey, [0.5, 99.5])
+        assert 0.5 < high - low < 1.6
+
+
+def test_crops_keep_grey_and_labels_together():
+    options = replace(SHORT, zoom=(0.5, 1.5))
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        grey, labels = augment(rng, *squares(rng), options)
+        assert grey.shape == labels.shape == (64, 64)
+        inside = labels > 0
+        if 100 < inside.sum() < inside.size - 100:
+            assert np.corrcoef(grey.ravel(), inside.ravel())[0, 1] > 0.5
+
+
+def test_targets_are_boxes_and_masks_without_slivers():
+    labels = np.zeros((40, 50), np.int32)
+    labels[5:15, 8:28] = 1
+    labels[30:33, 30:45] = 2  # three pixels across
+    labels[20:24, 2:6] = 3  # 16 pixels
+    got = targets_of(labels)
+    assert got["boxes"].tolist() == [[8, 5, 28, 15]]
+    assert got["masks"].sum() == 200
+    nothing = targets_of(np.zeros((40, 50), np.int32))
+    assert nothing["boxes"].shape == (0, 4)
+    assert nothing["masks"].shape == (0, 40, 50)
+
+
+def test_batches_do_not_depend_on_where_they_start():
+    whole = list(Crops(squares, SHORT))
+    later = list(Crops(squares, SHORT, start=2))
+    assert len(whole) == 4
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(whole[2:], later, strict=True))
+
+
+def test_resumed_run_gives_the_same_weights(tmp_path, monkeypatch):
+    train(build(TINY), squares, tmp_path / "whole", options=SHORT)
+    calls = []
+
+    def killed(done, steps):
+        calls.append(done)
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(build(TINY), squares, tmp_path / "parts", options=SHORT, progress=killed)
+    train(build(TINY), squares, tmp_path / "parts", options=SHORT, progress=killed if len(calls) > 9 else None)
+    assert same_weights(tmp_path / "whole" / "last.safetensors", tmp_path / "parts" / "last.safetensors")
+    assert load_checkpoint(tmp_path / "parts" / "last.safetensors")[1]["step"] == 4
+
+
+def test_options_and_step_stand_in_the_checkpoint_and_losses_in_the_log(tmp_path):
+    path = train(build(TINY), squares, tmp_path, options=SHORT)
+    about = load_checkpoint(path)[1]
+    assert about["options"]["crop"] == 64
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert float(rows[0]["loss"]) > 0
+    assert "loss_mask" in rows[0]
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    good = training._step
+
+    def bad(network, optimizer, images, *rest):
+        return good(network, optimizer, images * (np.nan if rest[1] == 3 else 1), *rest)
+
+    monkeypatch.setattr(training, "_step", bad)
+    with pytest.raises((FloatingPointError, ValueError, AssertionError), match=r"(?i)nan.* at step 3|nan"):
+        train(build(TINY), squares, tmp_path, options=SHORT)
+    network, about = load_checkpoint(tmp_path / "last.safetensors")
+    assert about["step"] == 2
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+def test_best_checkpoint_is_kept(tmp_path):
+    scores = iter([0.7, 0.4])
+    best = train(build(TINY), squares, tmp_path, options=SHORT, validate=lambda network: next(scores))
+    assert load_checkpoint(best)[1]["validation"] == 0.7
+    assert load_checkpoint(best)[1]["step"] == 2
+    longer = replace(SHORT, steps=6)
+    best = train(build(TINY), squares, tmp_path, options=longer, validate=lambda network: 0.5)  # resumed: 0.7 stands
+    assert load_checkpoint(best)[1]["validation"] == 0.7
+
+
+def test_loss_falls(tmp_path):
+    options = replace(SHORT, steps=25, rate=1e-3, checkpoint_every=25)
+    seen = []
+    step = training._step
+    fixed = next(iter(Crops(squares, SHORT)))
+    network = build(TINY).train()
+    optimizer = training._optimizer(network, options)
+    for i in range(25):
+        seen.append(step(network, optimizer, *fixed, i, options)["loss"])
+    assert np.mean(seen[-5:]) < 0.6 * np.mean(seen[:3])
+
+
+def test_fine_tuning_starts_from_a_checkpoint_and_keeps_the_best(tmp_path):
+    start = build(TINY, seed=1)
+    save_checkpoint(tmp_path / "start.safetensors", start)
+    crops = [squares(np.random.default_rng(i)) for i in range(2)]
+    path = fine_tune(
+        crops, tmp_path / "out", weights=str(tmp_path / "start.safetensors"), options=SHORT, validation=crops[:1]
+    )
+    network, about = load_checkpoint(path)
+    assert network.config == TINY
+    assert 0 <= about["validation"] <= 1
+    moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), network.parameters(), strict=True)]
+    assert all(moved)
+
+
+def test_mean_average_precision_of_a_perfect_and_a_blind_network(monkeypatch):
+    crops = [squares(np.random.default_rng(i)) for i in range(2)]
+    network = build(TINY)
+
+    def perfect(network, images, batch, device):
+        labels = crops[seen.pop()][1]
+        boxes = targets_of(labels)["boxes"].numpy()
+        n = len(boxes)
+        yield {"boxes": boxes, "scores": np.ones(n, np.float32), "masks": np.ones((n, 28, 28), np.float32)}
+
+    seen = [1, 0]
+    monkeypatch.setattr(training, "detect_tiles", perfect)
+    assert mean_average_precision(network, crops) == pytest.approx(1)
+
+    def blind(network, images, batch, device):
+        yield {"boxes": np.zeros((0, 4), np.float32), "scores": np.zeros(0), "masks": np.zeros((0, 28, 28), np.float32)}
+
+    monkeypatch.setattr(training, "detect_tiles", blind)
+    assert mean_average_precision(network, crops) == 0
+
+
+def test_imagenet_start(monkeypatch):
+    from torchvision.models import resnet18
+
+    monkeypatch.setattr(training, "get_model", lambda name, weights: resnet18(weights=None))
+    frozen = replace(TINY, norm="frozen", slices=3)
+    network = initial_network("imagenet", frozen)
+    assert network.body.conv1.weight.shape == (64, 3, 7, 7)
+    assert torch.equal(network.body.conv1.weight[:, 0], network.body.conv1.weight[:, 2])
+    with pytest.raises(ValueError, match="group norm"):
+        initial_network("imagenet", TINY)
+    with pytest.raises(FileNotFoundError, match="no file at"):
+        initial_network("absent.safetensors")
+
+
+def test_sources():
+    a, b = (lambda rng, v=v: (np.full((2, 2), v, np.float32), np.ones((2, 2), np.int32)) for v in (1.0, 2.0))
+    rng = np.random.default_rng(0)
+    drawn = [mixture([a, b], [1, 3])(rng)[0][0, 0] for _ in range(400)]
+    assert np.mean(drawn) == pytest.approx(1.75, abs=0.08)
+    assert slice_source([a(rng)])(rng)[0][0, 0] == 1
+    with pytest.raises(ValueError, match="at least one particle"):
+        slice_source([(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.int32))])
+
+
+def test_bad_options():
+    with pytest.raises(ValueError, match="steps is 0"):
+        TrainOptions(steps=0)
+    with pytest.raises(ValueError, match="zoom is"):
+        TrainOptions(zoom=(2.0, 1.0))

@@ -1,0 +1,187 @@
+"""The whole house on small phantoms: outputs, resume, staleness, chunking, workers, odd volumes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import tomostat as ts
+from tomostat import pipeline
+from tomostat.cluster import open_client
+from tomostat.manifest import Layout, read_manifest
+from tomostat.options import DetectOptions, PhantomOptions, PhasesOptions, StitchOptions
+from tomostat.study import Study, load_study, study_of_volume
+
+SMALL = PhantomOptions(shape=(24, 80, 80), diameters=(4.0, 7.0))
+WATERSHED = DetectOptions(detector="watershed", slices=8)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated") / "small"
+    return pipeline.simulate_study(folder, {"slow": 0.1, "fast": 0.5}, fields=1, options=SMALL)
+
+
+@pytest.fixture(scope="module")
+def study(simulated) -> Study:
+    return load_study(simulated).with_options(detect=WATERSHED)
+
+
+@pytest.fixture(scope="module")
+def results(study) -> Layout:
+    return pipeline.run(study)
+
+
+def at(study: Study, output: Path) -> Study:
+    return dataclasses.replace(study, output=output)
+
+
+def digest(folder: Path) -> str:
+    """Hash of all files of a folder but those that carry times."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            total.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def science(layout: Layout, study: Study) -> list[str]:
+    """Hashes of labels and tables."""
+    found = []
+    for field in study.fields:
+        volume = layout.volume(field.name)
+        found += [digest(volume / "labels" / "phases" / "0"), digest(volume / "labels" / "particles" / "0")]
+    return [*found, hashlib.sha256(layout.particles.with_suffix(".csv").read_bytes()).hexdigest()]
+
+
+def test_everything_is_where_it_belongs(results, study):
+    for field in study.fields:
+        assert {"phases", "particles"} <= {path.name for path in (results.volume(field.name) / "labels").iterdir()}
+        assert list(results.instances(field.name).glob("*.parquet"))
+        assert results.graph(field.name).exists()
+    for path in (results.particles, results.report / "index.html", results.manifest, results.study):
+        assert path.exists(), path
+    for ending in (".csv", ".parquet"):
+        assert results.particles.with_suffix(ending).exists()
+
+
+def test_the_table_has_a_row_for_every_label(results, study):
+    particles = ts.open_particles(results.particles)
+    assert set(particles["condition"].values.astype(str)) == {"slow", "fast"}
+    for field in study.fields:
+        labels = ts.open_volume(results.volume(field.name), "particles").values
+        rows = particles.isel(particle=particles["field"].values.astype(str) == field.name)
+        values, counts = np.unique(labels[labels > 0], return_counts=True)
+        np.testing.assert_array_equal(rows["label"], values)
+        np.testing.assert_array_equal(rows["voxel_count"], counts)
+
+
+def test_a_second_run_does_nothing(results, study):
+    before = {path: path.stat().st_mtime_ns for path in results.root.rglob("*") if path.is_file()}
+    calls: list[str] = []
+    pipeline.run(study, progress=lambda label, done, total: calls.append(label))
+    after = {path: path.stat().st_mtime_ns for path in results.root.rglob("*") if path.is_file()}
+    assert calls == []
+    assert {path for path in after if after[path] != before.get(path)} <= {results.manifest, results.study}
+
+
+def test_a_changed_option_makes_what_follows_anew_and_nothing_else(results, study, tmp_path):
+    shutil.copytree(results.root, tmp_path / "copy")
+    layout = Layout(tmp_path / "copy")
+    before = read_manifest(layout.root)["stages"]
+    pipeline.run(at(study, layout.root).with_options(stitch=StitchOptions(min_slices=3)))
+    after = read_manifest(layout.root)["stages"]
+    changed = {name.rsplit("/", 1)[1] for name in after if after[name] != before[name]}
+    assert changed == {"stitch", "measure", "table", "analyze", "report"}
+
+
+@pytest.mark.parametrize("slices", [5, 24])
+def test_the_block_of_slices_changes_nothing(results, study, tmp_path, slices):
+    options = dataclasses.replace(WATERSHED, slices=slices)
+    layout = pipeline.run(at(study, tmp_path / "out").with_options(detect=options))
+    assert science(layout, study) == science(results, study)
+
+
+def test_workers_change_nothing(results, study, tmp_path):
+    with open_client(workers=2) as client:
+        layout = pipeline.run(at(study, tmp_path / "out"), client=client)
+    assert science(layout, study) == science(results, study)
+
+
+@pytest.mark.parametrize("stage", ["detect_instances", "stitch_particles"])
+def test_a_kill_and_the_same_command_give_the_same_bits(results, study, tmp_path, monkeypatch, stage):
+    """The stage dies after some of its blocks; the same run then goes on from there."""
+    real = getattr(pipeline, stage)
+    calls = 0
+
+    class Killed(BaseException):
+        pass
+
+    def dying(*args, progress, **options):
+        def report(label, done, total):
+            nonlocal calls
+            calls += done > 0
+            if calls == 2:
+                raise Killed
+
+        return real(*args, progress=report, **options)
+
+    monkeypatch.setattr(pipeline, stage, dying)
+    with pytest.raises(Killed):
+        pipeline.run(at(study, tmp_path / "out"))
+    monkeypatch.setattr(pipeline, stage, real)
+    layout = pipeline.run(at(study, tmp_path / "out"))
+    assert science(layout, study) == science(results, study)
+
+
+def test_a_failed_stage_leaves_finished_ones_alone(study, tmp_path, monkeypatch):
+    def broken(*args, **options):
+        raise RuntimeError("no space left on device")
+
+    monkeypatch.setattr(pipeline, "stitch_particles", broken)
+    with pytest.raises(RuntimeError, match="no space left"):
+        pipeline.run(at(study, tmp_path / "out"))
+    stages = read_manifest(tmp_path / "out")["stages"]
+    assert "finished" in stages["slow-1/detect"]
+    assert "finished" not in stages["slow-1/stitch"]
+
+
+def test_a_field_without_particles_gives_an_empty_table(results, tmp_path):
+    rng = np.random.default_rng(0)
+    tifffile.imwrite(tmp_path / "empty.tif", rng.normal(60, 4, (16, 48, 48)).astype("u1"))
+    study = study_of_volume(tmp_path / "empty.tif", tmp_path / "out", spacing=0.2)
+    study = study.with_options(detect=WATERSHED, phases=PhasesOptions(phases=2, thresholds=(200.0,)))
+    empty = ts.open_particles(pipeline.run(study).particles)
+    full = ts.open_particles(results.particles)
+    assert empty.sizes["particle"] == 0
+    assert set(empty.variables) == set(full.variables)
+    assert (tmp_path / "out" / "report" / "index.html").exists()
+
+
+def test_one_slice_is_a_volume(simulated, tmp_path):
+    grey = ts.open_volume(load_study(simulated).fields[0].path)[12].values
+    tifffile.imwrite(tmp_path / "slice.tif", grey)
+    study = study_of_volume(tmp_path / "slice.tif", tmp_path / "out", spacing=0.2).with_options(detect=WATERSHED)
+    particles = ts.open_particles(pipeline.run(study).particles)
+    assert particles.sizes["particle"] > 3
+    assert not particles["touches_border"].values.all()
+    assert np.isnan(particles["surface_area"]).all()
+
+
+def test_an_unknown_stage_is_refused(study):
+    with pytest.raises(ValueError, match="stages has 'paint'"):
+        pipeline.run(study, stages=["paint"])
+
+
+def test_simulate_refuses_a_folder_in_use(tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(ValueError, match="not an empty folder"):
+        pipeline.simulate_study(tmp_path, {"x": 0.1})
+    with pytest.raises(ValueError, match="fields is 0"):
+        pipeline.simulate_study(tmp_path / "new", {"x": 0.1}, fields=0)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tomostat.options import PhasesOptions, StitchOptions
+from tomostat.study import Field, Sample, Study, load_study, save_study, study_of_volume
+
+STUDY = """
+study: demo
+output: out
+spacing: [0.2, 0.1, 0.1]
+samples:
+  - name: cell-1
+    condition: 1C
+    fields:
+      - path: a.tif
+      - {path: b.tif, name: second, spacing: 0.05, density_scale: 1.0e-8, density_offset: 0}
+  - name: cell-2
+    fields: [c.h5]
+stitch:
+  max_gap: 3
+phases:
+  thresholds: [80, 120]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_study_file_is_read_whole(tmp_path):
+    study = load_study(write(tmp_path, STUDY))
+    assert study.study == "demo"
+    assert study.output == tmp_path / "out"
+    assert [field.name for field in study.fields] == ["a", "second", "c"]
+    assert [field.spacing for field in study.fields] == [(0.2, 0.1, 0.1), (0.05, 0.05, 0.05), (0.2, 0.1, 0.1)]
+    assert study.sample_of(study.fields[1]).condition == "1C"
+    assert study.sample_of(study.fields[2]).condition == "unknown"
+    assert study.options["stitch"].max_gap == 3
+    assert study.options["phases"].thresholds == (80, 120)
+    assert study.options["detect"] == type(study.options["detect"])()
+
+
+def test_a_saved_study_reads_back_the_same(tmp_path):
+    study = load_study(write(tmp_path, STUDY))
+    save_study(study, tmp_path / "again.yaml")
+    assert load_study(tmp_path / "again.yaml") == study
+
+
+def test_only_given_options_lie_over_the_study_file(tmp_path):
+    study = load_study(write(tmp_path, STUDY)).with_options(
+        stitch=StitchOptions(min_iou=0.5), phases=PhasesOptions(smoothing=1.0)
+    )
+    assert study.options["stitch"] == StitchOptions(min_iou=0.5, max_gap=3)
+    assert study.options["phases"].thresholds == (80, 120)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1}, "unknown key 'colour'"),
+        ({"phases": {"smoothness": 1}}, "phases: unknown key 'smoothness'"),
+        ({"phases": {"smoothing": -1}}, "smoothing is -1"),
+        ({"phases": {"smoothing": "much"}}, "phases: smoothing is 'much'; expected float"),
+        ({"phases": {"phases": 4}}, "phases: phases is 4"),
+        ({"phases": {"thresholds": [1, "b"]}}, "phases: thresholds is"),
+        ({"stitch": {"max_gap": 1.5}}, "stitch: max_gap is 1.5; expected int"),
+        ({"measure": {"exclude_particle_contact": "no"}}, "exclude_particle_contact is 'no'; expected bool"),
+        ({"phases": 3}, "phases is 3"),
+        ({"samples": []}, "samples is missing"),
+        ({"samples": [{"condition": "1C", "fields": ["a.tif"]}]}, "a sample has no name"),
+        ({"samples": [{"name": "s", "fields": []}]}, "sample 's': fields is missing"),
+        ({"samples": [{"name": "s", "fields": [{"name": "a"}]}]}, "a field has no path"),
+        ({"samples": [{"name": "s", "fields": [{"path": "a.tif", "spacng": 1}]}]}, "unknown key 'spacng'"),
+        ({"samples": [{"name": "s", "fields": ["x/a.tif", "y/a.tif"]}]}, "two fields are named 'a'"),
+        ({"samples": [{"name": "s", "fields": ["a"]}, {"name": "s", "fields": ["b"]}]}, "two samples are named 's'"),
+        ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": [1, 0, 1]}]}]}, "spacing is"),
+        ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": [1, 2]}]}]}, "spacing is"),
+        ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": "wide"}]}]}, "spacing is"),
+        ({"samples": [{"name": "s", "fields": [{"path": "a", "density_scale": 1.0}]}]}, "belong together"),
+        ({"samples": [{"name": "s", "fields": [{"path": "a", "name": "../x"}]}]}, "field name is '../x'"),
+    ],
+)
+def test_a_wrong_study_file_is_refused_with_its_place(tmp_path, change, message):
+    path = write(tmp_path, yaml.safe_dump(yaml.safe_load(STUDY) | change))
+    with pytest.raises(ValueError, match=message) as caught:
+        load_study(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1, 2\n", ""])
+def test_a_file_that_is_no_study_is_refused(tmp_path, text):
+    with pytest.raises(ValueError, match=r"study\.yaml"):
+        load_study(write(tmp_path, text))
+
+
+def test_a_missing_study_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
+        load_study(tmp_path / "none.yaml")
+
+
+def test_a_volume_is_a_study_of_its_own(tmp_path):
+    study = study_of_volume(tmp_path / "scan.ome.tif", tmp_path / "out", spacing=0.05)
+    assert (study.study, study.fields[0].name) == ("scan", "scan")
+    assert study.fields[0].spacing == (0.05, 0.05, 0.05)
+
+
+def test_a_study_without_fields_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no field"):
+        Study(study="s", output=tmp_path, samples=(Sample(name="s", fields=()),))
+
+
+def test_one_volume_in_two_samples_stays_apart(tmp_path):
+    one, two = Field(path=Path("a.tif"), name="one"), Field(path=Path("a.tif"), name="two")
+    samples = (Sample(name="s", fields=(one,), condition="x"), Sample(name="t", fields=(two,), condition="y"))
+    study = Study(study="s", output=tmp_path, samples=samples)
+    assert [study.sample_of(item).condition for item in study.fields] == ["x", "y"]

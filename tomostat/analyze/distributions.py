@@ -1,0 +1,175 @@
+"""Distributions of detachment per condition and size group, their differences, and what goes with them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import xarray as xr
+
+from tomostat.analyze import statistics
+from tomostat.analyze.estimators import detachment_estimators, quantity_estimators, summarize
+from tomostat.analyze.notes import write_notes
+from tomostat.analyze.resample import (
+    difference_interval,
+    encode,
+    estimate,
+    exchanges,
+    permutation_p,
+)
+from tomostat.analyze.results import QUANTILES, Results, empty_results
+from tomostat.analyze.table import Array, Table, read_table
+from tomostat.options import AnalyzeOptions, as_dict
+
+logger = logging.getLogger(__name__)
+
+TREND_WIDTH = 0.5
+"""Width (natural logarithm of volume) of the window in which the trend against volume is taken."""
+TREND_MINIMUM = 10
+"""Smallest effective number of particles in that window."""
+
+
+def analyze_particles(particles: xr.Dataset, *, options: AnalyzeOptions | None = None) -> xr.Dataset:
+    """Distributions of detachment, differences between conditions and relations, all with intervals.
+
+    Parameters
+    ----------
+    particles
+        Particle table, dim ``particle``. Needed: ``detachment`` ("1"), ``equivalent_diameter`` (micrometer). Used
+        where given: ``condition``, ``sample``, ``field``, ``touches_border``, ``border_weight`` and the columns in
+        `tomostat.analyze.table.QUANTITIES`.
+    options
+        Split between small and big, level of confidence, resamples, seed, and what becomes of border particles.
+
+    Returns
+    -------
+    xarray.Dataset
+        Every variable carries ``units`` and ``long_name``. Dims: ``condition`` (as first named in the table), ``size``
+        (all, small, big), ``statistic`` (mean, median, peak, spread), ``bound`` (lower, upper), ``degree`` and ``bin``
+        (degree of detachment), ``pair`` (conditions compared), ``quantity`` (further columns), ``volume``,
+        ``quantile``.
+
+        - ``n_particles`` used, ``n_missing`` without a measured detachment, ``n_border`` left out at the border
+          (condition, size); ``effective_number`` of particles under their border weights (sum w)^2 / sum w^2
+          (condition, size); ``n_fields``, ``n_samples`` (condition).
+        - ``summary`` (condition, size, statistic) and ``summary_interval``.
+        - ``density`` (condition, size, degree) and ``density_interval``, pointwise; ``bandwidth``; ``histogram``
+          (condition, size, bin) and ``histogram_interval``.
+        - ``size_difference`` small less big (condition, statistic) and ``size_difference_interval``.
+        - ``difference`` second less first (pair, size, statistic), ``difference_interval``, ``p_value``;
+          ``permutations`` possible and ``permuted``, the units that were permuted (pair).
+        - ``quantity_median`` (quantity, condition, size) and ``quantity_median_interval``; ``correlation`` with the
+          detachment (Spearman; quantity, condition) and ``correlation_interval``.
+        - ``trend`` quantiles of detachment around a volume (condition, volume, quantile).
+
+        ``attrs["notes"]`` lists in words what limits these numbers, ``attrs["options"]`` is JSON.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When `particles` is no particle table.
+
+    Notes
+    -----
+    Intervals and tests respect that particles lie in fields and fields in samples, see `tomostat.analyze.resample`.
+    """
+    options = options or AnalyzeOptions()
+    table = read_table(particles, options)
+    results = empty_results(table, particles)
+    for index, condition in enumerate(table.conditions):
+        rows = table.take(table.condition == condition)
+        _count(results, index, rows, options)
+        _estimate_condition(results, index, rows, options)
+        results["trend"][index] = _trend(rows, results["volume"])
+    for index, (first, second) in enumerate(combinations(range(len(table.conditions)), 2)):
+        _compare(results, index, table, first, second, options)
+    found = results.dataset()
+    found.attrs["notes"] = write_notes(found, table, particles, options)
+    found.attrs["options"] = json.dumps(as_dict(options))
+    logger.info("analyzed %d particles of %d conditions", len(table.weight), len(table.conditions))
+    return found
+
+
+def _count(results: Results, index: int, rows: Table, options: AnalyzeOptions) -> None:
+    """Numbers of particles, fields and samples of one condition."""
+    measured = np.isfinite(rows.detachment)
+    groups = (np.ones_like(measured), rows.diameter < options.size_split, rows.diameter >= options.size_split)
+    for place, group in enumerate(groups):
+        results["n_particles"][index, place] = (group & measured & rows.kept).sum()
+        results["n_missing"][index, place] = (group & ~measured & rows.kept).sum()
+        results["n_border"][index, place] = (group & ~rows.kept).sum()
+        weight = rows.weight[group & measured]
+        results["effective_number"][index, place] = weight.sum() ** 2 / max((weight**2).sum(), 1e-300)
+    sample, field = rows.units()
+    results["n_samples"][index] = len(np.unique(sample))
+    results["n_fields"][index] = len(np.unique(field))
+
+
+def _estimate_condition(results: Results, index: int, rows: Table, options: AnalyzeOptions) -> None:
+    """Everything of one condition that has an interval; all from the same resamples."""
+    split = options.size_split
+    estimators = {
+        **{(name, (index, *place)): one for (name, place), one in detachment_estimators(rows, split).items()},
+        **{(name, (row, index, *place)): one for (name, row, place), one in quantity_estimators(rows, split).items()},
+    }
+    found = estimate(
+        estimators,
+        rows.weight,
+        rows.levels(),
+        confidence=options.confidence,
+        resamples=options.resamples,
+        rng=np.random.default_rng([options.seed, index]),
+    )
+    for (name, where), (value, interval) in found.items():
+        results[name][where] = value
+        results[f"{name}_interval"][where] = interval
+    for place, (_, mask) in enumerate(rows.sizes(split)):
+        results["bandwidth"][index, place] = statistics.bandwidth(rows.detachment[mask], rows.weight[mask])
+
+
+def _trend(rows: Table, volumes: Array) -> Array:
+    """Quantiles of the detachment among particles of about a volume (volume, quantile)."""
+    trend = np.full((len(volumes), len(QUANTILES)), np.nan)
+    if "volume" not in rows.quantities:
+        return trend
+    volume = rows.quantities["volume"]
+    used = rows.kept & np.isfinite(rows.detachment) & (volume > 0)
+    if not used.any():
+        return trend
+    distance = np.log(volumes)[:, None] - np.log(volume[used])
+    weights = rows.weight[used] * np.exp(-0.5 * (distance / TREND_WIDTH) ** 2)
+    squares = (weights**2).sum(axis=1)
+    effective = np.divide(weights.sum(axis=1) ** 2, squares, out=np.zeros_like(squares), where=squares > 0)
+    for column, probability in enumerate(QUANTILES):
+        found = statistics.quantile(rows.detachment[used], weights, probability)
+        trend[:, column] = np.where(effective >= TREND_MINIMUM, found, np.nan)
+    return trend
+
+
+def _compare(results: Results, index: int, table: Table, first: int, second: int, options: AnalyzeOptions) -> None:
+    """Difference between two conditions, with its interval and the permutation test."""
+    summary, interval = results["summary"], results["summary_interval"]
+    difference, around = difference_interval(summary[first], interval[first], summary[second], interval[second])
+    results["difference"][index] = difference
+    results["difference_interval"][index] = np.clip(around, -1.0, 1.0)
+
+    names = table.conditions
+    rows = table.take(np.isin(table.condition, [names[first], names[second]]))
+    is_second = rows.condition == names[second]
+    samples, fields = rows.units()
+    several = min(results["n_samples"][first], results["n_samples"][second]) > 1
+    results["permuted"][index] = "samples" if several else "fields"
+    # first condition's units take the first numbers
+    unit = encode(is_second.astype(int).astype(str), (samples if several else fields).astype(str))
+    counts = [len(np.unique(unit[group])) for group in (~is_second, is_second)]
+    rng = np.random.default_rng([options.seed, index, 1])
+    ways, possible = exchanges(counts[0], counts[1], max(options.resamples, 1000), rng)
+    results["permutations"][index] = possible
+    for place, (_, mask) in enumerate(rows.sizes(options.size_split)):
+        values, weight = rows.detachment[mask], rows.weight[mask]
+        width = statistics.bandwidth(values, weight)
+        function = partial(summarize, values, width)
+        results["p_value"][index, place] = permutation_p(function, weight, unit[mask], ways)

@@ -1,0 +1,89 @@
+"""What is estimated of the particles of one condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from tomostat.analyze import statistics
+from tomostat.analyze.resample import Estimator
+from tomostat.analyze.results import BINS, DEGREES
+from tomostat.analyze.table import Array, Mask, Table
+
+
+def summarize(values: Array, width: float, weights: Array) -> Array:
+    """Mean, median, peak and spread of the detachment.
+
+    Parameters
+    ----------
+    values
+        (n,) detachments.
+    width
+        Kernel width of the density whose peak is taken.
+    weights
+        (r, n).
+
+    Returns
+    -------
+    array
+        (r, 4), in the order of `STATISTICS`.
+    """
+    densities = statistics.density(values, weights, DEGREES, width)
+    columns = (
+        statistics.mean(values, weights),
+        statistics.quantile(values, weights, 0.5),
+        statistics.peak(densities, DEGREES),
+        statistics.spread(values, weights),
+    )
+    return np.stack(columns, axis=-1)
+
+
+def detachment_estimators(rows: Table, split: float) -> dict[tuple[str, tuple[int, ...]], Estimator]:
+    """Estimators of the detachment's distribution, by variable and size group."""
+    found: dict[tuple[str, tuple[int, ...]], Estimator] = {}
+    masks = [mask for _, mask in rows.sizes(split)]
+    for place, mask in enumerate(masks):
+        values = rows.detachment[mask]
+        width = statistics.bandwidth(values, rows.weight[mask])
+        smooth = partial(statistics.density, values, grid=DEGREES, width=width)
+        steps = partial(statistics.histogram, values, edges=BINS)
+        found["summary", (place,)] = Estimator(mask, partial(summarize, values, width), (0.0, 1.0))
+        found["density", (place,)] = Estimator(mask, _by_name(smooth), (0.0, np.inf))
+        found["histogram", (place,)] = Estimator(mask, _by_name(steps), (0.0, np.inf))
+    found["size_difference", ()] = _size_difference(rows, masks[0], split)
+    return found
+
+
+def quantity_estimators(rows: Table, split: float) -> dict[tuple[str, int, tuple[int, ...]], Estimator]:
+    """Estimators of the further columns, by variable, column and size group."""
+    found: dict[tuple[str, int, tuple[int, ...]], Estimator] = {}
+    small = rows.diameter < split
+    measured = np.isfinite(rows.detachment)
+    for row, values in enumerate(rows.quantities.values()):
+        kept = rows.kept & np.isfinite(values)
+        for place, mask in enumerate((kept, kept & small, kept & (rows.diameter >= split))):
+            middle = partial(statistics.quantile, values[mask], probability=0.5)
+            found["quantity_median", row, (place,)] = Estimator(mask, _by_name(middle))
+        both = kept & measured
+        rank = partial(statistics.spearman, values[both], rows.detachment[both])
+        found["correlation", row, ()] = Estimator(both, rank, (-1.0, 1.0))
+    return found
+
+
+def _by_name(function: Callable[..., Array]) -> Callable[[Array], Array]:
+    """Call with the weights by name."""
+    return lambda weights: function(weights=weights)
+
+
+def _size_difference(rows: Table, mask: Mask, split: float) -> Estimator:
+    """Small less big particles of the same fields."""
+    values, small = rows.detachment[mask], rows.diameter[mask] < split
+    groups = [(group, statistics.bandwidth(values[group], rows.weight[mask][group])) for group in (small, ~small)]
+
+    def difference(weights: Array) -> Array:
+        less, more = (summarize(values[group], width, weights[:, group]) for group, width in groups)
+        return less - more
+
+    return Estimator(mask, difference, (-1.0, 1.0))

@@ -1,0 +1,134 @@
+"""The dataset of results: its dims, variables, units and names."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from tomostat.analyze.table import Array, Table
+
+SIZES = ("all", "small", "big")
+STATISTICS = ("mean", "median", "peak", "spread")
+BOUNDS = ("lower", "upper")
+DEGREES = np.linspace(0.0, 1.0, 201)
+BINS = np.linspace(0.0, 1.0, 21)
+QUANTILES = (0.1, 0.5, 0.9)
+VOLUMES = 60
+
+# name: (dims, units, long name); "n_" variables are counts, the others numbers, NaN where there is none
+VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "n_particles": (("condition", "size"), "1", "particles used"),
+    "n_missing": (("condition", "size"), "1", "particles without a measured detachment"),
+    "n_border": (("condition", "size"), "1", "particles left out because the field's border cuts them"),
+    "effective_number": (("condition", "size"), "1", "effective number of particles under their border weights"),
+    "n_fields": (("condition",), "1", "fields of view with particles"),
+    "n_samples": (("condition",), "1", "samples with particles"),
+    "summary": (("condition", "size", "statistic"), "1", "detachment"),
+    "density": (("condition", "size", "degree"), "1", "probability density of the detachment"),
+    "bandwidth": (("condition", "size"), "1", "kernel width of the density"),
+    "histogram": (("condition", "size", "bin"), "1", "probability density of the detachment, in bins"),
+    "size_difference": (("condition", "statistic"), "1", "detachment of small less big particles"),
+    "difference": (("pair", "size", "statistic"), "1", "detachment, second less first condition"),
+    "p_value": (("pair", "size", "statistic"), "1", "two-sided permutation p-value of the difference"),
+    "quantity_median": (("quantity", "condition", "size"), "", "median, in the units of the quantity"),
+    "correlation": (("quantity", "condition"), "1", "Spearman rank correlation with the detachment"),
+    "trend": (("condition", "volume", "quantile"), "1", "detachment of particles of about that volume"),
+}
+WITH_INTERVAL = (
+    "summary",
+    "density",
+    "histogram",
+    "size_difference",
+    "difference",
+    "quantity_median",
+    "correlation",
+)  # fmt: skip
+COORDINATES = {
+    "condition": ("", "condition"),
+    "size": ("", "size group, parted at the diameter in the option size_split"),
+    "statistic": ("", "statistic of the distribution"),
+    "bound": ("", "end of the confidence interval"),
+    "degree": ("1", "degree of detachment"),
+    "bin": ("1", "degree of detachment, middle of the bin"),
+    "pair": ("", "conditions compared: second less first"),
+    "quantity": ("", "column of the particle table"),
+    "volume": ("micrometer^3", "particle volume"),
+    "quantile": ("1", "quantile"),
+}
+
+
+class Results:
+    """Arrays being filled, by name; `dataset` makes them readable."""
+
+    def __init__(self, coordinates: dict[str, Any], quantity_units: list[str]) -> None:
+        self.coordinates = coordinates
+        self.quantity_units = quantity_units
+        sizes = {dim: len(values) for dim, values in coordinates.items()}
+        self.arrays: dict[str, NDArray[Any]] = {}
+        for name, (dims, _, _) in VARIABLES.items():
+            shape = tuple(sizes[dim] for dim in dims)
+            self.arrays[name] = np.zeros(shape, np.int64) if name.startswith("n_") else np.full(shape, np.nan)
+            if name in WITH_INTERVAL:
+                self.arrays[f"{name}_interval"] = np.full((*shape, 2), np.nan)
+        # the number of ways to permute outgrows integers
+        self.arrays["permutations"] = np.full(sizes["pair"], np.nan)
+        self.arrays["permuted"] = np.full(sizes["pair"], "", dtype="<U7")
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Array of a variable or coordinate."""
+        return self.arrays[name] if name in self.arrays else np.asarray(self.coordinates[name])
+
+    def dataset(self) -> xr.Dataset:
+        """All results as a dataset."""
+        variables: dict[str, Any] = {}
+        for name, (dims, units, long_name) in VARIABLES.items():
+            variables[name] = (dims, self.arrays[name], {"units": units, "long_name": long_name})
+            if name in WITH_INTERVAL:
+                attrs = {"units": units, "long_name": f"confidence interval: {long_name}"}
+                variables[f"{name}_interval"] = ((*dims, "bound"), self.arrays[f"{name}_interval"], attrs)
+        ways = {"units": "1", "long_name": "ways to permute the units between the conditions"}
+        variables["permutations"] = ("pair", self.arrays["permutations"], ways)
+        permuted = {"units": "", "long_name": "units that were permuted whole"}
+        variables["permuted"] = ("pair", self.arrays["permuted"], permuted)
+        coords: dict[str, Any] = {
+            name: (name, self.coordinates[name], {"units": units, "long_name": long_name})
+            for name, (units, long_name) in COORDINATES.items()
+        }
+        coords["quantity_units"] = ("quantity", np.array(self.quantity_units, dtype=str))
+        return xr.Dataset(variables, coords)
+
+
+def empty_results(table: Table, particles: xr.Dataset) -> Results:
+    """Results of the right shape, nothing known yet."""
+    conditions = table.conditions
+    names = list(table.quantities)
+    return Results(
+        {
+            "condition": _text(conditions),
+            "size": _text(SIZES),
+            "statistic": _text(STATISTICS),
+            "bound": _text(BOUNDS),
+            "degree": DEGREES,
+            "bin": (BINS[:-1] + BINS[1:]) / 2,
+            "pair": _text([f"{b} - {a}" for a, b in combinations(conditions, 2)]),
+            "quantity": _text(names),
+            "volume": _volumes(table),
+            "quantile": np.array(QUANTILES),
+        },
+        [str(particles[name].attrs.get("units", "")) for name in names],
+    )
+
+
+def _text(values: Any) -> NDArray[np.str_]:
+    return np.array(list(values), dtype=str)
+
+
+def _volumes(table: Table) -> Array:
+    """Volumes in even steps of their logarithm, over what the table holds."""
+    volume = table.quantities.get("volume", np.array([]))
+    volume = volume[np.isfinite(volume) & (volume > 0)]
+    return np.geomspace(volume.min(), volume.max(), VOLUMES) if volume.size else np.array([])

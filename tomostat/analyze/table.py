@@ -1,0 +1,161 @@
+"""The columns of a particle table that the statistics need, checked and made plain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from tomostat.analyze.resample import Codes, Level, encode, hierarchy
+from tomostat.options import AnalyzeOptions
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+UNKNOWN = "unknown"
+"""Stands for a condition or sample that the study does not give."""
+
+REQUIRED = ("detachment", "equivalent_diameter")
+BELONGING = ("condition", "sample", "field")
+QUANTITIES = (
+    "volume",
+    "electron_density",
+    "relative_intensity",
+    "soc",
+    "depth",
+    "crack_fraction",
+    "sphericity",
+    "resistance_mean",
+    "resistance_max",
+    "resistance_std",
+)
+"""Columns whose medians and relations to the detachment are given, where the table has them."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Plain columns, one value per particle (n,).
+
+    Attributes
+    ----------
+    detachment, diameter
+        Degree of detachment (NaN where it could not be measured) and equivalent diameter in micrometers.
+    condition, sample, field
+        Where the particle comes from.
+    weight
+        What it stands for: its border weight, 0 where it is left out at the border.
+    quantities
+        Further columns by name.
+    """
+
+    detachment: Array
+    diameter: Array
+    condition: NDArray[np.str_]
+    sample: NDArray[np.str_]
+    field: NDArray[np.str_]
+    weight: Array
+    quantities: dict[str, Array]
+
+    @property
+    def kept(self) -> Mask:
+        """Particles that were not left out at the border."""
+        return self.weight > 0
+
+    @property
+    def conditions(self) -> list[str]:
+        """Conditions in the order in which the table names them first."""
+        return list(dict.fromkeys(self.condition.tolist()))
+
+    def take(self, rows: Mask) -> Table:
+        """Some of the rows."""
+        columns = {name: getattr(self, name)[rows] for name in ("detachment", "diameter", "weight", *BELONGING)}
+        return Table(**columns, quantities={key: values[rows] for key, values in self.quantities.items()})
+
+    def units(self) -> tuple[Codes, Codes]:
+        """Numbers of the samples and of the fields."""
+        sample = encode(self.condition, self.sample)
+        return sample, encode(self.condition, self.sample, self.field)
+
+    def levels(self) -> tuple[Level, ...]:
+        """The hierarchy to resample."""
+        return hierarchy(*self.units())
+
+    def sizes(self, split: float) -> Iterator[tuple[str, Mask]]:
+        """Size groups, all of them among the particles with a measured detachment that were not left out."""
+        valid = self.kept & np.isfinite(self.detachment)
+        yield "all", valid
+        yield "small", valid & (self.diameter < split)
+        yield "big", valid & (self.diameter >= split)
+
+
+def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
+    """Plain columns of a particle table.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is no particle table, or holds detachments outside [0, 1].
+    """
+    if not isinstance(particles, xr.Dataset):
+        raise TypeError(f"particles is a {type(particles).__name__}; expected an xarray.Dataset of particles")
+    missing = [name for name in REQUIRED if name not in particles]
+    if "particle" not in particles.dims or missing:
+        raise ValueError(
+            f"particles has dims {tuple(particles.dims)} and lacks {', '.join(missing) or 'none'}; "
+            f"expected dim 'particle' and the columns {', '.join(REQUIRED)}: make the table with `tomostat measure`"
+        )
+    detachment, diameter = (_numbers(particles, name) for name in REQUIRED)
+    return Table(
+        detachment=_degrees(detachment),
+        diameter=diameter,
+        weight=_weights(particles, options),
+        quantities={name: _numbers(particles, name) for name in QUANTITIES if name in particles},
+        **{name: _names(particles, name) for name in BELONGING},
+    )
+
+
+def _numbers(particles: xr.Dataset, name: str) -> Array:
+    column = particles[name]
+    if column.dims != ("particle",):
+        raise ValueError(f"column {name!r} has dims {column.dims}; expected ('particle',)")
+    return column.to_numpy().astype(np.float64)
+
+
+def _degrees(values: Array) -> Array:
+    """Detachments with rounding errors clipped."""
+    off = (values < -1e-6) | (values > 1 + 1e-6)
+    if off.any():
+        raise ValueError(f"column 'detachment' holds {values[off][0]:g}; expected values from 0 to 1 or NaN")
+    return np.clip(values, 0.0, 1.0)
+
+
+def _names(particles: xr.Dataset, name: str) -> NDArray[np.str_]:
+    """A column of names; where there is none, or an empty one, they are unknown."""
+    if name not in particles:
+        return np.full(particles.sizes["particle"], UNKNOWN)
+    values = particles[name].to_numpy()
+    empty = (None, "", "nan", "None")
+    return np.array([UNKNOWN if value in empty or value != value else str(value) for value in values.tolist()] or [""])[
+        : len(values)
+    ]
+
+
+def _weights(particles: xr.Dataset, options: AnalyzeOptions) -> Array:
+    """What each particle stands for."""
+    count = particles.sizes["particle"]
+    border = np.zeros(count, bool)
+    if "touches_border" in particles:
+        border = particles["touches_border"].to_numpy().astype(bool)
+    weight = np.ones(count)
+    if options.border == "weighted" and "border_weight" in particles:
+        weight = _numbers(particles, "border_weight")
+        inside = weight[~border]
+        if not (np.isfinite(inside) & (inside > 0)).all():
+            raise ValueError(
+                "column 'border_weight' holds a weight that is no positive number for a particle inside the field; "
+                "measure again, or set border to kept or excluded"
+            )
+    return np.where(border, 0.0, weight) if options.border != "kept" else weight

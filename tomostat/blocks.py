@@ -1,0 +1,114 @@
+"""Blocks of work: a core that is written and a halo around it that is only read."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Box = tuple[slice, slice, slice]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One unit of work.
+
+    Attributes
+    ----------
+    index
+        Position in the grid (z, y, x).
+    core
+        Voxels that the block owns and writes.
+    outer
+        Core and halo, clipped to the volume: the voxels that the block reads.
+    """
+
+    index: Shape
+    core: Box
+    outer: Box
+
+    @property
+    def key(self) -> str:
+        """Name of the block, sortable by position."""
+        return "-".join(f"{i:05d}" for i in self.index)
+
+    @property
+    def start(self) -> Shape:
+        """First voxel of the core."""
+        z, y, x = (s.start for s in self.core)
+        return z, y, x
+
+    @property
+    def inner(self) -> Box:
+        """The core, counted from the start of `outer`."""
+        z, y, x = (slice(c.start - o.start, c.stop - o.start) for c, o in zip(self.core, self.outer, strict=True))
+        return z, y, x
+
+
+def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = (0, 0, 0)) -> list[Block]:
+    """Cover a volume with blocks.
+
+    Parameters
+    ----------
+    shape, core, halo
+        Voxels (z, y, x) of the volume, of a block's core and of the halo on each side.
+
+    Returns
+    -------
+    list of Block
+        In z, y, x order; the last ones of each axis are clipped.
+
+    Raises
+    ------
+    ValueError
+        When a core is empty or a halo negative.
+    """
+    if min(core) < 1 or min(halo) < 0:
+        raise ValueError(f"core is {tuple(core)} and halo {tuple(halo)}; expected positive cores, halos of 0 or more")
+    counts = [math.ceil(n / c) for n, c in zip(shape, core, strict=True)]
+    blocks = []
+    for index in itertools.product(*map(range, counts)):
+        starts = [i * c for i, c in zip(index, core, strict=True)]
+        stops = [min(s + c, n) for s, c, n in zip(starts, core, shape, strict=True)]
+        core_box = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
+        outer = [slice(max(a - h, 0), min(b + h, n)) for a, b, h, n in zip(starts, stops, halo, shape, strict=True)]
+        blocks.append(Block(index, tuple(core_box), tuple(outer)))  # type: ignore[arg-type]
+    return blocks
+
+
+def check_whole_shards(core: Sequence[int], shards: Sequence[int], shape: Sequence[int]) -> None:
+    """Refuse cores that would let two tasks write into one shard, which corrupts it without an error.
+
+    Raises
+    ------
+    ValueError
+        When a core is not a whole number of shards along an axis that holds more than one core.
+    """
+    for axis, c, s, n in zip("zyx", core, shards, shape, strict=True):
+        if c % s and c < n:
+            raise ValueError(
+                f"blocks of {tuple(core)} voxels split shards of {tuple(shards)} along {axis}; "
+                "blocks must be whole numbers of shards"
+            )
+
+
+def check_memory(need: int, available: int, what: str) -> None:
+    """Refuse a block that does not fit into a worker.
+
+    Parameters
+    ----------
+    need, available
+        Bytes that one block of `what` takes, and bytes of one worker.
+
+    Raises
+    ------
+    ValueError
+        When the need is larger.
+    """
+    if need > available:
+        raise ValueError(
+            f"{what}: one block needs about {need / 2**30:.2f} GiB but a worker has {available / 2**30:.2f} GiB; "
+            "give the workers more memory or choose smaller blocks"
+        )

@@ -1,0 +1,143 @@
+"""Where it runs: this machine, a running scheduler, or a batch system through dask-jobqueue."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+logger = logging.getLogger(__name__)
+
+MEMORY_PER_WORKER = 1.5 * 2**30
+"""Bytes that a local worker should have at least: the network and one block fit."""
+
+
+@contextlib.contextmanager
+def open_client(cluster: str = "local", *, workers: int | None = None) -> Iterator[Client]:
+    """Connect to where the work is done, and let go of it at the end.
+
+    Parameters
+    ----------
+    cluster
+        ``local``; the address of a scheduler, such as ``tcp://host:8786``, or its JSON scheduler file; or a
+        dask-jobqueue YAML: the key ``jobqueue`` with one batch system and its settings, and ``jobs``, how many jobs
+        to keep running.
+    workers
+        Worker processes of a local cluster, one thread each; one per core, as memory allows, when not given.
+
+    Yields
+    ------
+    distributed.Client
+
+    Raises
+    ------
+    ValueError
+        When `cluster` is none of these, or a setting is off.
+    FileNotFoundError
+        When the file does not exist.
+    """
+    from distributed import Client
+
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}; expected 1 or more")
+    with contextlib.ExitStack() as stack:
+        if cluster == "local":
+            yield stack.enter_context(Client(stack.enter_context(_local(workers))))
+        elif cluster.endswith((".yaml", ".yml")):
+            batch = stack.enter_context(_batch_system(Path(cluster)))
+            yield stack.enter_context(Client(batch))
+        else:
+            yield stack.enter_context(_connect(cluster))
+
+
+def _local(workers: int | None) -> Any:
+    """Processes of one thread each: kernels and the network then repeat bit for bit."""
+    from dask.system import CPU_COUNT
+    from distributed import LocalCluster
+    from distributed.system import MEMORY_LIMIT
+
+    count = workers or max(1, min(CPU_COUNT, int(MEMORY_LIMIT / MEMORY_PER_WORKER)))
+    return LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0")
+
+
+def _connect(address: str) -> Client:
+    from distributed import Client
+
+    if address.endswith(".json"):
+        if not Path(address).is_file():
+            raise FileNotFoundError(f"no scheduler file at {address}")
+        return Client(scheduler_file=address, timeout="30s")
+    if "://" not in address:
+        raise ValueError(
+            f"cluster is {address!r}; expected local, a scheduler's address such as tcp://host:8786, "
+            "a scheduler file (.json) or a dask-jobqueue file (.yaml)"
+        )
+    try:
+        return Client(address, timeout="30s")
+    except (OSError, TimeoutError) as error:
+        raise ValueError(f"no scheduler answers at {address}: {error or 'timed out'}") from None
+
+
+@contextlib.contextmanager
+def _batch_system(path: Path) -> Iterator[Any]:
+    """A dask-jobqueue cluster as a YAML file describes it."""
+    import dask
+    import dask_jobqueue
+
+    system, settings, jobs = read_jobqueue(path)
+    with dask.config.set({f"jobqueue.{system}": dask.config.get(f"jobqueue.{system}", {}) | settings}):
+        cluster = SYSTEMS[system](dask_jobqueue)()
+    logger.info("%s: %d jobs asked for", system, jobs)
+    with cluster:
+        cluster.scale(jobs=jobs)
+        yield cluster
+
+
+SYSTEMS: dict[str, Any] = {
+    "slurm": lambda module: module.SLURMCluster,
+    "pbs": lambda module: module.PBSCluster,
+    "lsf": lambda module: module.LSFCluster,
+    "sge": lambda module: module.SGECluster,
+    "htcondor": lambda module: module.HTCondorCluster,
+    "oar": lambda module: module.OARCluster,
+    "moab": lambda module: module.MoabCluster,
+}
+"""Class of every batch system that dask-jobqueue knows, looked up when it is needed."""
+
+
+def read_jobqueue(path: str | Path) -> tuple[str, dict[str, Any], int]:
+    """Batch system, settings and number of jobs of a dask-jobqueue YAML.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When the file is not there, or does not name exactly one known batch system.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no cluster file at {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    queue = content.get("jobqueue") if isinstance(content, dict) else None
+    if not isinstance(queue, dict) or len(queue) != 1 or next(iter(queue)) not in SYSTEMS:
+        raise ValueError(f"{path}: expected the key jobqueue with one of {', '.join(SYSTEMS)} in it")
+    unknown = sorted(set(content) - {"jobqueue", "jobs"})
+    if unknown:
+        raise ValueError(f"{path}: unknown key {unknown[0]!r}; known keys are jobqueue, jobs")
+    jobs = content.get("jobs", 1)
+    if not isinstance(jobs, int) or jobs < 1:
+        raise ValueError(f"{path}: jobs is {jobs!r}; expected a whole number, 1 or more")
+    ((system, settings),) = queue.items()
+    for needed in ("cores", "memory"):
+        if needed not in (settings or {}):
+            raise ValueError(f"{path}: jobqueue.{system}.{needed} is missing")
+    return system, settings, jobs

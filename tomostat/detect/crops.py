@@ -1,0 +1,145 @@
+"""Training crops: slices from a source, cut, turned, zoomed and disturbed; and the targets of a crop.
+
+A source is any callable ``source(rng) -> (grey, labels)`` that returns a slice (float32, robust percentiles at 0 and 1)
+and its filled particles: flat phantoms (`scenes.random_slice`), slices of volumes, or annotated crops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from tomostat.detect.scenes import noise
+from tomostat.options import TrainOptions
+
+Slice = tuple[NDArray[np.float32], NDArray[np.int32]]
+Source = Callable[[np.random.Generator], Slice]
+POOL = 48
+"""Slices that are kept to cut crops from."""
+
+
+def mixture(sources: Sequence[Source], weights: Sequence[float]) -> Source:
+    """A source that draws from several."""
+    share = np.asarray(weights, float) / np.sum(weights)
+
+    def draw(rng: np.random.Generator) -> Slice:
+        return sources[rng.choice(len(sources), p=share)](rng)
+
+    return draw
+
+
+def slice_source(slices: Sequence[Slice]) -> Source:
+    """A source that draws from given slices, such as annotated crops."""
+    if not any(labels.any() for _, labels in slices):
+        raise ValueError(f"slices: none of the {len(slices)} given holds a particle; expected at least one particle")
+
+    def draw(rng: np.random.Generator) -> Slice:
+        return slices[int(rng.integers(len(slices)))]
+
+    return draw
+
+
+def augment(
+    rng: np.random.Generator, grey: NDArray[np.float32], labels: NDArray[np.int32], options: TrainOptions
+) -> Slice:
+    """Cut a crop: random place, turn, mirror, zoom and bend; then change blur, noise, contrast and shading.
+
+    Parameters
+    ----------
+    rng
+        Source of all randomness.
+    grey, labels
+        (ny, nx) slice and its particles.
+    options
+        Gives crop size and range of zoom.
+
+    Returns
+    -------
+    tuple
+        grey (crop, crop) float32 and labels (crop, crop) int32.
+    """
+    size = options.crop
+    zoom = math.exp(rng.uniform(math.log(options.zoom[0]), math.log(options.zoom[1])))
+    turn = rng.uniform(0, 2 * math.pi) if rng.random() < 0.5 else rng.integers(4) * math.pi / 2
+    mirror = rng.choice([-1.0, 1.0])
+    matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * [1.0, mirror] / zoom
+    matrix = matrix * np.exp(rng.normal(0, 0.08, (2, 1)))
+    margin = np.minimum(size / zoom / 2, np.array(grey.shape) / 2)
+    centre = rng.uniform(margin, np.array(grey.shape) - margin)
+    at = np.stack(np.meshgrid(*(np.arange(size) - (size - 1) / 2,) * 2, indexing="ij"))
+    where = np.tensordot(matrix, at, 1) + centre[:, None, None]
+    if rng.random() < 0.3:
+        where += rng.uniform(0, 3) * np.stack([noise(rng, (size, size), rng.uniform(15, 40)) for _ in range(2)])
+    source = ndimage.gaussian_filter(grey, 0.4 / zoom) if zoom < 0.8 else grey  # no aliasing when shrunk
+    image = ndimage.map_coordinates(source, where, order=1, mode="mirror")
+    truth = ndimage.map_coordinates(labels, where, order=0, mode="mirror")
+    return _look(rng, image), truth
+
+
+def _look(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
+    """Change blur, noise, contrast and shading, and cut out small patches."""
+    shape = image.shape[0], image.shape[1]
+    if rng.random() < 0.3:
+        image = ndimage.gaussian_filter(image, rng.uniform(0.3, 1.3))
+    if rng.random() < 0.5:
+        image = image + rng.uniform(0, 0.1) * noise(rng, shape, rng.uniform(0, 1.2))
+    if rng.random() < 0.3:
+        image = image + rng.uniform(0, 0.1) * noise(rng, shape, rng.uniform(40, 100))
+    if rng.random() < 0.5:
+        image = np.sign(image) * np.abs(image) ** rng.uniform(0.7, 1.4)
+    image = image * rng.normal(1, 0.08) + rng.normal(0, 0.05)
+    if rng.random() < 0.1:
+        y, x = rng.integers(0, np.array(shape) - 8)
+        image[y : y + rng.integers(3, 16), x : x + rng.integers(3, 16)] = rng.uniform(0, 1)
+    return np.clip(image, -0.5, 1.8).astype(np.float32)
+
+
+def targets_of(labels: NDArray[np.int32], *, smallest: int = 20) -> dict[str, Tensor]:
+    """Training targets of one label image; slivers below `smallest` pixels or 4 pixels across are left out."""
+    boxes, masks = [], []
+    for i, found in enumerate(ndimage.find_objects(labels), start=1):
+        if found is None:
+            continue
+        mask = labels[found] == i
+        if np.count_nonzero(mask) < smallest or min(mask.shape) < 4:
+            continue
+        rows, columns = found
+        boxes.append((columns.start, rows.start, columns.stop, rows.stop))
+        full = np.zeros(labels.shape, np.uint8)
+        full[found] = mask
+        masks.append(full)
+    count = len(boxes)
+    return {
+        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(count, 4),
+        "labels": torch.ones(count, dtype=torch.int64),
+        "masks": torch.from_numpy(np.stack(masks) if count else np.zeros((0, *labels.shape), np.uint8)),
+    }
+
+
+class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
+    """Endless batches of augmented crops; batch k is a function of (seed, k) alone, so that a run can be resumed."""
+
+    def __init__(self, source: Source, options: TrainOptions, start: int = 0) -> None:
+        self.source, self.options, self.start = source, options, start
+
+    def __iter__(self) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
+        """Batches: images (batch, 1, crop, crop) and their targets."""
+        seed = self.options.seed
+        pool: dict[int, Slice] = {}
+        for step in range(self.start, self.options.steps):
+            newest = POOL // 4 + step // 4  # a new slice at every fourth step
+            for i in range(max(newest - POOL, 0), newest):
+                if i not in pool:
+                    pool[i] = self.source(np.random.default_rng([seed, 0, i]))
+            pool = {i: pool[i] for i in range(max(newest - POOL, 0), newest)}
+            rng = np.random.default_rng([seed, 1, step])
+            crops = [augment(rng, *pool[int(rng.choice(list(pool)))], self.options) for _ in range(self.options.batch)]
+            yield torch.from_numpy(np.stack([g for g, _ in crops]))[:, None], [targets_of(t) for _, t in crops]

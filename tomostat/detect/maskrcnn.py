@@ -1,0 +1,309 @@
+"""The network: torchvision's Mask R-CNN for grey slices at their own scale.
+
+Built from torchvision's components (backbone, feature pyramid, region proposals, heads) without its
+``GeneralizedRCNN``: that one rescales images to 800 pixels, keeps 100 detections and pastes every mask into a full-size
+float image. Here a slice keeps its scale, and masks leave the network as 28 x 28 beside their boxes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v3_large, resnet
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from tomostat.options import check
+
+BACKBONES = ("resnet18", "resnet50", "resnet101", "mobilenet_v3")
+MASK = 28
+_MULTIPLE = 64
+"""Slices are padded to multiples of the coarsest stride: the anchors' strides are image size // feature size, which for
+766 pixels makes 3 of a stride of 4 and moves every anchor."""
+_MIDDLE = 0.5
+"""Grey value that the network sees as 0, which is what its convolutions pad with."""
+_STAGES = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
+_MOBILE_STAGES = {"3": "0", "6": "1", "12": "2", "16": "3"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Architecture of one network; stored inside its checkpoints.
+
+    Attributes
+    ----------
+    backbone
+        Feature extractor: resnet18, resnet50, resnet101 or mobilenet_v3.
+    norm
+        Normalisation of the backbone: "group" (trained from scratch with small batches) or "frozen" (the statistics of
+        ImageNet weights).
+    slices
+        Input channels: 1 (the slice), or 3 (with its neighbours z - 1 and z + 1).
+    channels
+        Channels of the feature pyramid.
+    box_units, box_convs
+        Units of the box head's dense layers, and convolutions in front of them.
+    rpn_convs, mask_convs
+        Convolutions of the proposal head and of the mask head.
+    anchors
+        Edge lengths of the square anchors in pixels, one group per pyramid level (strides 4, 8, 16, 32, 64).
+    ratios
+        Height by width of the anchors.
+    roi_scale
+        Box edge in pixels that is pooled from the stride 16 level.
+    proposals
+        Region proposals per 512 x 512 pixels that reach the heads.
+    detections
+        Largest number of detections per 512 x 512 pixels.
+    nms
+        Box IoU above which the less certain of two detections is dropped.
+    score
+        Detections below this score are dropped.
+    """
+
+    backbone: Literal["resnet18", "resnet50", "resnet101", "mobilenet_v3"] = "resnet18"
+    norm: Literal["group", "frozen"] = "group"
+    slices: int = 1
+    channels: int = 96
+    box_units: int = 256
+    box_convs: int = 0
+    rpn_convs: int = 1
+    mask_convs: int = 1
+    anchors: tuple[tuple[float, ...], ...] = ((10, 14), (20, 28), (40, 57), (80, 113), (160, 226))
+    ratios: tuple[float, ...] = (1.0,)
+    roi_scale: int = 112
+    proposals: int = 1000
+    detections: int = 1000
+    nms: float = 0.4
+    score: float = 0.05
+
+    def __post_init__(self) -> None:
+        check(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {', '.join(BACKBONES)}")
+        check(self.norm in ("group", "frozen"), "norm", self.norm, "group or frozen")
+        check(self.slices in (1, 3), "slices", self.slices, "1 or 3")
+        check(len(self.anchors) == 5, "anchors", self.anchors, "five groups of edge lengths")
+        check(self.detections > 0, "detections", self.detections, "a positive number")
+
+    @classmethod
+    def from_json(cls, text: str) -> NetworkConfig:
+        """The configuration from a checkpoint's metadata."""
+        values = json.loads(text)
+        for name in ("anchors", "ratios"):
+            values[name] = tuple(tuple(v) if isinstance(v, list) else v for v in values[name])
+        return cls(**values)
+
+
+LIGHT = NetworkConfig()
+"""ResNet-18 that runs on two CPU cores: the shipped network."""
+
+PAPER = NetworkConfig(backbone="resnet101", norm="frozen", channels=256, box_units=1024, mask_convs=4)
+"""ResNet-101 with feature pyramid, as in the paper."""
+
+ACCURATE = replace(PAPER, backbone="resnet50", box_convs=4, rpn_convs=2)
+"""ResNet-50 with the heads of torchvision's second version."""
+
+
+class MaskRCNN(nn.Module):
+    """Mask R-CNN at native scale; masks stay 28 x 28.
+
+    Parameters
+    ----------
+    config
+        The architecture.
+
+    Attributes
+    ----------
+    precision
+        Half type of the feature extractor (torch.float16 or bfloat16); None computes in single precision.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.precision: torch.dtype | None = None
+        body, widths = _body(config)
+        self.body = body
+        self.fpn = FeaturePyramidNetwork(widths, config.channels, LastLevelMaxPool())
+        self.rpn = _proposals(config)
+        self.heads = _heads(config)
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Feature pyramid of images (n, slices, ny, nx): level name to (n, channels, ny / stride, nx / stride)."""
+        images = ((images - _MIDDLE) * 4.0).contiguous(memory_format=torch.channels_last)  # about unit spread
+        with torch.autocast(images.device.type, self.precision, enabled=self.precision is not None):
+            pyramid: dict[str, Tensor] = self.fpn(self.body(images))
+        return {name: level.float() for name, level in pyramid.items()}  # boxes need single precision
+
+    def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
+        """Losses while training, detections otherwise.
+
+        Parameters
+        ----------
+        images
+            (n, slices, ny, nx) float, grey scaled so that the volume's robust percentiles are 0 and 1.
+        targets
+            While training, per image: boxes (k, 4) float x0 y0 x1 y1, labels (k,) int64 of ones, masks (k, ny, nx)
+            uint8.
+
+        Returns
+        -------
+        dict or list of dict
+            Losses by name; or per image boxes (k, 4), scores (k,), labels (k,), masks (k, 1, 28, 28) probabilities.
+        """
+        shape = (int(images.shape[-2]), int(images.shape[-1]))
+        shapes = [shape] * len(images)
+        lack = [-n % _MULTIPLE for n in shape]
+        images = nn.functional.pad(images, (0, lack[1], 0, lack[0]), value=_MIDDLE)
+        features = self.features(images)
+        self._scale_limits(shape)
+        proposals, losses = self.rpn(ImageList(images, shapes), features, targets)
+        detections, head_losses = self.heads(features, proposals, shapes, targets)
+        return {**losses, **head_losses} if self.training else detections
+
+    def _scale_limits(self, shape: tuple[int, int]) -> None:
+        """Let proposals and detections grow with the area beyond 512 x 512 pixels: density is limited, not number."""
+        share = max(1.0, shape[0] * shape[1] / 512**2)
+        for limits in (self.rpn._pre_nms_top_n, self.rpn._post_nms_top_n):
+            limits["testing"] = round(self.config.proposals * share)
+        self.heads.detections_per_img = round(self.config.detections * share)
+
+
+def build(config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
+    """Build a network with random weights drawn from `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = MaskRCNN(config)
+    converted: MaskRCNN = network.to(memory_format=torch.channels_last)
+    return converted
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(32, channels // 8), channels)
+
+
+def _body(config: NetworkConfig) -> tuple[nn.Module, list[int]]:
+    """Feature extractor with outputs at strides 4, 8, 16 and 32, and their channels."""
+    norm = _group_norm if config.norm == "group" else FrozenBatchNorm2d
+    if config.backbone == "mobilenet_v3":
+        trunk = mobilenet_v3_large(norm_layer=norm).features
+        trunk[0][0] = nn.Conv2d(config.slices, 16, 3, stride=2, padding=1, bias=False)
+        return IntermediateLayerGetter(trunk, _MOBILE_STAGES), [24, 40, 112, 960]
+    trunk = resnet.__dict__[config.backbone](norm_layer=norm, zero_init_residual=False)
+    trunk.conv1 = nn.Conv2d(config.slices, 64, 7, stride=2, padding=3, bias=False)
+    nn.init.kaiming_normal_(trunk.conv1.weight, mode="fan_out", nonlinearity="relu")
+    width = trunk.fc.in_features
+    return IntermediateLayerGetter(trunk, _STAGES), [width // 8, width // 4, width // 2, width]
+
+
+def _proposals(config: NetworkConfig) -> RegionProposalNetwork:
+    """Region proposals with anchors of particle size."""
+    generator = AnchorGenerator(config.anchors, (config.ratios,) * len(config.anchors))
+    count = generator.num_anchors_per_location()[0]
+    return RegionProposalNetwork(
+        generator,
+        RPNHead(config.channels, count, config.rpn_convs),
+        fg_iou_thresh=0.6,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=256,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 600, "testing": config.proposals},
+        post_nms_top_n={"training": 400, "testing": config.proposals},
+        nms_thresh=0.7,
+    )
+
+
+def _heads(config: NetworkConfig) -> RoIHeads:
+    """Box and mask heads."""
+    levels = ["0", "1", "2", "3"]
+    channels = config.channels
+    box_pool = MultiScaleRoIAlign(levels, 7, 2, canonical_scale=config.roi_scale)
+    mask_pool = MultiScaleRoIAlign(levels, MASK // 2, 2, canonical_scale=config.roi_scale)
+    if config.box_convs:
+        head = FastRCNNConvFCHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], _group_norm)
+    else:
+        head = TwoMLPHead(channels * 49, config.box_units)
+    return RoIHeads(
+        box_pool,
+        head,
+        FastRCNNPredictor(config.box_units, 2),
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.5,
+        batch_size_per_image=112,
+        positive_fraction=0.4,
+        bbox_reg_weights=None,
+        score_thresh=config.score,
+        nms_thresh=config.nms,
+        detections_per_img=config.detections,
+        mask_roi_pool=mask_pool,
+        mask_head=MaskRCNNHeads(channels, [channels] * config.mask_convs, 1),
+        mask_predictor=MaskRCNNPredictor(channels, channels, 2),
+    )
+
+
+def activation_map(network: MaskRCNN, image: Tensor, level: str = "0") -> Tensor:
+    """What the network looks at: mean absolute feature over a slice.
+
+    Parameters
+    ----------
+    network
+        The network.
+    image
+        (slices, ny, nx) float, scaled grey.
+    level
+        Pyramid level: "0" to "3" for strides 4 to 32.
+
+    Returns
+    -------
+    Tensor
+        (ny, nx) float in 0 .. 1.
+    """
+    network.eval()
+    with torch.inference_mode():
+        strength = network.features(image[None])[level].abs().mean(1, keepdim=True)
+        full = nn.functional.interpolate(strength, size=image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+    return (full - full.min()) / (full.max() - full.min()).clamp(min=1e-12)
+
+
+def anchor_sizes(diameters: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """Anchors that fit annotated particles: two per pyramid level, spread evenly in log size.
+
+    Parameters
+    ----------
+    diameters
+        Box edges of the annotated particles in pixels.
+
+    Raises
+    ------
+    ValueError
+        When there is none.
+    """
+    if not len(diameters):
+        raise ValueError("diameters is empty; expected the size of at least one annotated particle")
+    sizes = torch.as_tensor(diameters, dtype=torch.float64)
+    low, high = torch.quantile(sizes, 0.02).item(), torch.quantile(sizes, 0.98).item()
+    edges = torch.logspace(0, 1, 10, base=max(high / low, 2.0), dtype=torch.float64) * low
+    return tuple((round(float(a), 1), round(float(b), 1)) for a, b in edges.reshape(5, 2))
+
+
+__all__ = [
+    "ACCURATE",
+    "LIGHT",
+    "PAPER",
+    "MaskRCNN",
+    "NetworkConfig",
+    "activation_map",
+    "anchor_sizes",
+    "build",
+]

@@ -1,0 +1,182 @@
+"""The network as a detector: tiles of slices through Mask R-CNN on CPU or GPU, to instances.
+
+Nothing here knows of volumes or dask; `stage` runs a detector over a volume.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tomostat.detect.checkpoint import load_checkpoint
+from tomostat.detect.maskrcnn import MaskRCNN
+from tomostat.detect.masks import Tile, join_tiles, paste, tile_starts
+from tomostat.instances import Instances
+
+logger = logging.getLogger(__name__)
+
+SMALLEST = 12
+"""Detections of fewer pixels are noise."""
+
+_loading = threading.Lock()
+
+
+def choose_device(device: str) -> str:
+    """The device to compute on: "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        When a GPU is asked for and there is none.
+    """
+    found = torch.cuda.is_available()
+    if device == "cuda" and not found:
+        raise ValueError(
+            "device is 'cuda' but torch finds no GPU here; use 'cpu', or 'auto' to take a GPU where there is one"
+        )
+    return ("cuda" if found else "cpu") if device == "auto" else device
+
+
+@lru_cache(maxsize=4)
+def _network(path: str, digest: str, device: str) -> MaskRCNN:
+    """The network of a checkpoint, once per process; `digest` tells apart files of one name."""
+    network, about = load_checkpoint(path)
+    logger.info("network %s from %s (%s), step %s", network.config.backbone, path, digest[:12], about.get("step"))
+    if device != "cpu":
+        network.precision = torch.float16
+    return network.to(device).eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkDetector:
+    """Mask R-CNN as a detector: small to send to a worker, where the network is loaded once.
+
+    Attributes
+    ----------
+    weights
+        Path of the checkpoint.
+    digest
+        SHA-256 of the checkpoint.
+    halo
+        Neighbouring slices that the network looks at.
+    score, tile, overlap, batch, device, threads
+        As in `DetectOptions`.
+    """
+
+    weights: str
+    digest: str
+    halo: int = 0
+    score: float = 0.5
+    tile: int = 1024
+    overlap: int = 192
+    batch: int = 4
+    device: str = "cpu"
+    threads: int = 1
+
+    def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
+        """Find particles in slices ``first``, ``first + 1``, ... (`phases` is not looked at)."""
+        shape = (grey.shape[1], grey.shape[2])
+        with _loading:
+            network = _network(self.weights, self.digest, self.device)
+        torch.set_num_threads(self.threads)
+        where = [
+            (z, y, x)
+            for z in range(len(grey))
+            for y in tile_starts(shape[0], self.tile, self.overlap)
+            for x in tile_starts(shape[1], self.tile, self.overlap)
+        ]
+        found: list[list[Tile]] = [[] for _ in grey]
+        images = (self._cut(grey, place) for place in where)
+        size = (min(self.tile, shape[0]), min(self.tile, shape[1]))
+        for (z, y, x), detections in zip(where, detect_tiles(network, images, self.batch, self.device), strict=True):
+            found[z].append(found_in_tile(detections, size, (y, x), self.score))
+        parts = [_slice_instances(tiles, first + z, shape) for z, tiles in enumerate(found)]
+        return Instances.concatenate([Instances.empty(shape), *parts])
+
+    def _cut(self, grey: NDArray[np.float32], place: tuple[int, int, int]) -> torch.Tensor:
+        """One tile (slices, h, w) with neighbouring slices where the network wants them."""
+        z, y, x = place
+        around = np.clip(np.arange(z - self.halo, z + self.halo + 1), 0, len(grey) - 1)
+        image = np.asarray(grey[around, y : y + self.tile, x : x + self.tile], np.float32)
+        return torch.from_numpy(np.ascontiguousarray(np.clip(image, -0.5, 1.8)))
+
+
+def detect_tiles(
+    network: MaskRCNN, images: Iterator[torch.Tensor], batch: int, device: str
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Run the network over tiles of one shape.
+
+    On a CPU tiles go one by one: batches gain nothing there, and every tile's result is then independent of its
+    neighbours in the batch. When a GPU's memory runs out the batch is halved.
+
+    Parameters
+    ----------
+    network
+        On its device, in evaluation mode.
+    images
+        Tiles (slices, h, w) float32.
+    batch
+        Tiles that go through together on a GPU.
+    device
+        cpu or cuda.
+
+    Yields
+    ------
+    dict
+        boxes (n, 4), scores (n,), masks (n, 28, 28) float32 per tile, best first.
+    """
+    batch = batch if device != "cpu" else 1
+    waiting: list[torch.Tensor] = []
+    exhausted = False
+    while not exhausted or waiting:
+        while len(waiting) < batch and not exhausted:
+            image = next(images, None)
+            exhausted = image is None
+            waiting += [] if image is None else [image]
+        if not waiting:
+            return
+        now = waiting[:batch]
+        try:
+            with torch.inference_mode():
+                results = network(torch.stack(now).to(device))
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
+            torch.cuda.empty_cache()
+            logger.warning("GPU memory ran out: going on with batches of %d", batch)
+            continue
+        waiting = waiting[len(now) :]
+        for result in results:
+            yield {
+                "boxes": result["boxes"].float().cpu().numpy(),
+                "scores": result["scores"].float().cpu().numpy(),
+                "masks": result["masks"][:, 0].float().cpu().numpy(),
+            }
+
+
+def found_in_tile(
+    found: dict[str, NDArray[Any]], size: tuple[int, ...], corner: tuple[int, int] = (0, 0), score: float = 0.0
+) -> Tile:
+    """Detections of a tile of `size` pixels above `score`, pasted and disjoint."""
+    good = found["scores"] >= score
+    labels, kept = paste(found["masks"][good], found["boxes"][good], (size[0], size[1]))
+    kept &= np.bincount(labels.ravel(), minlength=len(kept) + 1)[1:] >= SMALLEST
+    number = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.int32)
+    return Tile(corner, number[labels], found["scores"][good][kept])
+
+
+def _slice_instances(tiles: list[Tile], z: int, shape: tuple[int, int]) -> Instances:
+    """Instances of one slice from its tiles."""
+    if len(tiles) == 1:
+        return Instances.from_labels(tiles[0].labels, z, np.concatenate([[0], tiles[0].scores]))
+    labels, scores = join_tiles(tiles, shape)
+    return Instances.from_labels(labels, z, scores)

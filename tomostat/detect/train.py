@@ -1,0 +1,285 @@
+"""Training and fine-tuning: a loop that can be stopped and resumed at any step with the same result."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision.models import get_model
+
+from tomostat.detect.checkpoint import load_checkpoint, save_checkpoint, weights_path
+from tomostat.detect.crops import Crops, Slice, Source, slice_source
+from tomostat.detect.maskrcnn import LIGHT, MaskRCNN, NetworkConfig, build
+from tomostat.detect.predict import detect_tiles, found_in_tile
+from tomostat.matching import overlaps_of_labels
+from tomostat.options import TrainOptions, as_dict
+from tomostat.score import score_tables
+
+logger = logging.getLogger(__name__)
+
+
+def initial_network(weights: str = "shipped", config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
+    """What training starts from.
+
+    Parameters
+    ----------
+    weights
+        shipped, random, imagenet (torchvision's weights of the backbone, fetched from the network) or the path of a
+        checkpoint.
+    config
+        Architecture for random and imagenet; a checkpoint brings its own.
+    seed
+        Seed of random weights.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When the weights are none, or ImageNet weights are asked for with group norm, which has none.
+    """
+    if weights == "random":
+        return build(config, seed=seed)
+    if weights != "imagenet":
+        return load_checkpoint(weights_path(weights))[0]
+    if config.norm != "frozen" or not config.backbone.startswith("resnet"):
+        raise ValueError(
+            f"weights is 'imagenet' with {config.backbone} and {config.norm} norm; expected resnet and frozen"
+        )
+    network = build(config, seed=seed)
+    given = get_model(config.backbone, weights="DEFAULT").state_dict()
+    given = {name: value for name, value in given.items() if name in network.body.state_dict()}
+    given["conv1.weight"] = given["conv1.weight"].sum(1, keepdim=True).expand(-1, config.slices, -1, -1) / config.slices
+    network.body.load_state_dict(given)
+    return network
+
+
+def fine_tune(
+    slices: Sequence[Slice],
+    folder: str | Path,
+    *,
+    weights: str = "shipped",
+    options: TrainOptions | None = None,
+    validation: Sequence[Slice] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Adapt a network to a few annotated crops of a new data set.
+
+    Parameters
+    ----------
+    slices
+        Annotated crops, as `annotations.as_slices` gives them.
+    folder
+        Receives checkpoints and log; run again to resume.
+    weights
+        What to start from.
+    options
+        Schedule; the default is short and gentle.
+    validation
+        Annotated slices that judge the checkpoints by mAP; the last checkpoint wins without any.
+    progress
+        Called with (step, steps).
+
+    Returns
+    -------
+    Path
+        The checkpoint, to be given as ``DetectOptions(weights=...)``.
+    """
+    options = options or TrainOptions()
+    judge = partial(mean_average_precision, slices=validation) if validation else None
+    network = initial_network(weights)
+    return train(network, slice_source(slices), folder, options=options, validate=judge, progress=progress)
+
+
+def mean_average_precision(network: MaskRCNN, slices: Sequence[Slice]) -> float:
+    """MAP of a network on annotated slices, on the network's own device."""
+    device = next(network.parameters()).device.type
+    tables, scores = [], []
+    network.eval()
+    for grey, labels in slices:
+        image = torch.from_numpy(np.ascontiguousarray(grey))[None].expand(network.config.slices, -1, -1)
+        tile = found_in_tile(next(detect_tiles(network, iter([image]), 1, device)), grey.shape)
+        table = overlaps_of_labels(labels, tile.labels)
+        tables.append(table)
+        scores.append(tile.scores[table.second_label - 1])
+    return score_tables(tables, scores).map
+
+
+def _rate(step: int, options: TrainOptions) -> float:
+    """Learning rate: linear warm-up, then half a cosine to zero."""
+    warm = min(1.0, (step + 1) / options.warmup)
+    return options.rate * warm * 0.5 * (1 + math.cos(math.pi * step / options.steps))
+
+
+def _optimizer(network: MaskRCNN, options: TrainOptions) -> torch.optim.AdamW:
+    """AdamW without decay on norms and biases."""
+    weights = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in weights if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options.rate)
+
+
+class _Average:
+    """Running average of the weights, which detects better than the last step's."""
+
+    def __init__(self, network: MaskRCNN, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: MaskRCNN, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in network.state_dict().items():
+            self.weights[name].lerp_(value, 1 - decay)
+
+
+def _save_state(path: Path, step: int, network: MaskRCNN, average: _Average, optimizer: torch.optim.AdamW) -> None:
+    """Everything that a resume needs, in one file: weights, their average, the optimizer's moments."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.weights.items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    aside = path.with_name(f".{path.name}.part")
+    save_file({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}, aside, {"step": str(step)})
+    aside.replace(path)
+
+
+def _resume(path: Path, network: MaskRCNN, average: _Average, optimizer: torch.optim.AdamW) -> int:
+    """Load the state of an earlier run, if there is one; return its step."""
+    if not path.exists():
+        return 0
+    with safe_open(path, framework="pt") as file:
+        step = int(file.metadata()["step"])
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+    for name, value in load_file(path).items():
+        kind, rest = name.split(".", 1)
+        parts[kind][rest] = value
+    network.load_state_dict(parts["network"])
+    for name, value in parts["average"].items():
+        average.weights[name].copy_(value)
+    moments: dict[int, dict[str, Any]] = {}
+    for name, value in parts["optimizer"].items():
+        index, which = name.split(".")
+        moments.setdefault(int(index), {})[which] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    logger.info("resuming at step %d from %s", step, path)
+    return step
+
+
+def train(
+    network: MaskRCNN,
+    source: Source,
+    folder: str | Path,
+    *,
+    options: TrainOptions,
+    validate: Callable[[MaskRCNN], float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Train a network; run again with the same arguments to resume.
+
+    Parameters
+    ----------
+    network
+        What to start from.
+    source
+        Where slices come from.
+    folder
+        Receives ``last.safetensors`` (running average of the weights), ``best.safetensors`` (best validation),
+        ``state.safetensors`` (for resuming) and ``log.csv``.
+    options
+        Schedule, augmentation and seed.
+    validate
+        Judges a network, larger is better (mAP, say); called every `options.checkpoint_every` steps.
+    progress
+        Called with (step, steps).
+
+    Returns
+    -------
+    Path
+        The best checkpoint, or the last when there is no validation.
+
+    Raises
+    ------
+    FloatingPointError
+        When the loss is not finite; checkpoints stay as they were after the last good one.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(options.threads)
+    network.to(options.device).train()
+    network.precision = torch.bfloat16 if options.precision == "half" else None
+    optimizer = _optimizer(network, options)
+    average = _Average(network, options.average)
+    start = _resume(folder / "state.safetensors", network, average, optimizer)
+    batches = DataLoader(Crops(source, options, start), batch_size=None, num_workers=options.workers)
+    began = time.monotonic()
+    for step, (images, targets) in enumerate(batches, start=start):
+        losses = _step(network, optimizer, images.to(options.device), targets, step, options)
+        average.update(network, step)
+        if step % 20 == 0:
+            _log(folder / "log.csv", {"step": step, "seconds": round(time.monotonic() - began, 1), **losses})
+        if progress is not None:
+            progress(step + 1, options.steps)
+        done = step + 1
+        if done % options.checkpoint_every == 0 or done == options.steps:
+            about = {"step": done, "options": as_dict(options)}
+            save_checkpoint(folder / "last.safetensors", network, weights=average.weights, metadata=about)
+            _save_state(folder / "state.safetensors", done, network, average, optimizer)
+            if validate is not None:
+                _keep_best(folder, validate)
+    return folder / ("best.safetensors" if validate is not None else "last.safetensors")
+
+
+def _step(
+    network: MaskRCNN,
+    optimizer: torch.optim.AdamW,
+    images: Tensor,
+    targets: list[dict[str, Tensor]],
+    step: int,
+    options: TrainOptions,
+) -> dict[str, float]:
+    """One step of descent; returns the losses."""
+    torch.manual_seed(options.seed * 1_000_003 + step)  # proposals are sampled: repeatable after a resume
+    targets = [{name: value.to(options.device) for name, value in target.items()} for target in targets]
+    losses = network(images.expand(-1, network.config.slices, -1, -1), targets)
+    total = torch.stack(list(losses.values())).sum()
+    if not math.isfinite(total.item()):
+        raise FloatingPointError(f"loss is {total.item()} at step {step}; the last good checkpoint is kept")
+    for group in optimizer.param_groups:
+        group["lr"] = _rate(step, options)
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimizer.step()
+    return {"loss": total.item(), **{name: value.item() for name, value in losses.items()}}
+
+
+def _keep_best(folder: Path, validate: Callable[[MaskRCNN], float]) -> None:
+    """Validate the last checkpoint and copy it when it is the best so far."""
+    network, about = load_checkpoint(folder / "last.safetensors")
+    score, best = validate(network), folder / "best.safetensors"
+    _log(folder / "validation.csv", {"step": about["step"], "score": score})
+    if not best.exists() or score > load_checkpoint(best)[1]["validation"]:
+        save_checkpoint(best, network, metadata={**about, "validation": score})
+
+
+def _log(path: Path, row: dict[str, float]) -> None:
+    """Append one row to a CSV file."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})

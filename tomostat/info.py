@@ -1,0 +1,141 @@
+"""What a path holds, told in a few lines."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import xarray as xr
+
+from tomostat.ingest import probe
+from tomostat.instances import read_instances
+from tomostat.manifest import Layout, read_manifest
+from tomostat.measure.table import open_particles
+from tomostat.options import IngestOptions
+from tomostat.score import Scores
+from tomostat.volume import describe, label_names, open_volume
+
+
+def describe_path(path: Path) -> str:
+    """Tell what a volume, table or output folder holds.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When nothing is there, or it is nothing that tomostat knows.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"nothing at {path}")
+    if Layout(path).manifest.exists():
+        return summarize(path)
+    if path.suffix == ".zarr" and _is_table(path):
+        return _table_lines(open_particles(path))
+    if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
+        return _instance_lines(path)
+    if path.suffix == ".zarr":
+        return _volume_lines(path)
+    source = probe(path, spacing=None, options=IngestOptions(), need_spacing=False)
+    return f"{path}: {source}"
+
+
+def summarize(root: Path) -> str:
+    """Summary of an output folder: stages, particles per condition, where the report lies."""
+    layout, manifest = Layout(root), read_manifest(root)
+    lines = [f"study {manifest['study']} in {root}"]
+    fields: dict[str, list[str]] = {}
+    for name, entry in manifest["stages"].items():
+        scope, stage = name.rsplit("/", 1)
+        fields.setdefault(scope, []).append(stage if entry.get("finished") else f"{stage} (unfinished)")
+    lines += [f"  {scope}: {', '.join(stages)}" for scope, stages in fields.items() if scope != "all"]
+    if layout.particles.exists():
+        lines += [
+            "",
+            condition_table(open_particles(layout.particles)),
+            "",
+            f"table:  {layout.particles}, .csv, .parquet",
+        ]
+    page = layout.report / "index.html"
+    if page.exists():
+        lines.append(f"report: {page}")
+    return "\n".join(lines)
+
+
+def condition_table(particles: xr.Dataset) -> str:
+    """Particles, detachment and resistance per condition, as text."""
+    head = f"{'condition':<14}{'fields':>7}{'particles':>11}{'diameter um':>13}{'detachment':>12}{'resistance':>12}"
+    lines = [head, "-" * len(head)]
+    conditions = particles["condition"].values.astype(str)
+    for name in sorted(set(conditions)):
+        rows = particles.isel(particle=np.flatnonzero(conditions == name))
+        count = len(set(rows["field"].values.astype(str)))
+        means = [_mean(rows[column].values) for column in ("equivalent_diameter", "detachment", "resistance_mean")]
+        lines.append(f"{name:<14}{count:>7}{rows.sizes['particle']:>11}{means[0]:>13}{means[1]:>12}{means[2]:>12}")
+    if len(lines) == 2:
+        lines.append("no particle")
+    return "\n".join(lines)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Labels of an image file, or of a volume's label image named after a colon (VOLUME.zarr:particles).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there are none.
+    """
+    store, colon, label = str(path).rpartition(":")
+    if colon and store.endswith(".zarr"):
+        return open_volume(store, label).values
+    if not path.exists():
+        raise FileNotFoundError(f"nothing at {path}")
+    if path.suffix == ".npy":
+        return np.load(path)
+    try:
+        return tifffile.imread(path)
+    except tifffile.TiffFileError as error:
+        raise ValueError(f"{path} is no label image: {error}") from None
+
+
+def score_table(scores: Scores) -> str:
+    """Scores as lines of text."""
+    lines = []
+    for name, value in dataclasses.asdict(scores).items():
+        lines.append(f"{name:<12}{value:>10}" if isinstance(value, int) else f"{name:<12}{value:>10.4f}")
+    return "\n".join(lines)
+
+
+def _mean(values: np.ndarray) -> str:
+    finite = values[np.isfinite(values)]
+    return f"{finite.mean():.3f}" if len(finite) else "-"
+
+
+def _is_table(path: Path) -> bool:
+    return not (path / "0").exists() and (path / "label").exists()
+
+
+def _volume_lines(path: Path) -> str:
+    lines = []
+    for label in [None, *label_names(path)]:
+        image = describe(path, label)
+        size = " x ".join(map(str, image.shape))
+        step = " x ".join(f"{s:g}" for s in image.spacing)
+        name = "grey" if label is None else f"labels/{label}"
+        lines.append(f"{name}: {size} voxels of {step} micrometer, {image.dtype}, {len(image.levels)} levels")
+    return "\n".join(lines)
+
+
+def _table_lines(particles: xr.Dataset) -> str:
+    lines = [f"{particles.sizes['particle']} particles", "", condition_table(particles), ""]
+    for name, variable in particles.variables.items():
+        unit = variable.attrs.get("units", "")
+        lines.append(f"{name!s:<24} {unit:<16} {variable.attrs.get('long_name', '')}")
+    return "\n".join(lines)
+
+
+def _instance_lines(path: Path) -> str:
+    instances = read_instances(path)
+    slices = len(np.unique(instances.slice))
+    size = " x ".join(map(str, instances.shape))
+    return f"{len(instances)} instances in {slices} slices of {size} pixels"

@@ -1,0 +1,547 @@
+"""The outer surface of one particle: where it lies, which way it faces and how large it is.
+
+Symbols: ``f`` is the particle's own mask smoothed with a Gaussian of `SIGMA` voxels along each axis, so that
+``f = 1/2`` is a smooth surface and its gradient the surface's normal at any voxel aspect ratio. Plain voxel faces
+overestimate an area by half; here each face counts with ``n . e``, the cosine between the surface's normal and the
+face's own. By Gauss' theorem that sum is the true area wherever ``n`` varies slowly. Near an edge or beside a crack it
+does not: there a normal is the mean over the neighbours that lie on one and the same plane, and steady neighbours have
+the larger vote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.spatial import SphericalVoronoi
+
+Mask = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Spacing = tuple[float, float, float]
+
+SIGMA = 1.0
+"""Width of the smoothing in voxels: the votes hide the voxel steps that it leaves, and cracks stay open."""
+
+RADIUS = 4
+"""Voxels on each side that the smoothing reads."""
+
+VOTES = 3
+"""Rounds of voting: a single one leaves the steps of planes that hardly tilt."""
+
+CORNER = 12
+"""Square of the largest distance of a voter in voxels: the corner of the 5 x 5 x 5 neighbours."""
+
+CROWD = 60
+"""Neighbours per boundary voxel that room is made for at first: a ball has some 36."""
+
+REACH, SPREAD, FLATNESS = 3, 4.0, 2.0
+"""Voters: within `REACH` voxels; their vote falls to 0 at a distance of `SPREAD` voxels and at an offset of `FLATNESS`
+voxels from the tangent plane."""
+
+STEPS = np.array([(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)], np.int64)
+"""The six face neighbours; face k lies on the low (even) or high (odd) side of axis k // 2."""
+
+DIRECTIONS = np.array(
+    [(z, y, x) for z in (0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)],
+    np.int64,
+)
+"""The 13 directions of the 26 neighbours."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The outer surface of one particle as points, one per boundary voxel.
+
+    Attributes
+    ----------
+    mask
+        (z, y, x) uint8, the filled particle in its box.
+    voxel
+        (n, 3) int32: boundary voxels, z y x in the box.
+    point
+        (n, 3) float32: the voxel's centre moved along the normal onto ``f = 1/2``; micrometers from the centre of the
+        box's first voxel.
+    normal
+        (n, 3) float32: outward unit normal in physical space.
+    area
+        (n,) float32: area that the voxel's outer faces stand for, micrometer^2; faces cut by the field left out.
+    cut
+        (n,) float32: area of the voxel's faces that are cut by the field, micrometer^2.
+    index
+        (z, y, x) int32: number of the boundary voxel at each voxel of the box, -1 elsewhere.
+    start, neighbour
+        (n + 1,) int64 and (m,) int32: the boundary voxels around voxel i (see `CORNER`), itself among them, are
+        ``neighbour[start[i] : start[i + 1]]``.
+    spacing
+        Voxel size (z, y, x) in micrometers.
+    """
+
+    mask: Mask
+    voxel: NDArray[np.int32]
+    point: Floats
+    normal: Floats
+    area: Floats
+    cut: Floats
+    index: NDArray[np.int32]
+    start: NDArray[np.int64]
+    neighbour: NDArray[np.int32]
+    spacing: Spacing
+
+    def __len__(self) -> int:
+        return len(self.voxel)
+
+    @property
+    def total(self) -> float:
+        """Area of the outer surface inside the field, micrometer^2."""
+        return float(self.area.sum(dtype=np.float64))
+
+
+@njit(cache=True)
+def _flood(mask: Mask, seen: Mask) -> None:
+    """Mark in `seen` the background voxels that faces connect to the box's edge."""
+    nz, ny, nx = mask.shape
+    stack = np.empty((nz * ny * nx, 3), np.int32)
+    top = 0
+    for z in range(nz):
+        for y in range(ny):
+            edge = ((z == 0 or z == nz - 1) and nz > 1) or y == 0 or y == ny - 1
+            step = 1 if edge else max(nx - 1, 1)
+            for x in range(0, nx, step):
+                if mask[z, y, x] == 0:
+                    seen[z, y, x] = 1
+                    stack[top] = z, y, x
+                    top += 1
+    while top > 0:
+        top -= 1
+        z, y, x = stack[top]
+        for k in range(6):
+            a, b, c = z + STEPS[k, 0], y + STEPS[k, 1], x + STEPS[k, 2]
+            if 0 <= a < nz and 0 <= b < ny and 0 <= c < nx and mask[a, b, c] == 0 and seen[a, b, c] == 0:
+                seen[a, b, c] = 1
+                stack[top] = a, b, c
+                top += 1
+
+
+def fill_holes(mask: Mask) -> Mask:
+    """Fill the voids that a particle encloses.
+
+    Parameters
+    ----------
+    mask
+        (z, y, x) uint8, 1 in the particle. With one slice, voids are enclosed within the slice.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, 1 in the particle and in every void that no path over voxel faces connects to the box's edge.
+    """
+    seen = np.zeros_like(mask)
+    _flood(mask, seen)
+    return np.where(seen == 0, 1, 0).astype(np.uint8)
+
+
+def gaussian_weights(sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
+    """One half of a sampled Gaussian, centre first; the whole sums to 1."""
+    half = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    return (half / (2 * half.sum() - half[0])).astype(np.float32)
+
+
+@njit(cache=True, fastmath=True)
+def _smooth_rows(source: Floats, weights: Floats, axis: int, out: Floats) -> None:
+    """Convolve along z (axis 0) or y (axis 1); rows along x are the inner, vectorised loop."""
+    nz, ny, nx = source.shape
+    last = nz - 1 if axis == 0 else ny - 1
+    for z in range(nz):
+        for y in range(ny):
+            row = out[z, y]
+            centre = source[z, y]
+            for x in range(nx):
+                row[x] = weights[0] * centre[x]
+            at = z if axis == 0 else y
+            for k in range(1, len(weights)):
+                low, high = max(at - k, 0), min(at + k, last)
+                a = source[low, y] if axis == 0 else source[z, low]
+                b = source[high, y] if axis == 0 else source[z, high]
+                for x in range(nx):
+                    row[x] += weights[k] * (a[x] + b[x])
+
+
+@njit(cache=True, fastmath=True)
+def _smooth_x(source: Mask, weights: Floats, out: Floats) -> None:
+    """Convolve along x."""
+    nz, ny, nx = source.shape
+    radius = len(weights) - 1
+    padded = np.empty(nx + 2 * radius, np.float32)
+    for z in range(nz):
+        for y in range(ny):
+            total = 0
+            for x in range(nx):
+                padded[x + radius] = source[z, y, x]
+                total += source[z, y, x]
+            row = out[z, y]
+            if total == 0:
+                row[:] = 0
+                continue
+            padded[:radius] = padded[radius]
+            padded[nx + radius :] = padded[nx + radius - 1]
+            for x in range(nx):
+                row[x] = weights[0] * padded[x + radius]
+            for k in range(1, radius + 1):
+                a = padded[radius - k : radius - k + nx]
+                b = padded[radius + k : radius + k + nx]
+                for x in range(nx):
+                    row[x] += weights[k] * (a[x] + b[x])
+
+
+def smooth(mask: Mask, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
+    """Smooth a mask with a Gaussian of `sigma` voxels along each axis.
+
+    Voxels at the box's edge are repeated outwards: a particle cut by the field goes on behind the cut. An axis of one
+    voxel is not smoothed.
+
+    Parameters
+    ----------
+    mask
+        (z, y, x) uint8.
+    sigma, radius
+        Width and reach in voxels.
+
+    Returns
+    -------
+    numpy.ndarray
+        (z, y, x) float32.
+    """
+    weights = gaussian_weights(sigma, radius)
+    first = np.empty(mask.shape, np.float32)
+    _smooth_x(mask, weights, first)
+    for axis in (1, 0):
+        if mask.shape[axis] > 1:
+            second = np.empty_like(first)
+            _smooth_rows(first, weights, axis, second)
+            first = second
+    return first
+
+
+@njit(cache=True)
+def _gradient(f: Floats, z: int, y: int, x: int, spacing: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Central differences per micrometer, one-sided at the box's edge."""
+    nz, ny, nx = f.shape
+    a, b = max(z - 1, 0), min(z + 1, nz - 1)
+    out[0] = (f[b, y, x] - f[a, y, x]) / (max(b - a, 1) * spacing[0])
+    a, b = max(y - 1, 0), min(y + 1, ny - 1)
+    out[1] = (f[z, b, x] - f[z, a, x]) / (max(b - a, 1) * spacing[1])
+    a, b = max(x - 1, 0), min(x + 1, nx - 1)
+    out[2] = (f[z, y, b] - f[z, y, a]) / (max(b - a, 1) * spacing[2])
+
+
+@njit(cache=True)
+def _count_boundary(mask: Mask, flat: bool) -> int:
+    """Number of voxels with a face on the outside or on the box's edge."""
+    nz, ny, nx = mask.shape
+    count = 0
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                if mask[z, y, x] and _on_boundary(mask, z, y, x, flat):
+                    count += 1
+    return count
+
+
+@njit(cache=True)
+def _on_boundary(mask: Mask, z: int, y: int, x: int, flat: bool) -> bool:
+    nz, ny, nx = mask.shape
+    if not flat and (z == 0 or z == nz - 1 or mask[z - 1, y, x] == 0 or mask[z + 1, y, x] == 0):
+        return True
+    if y == 0 or y == ny - 1 or mask[z, y - 1, x] == 0 or mask[z, y + 1, x] == 0:
+        return True
+    return x == 0 or x == nx - 1 or mask[z, y, x - 1] == 0 or mask[z, y, x + 1] == 0
+
+
+@njit(cache=True)
+def _collect(
+    mask: Mask,
+    f: Floats,
+    spacing: NDArray[np.float64],
+    flat: bool,
+    voxel: NDArray[np.int32],
+    point: Floats,
+    normal: Floats,
+    steady: Floats,
+    index: NDArray[np.int32],
+) -> None:
+    """Boundary voxels with their place on ``f = 1/2``, raw normal and gradient relative to a plane's."""
+    nz, ny, nx = mask.shape
+    n = 0
+    g = np.empty(3)
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                if not mask[z, y, x] or not _on_boundary(mask, z, y, x, flat):
+                    continue
+                _gradient(f, z, y, x, spacing, g)
+                size = max(np.sqrt((g * g).sum()), 1e-9)
+                pitch = np.sqrt(((g * spacing) ** 2).sum()) / size  # voxel size along the normal
+                # never farther than a voxel, and less in a crack so narrow that f hardly falls there
+                most = pitch if size * pitch > 0.25 else 0.5 * pitch
+                shift = min(max((f[z, y, x] - 0.5) / size, -0.5 * pitch), most)
+                voxel[n] = z, y, x
+                for i in range(3):
+                    normal[n, i] = -g[i] / size
+                    point[n, i] = voxel[n, i] * spacing[i] + normal[n, i] * shift
+                steady[n] = (size * pitch) ** 6
+                index[z, y, x] = n
+                n += 1
+
+
+@njit(cache=True)
+def _place_of_face(
+    f: Floats, a: NDArray[np.int64], b: NDArray[np.int64], spacing: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    """The centre of the face between voxels `a` and `b`, moved along the gradient onto ``f = 1/2``."""
+    g, h = np.empty(3), np.empty(3)
+    _gradient(f, a[0], a[1], a[2], spacing, g)
+    _gradient(f, b[0], b[1], b[2], spacing, h)
+    g += h
+    g *= 0.5
+    size = max(np.sqrt((g * g).sum()), 1e-9)
+    pitch = np.sqrt(((g * spacing) ** 2).sum()) / size
+    middle = 0.5 * (f[a[0], a[1], a[2]] + f[b[0], b[1], b[2]])
+    shift = min(max((middle - 0.5) / size, -pitch), pitch)
+    for i in range(3):
+        out[i] = 0.5 * (a[i] + b[i]) * spacing[i] - g[i] / size * shift
+
+
+@njit(cache=True)
+def _neighbours(
+    voxel: NDArray[np.int32], index: NDArray[np.int32], start: NDArray[np.int64], found: NDArray[np.int32]
+) -> int:
+    """List the boundary voxels around each as far as `found` has room; returns how many there are."""
+    nz, ny, nx = index.shape
+    n = 0
+    for i in range(len(voxel)):
+        start[i] = n
+        z, y, x = voxel[i]
+        x0, x1 = max(x - REACH, 0), min(x + REACH + 1, nx)
+        for a in range(max(z - REACH, 0), min(z + REACH + 1, nz)):
+            for b in range(max(y - REACH, 0), min(y + REACH + 1, ny)):
+                for c in range(x0, x1):
+                    q = index[a, b, c]
+                    if q >= 0 and (a - z) ** 2 + (b - y) ** 2 + (c - x) ** 2 <= CORNER:
+                        if n < len(found):
+                            found[n] = q
+                        n += 1
+    start[len(voxel)] = n
+    return n
+
+
+@njit(cache=True, fastmath=True)
+def _vote(
+    place: NDArray[np.float64],
+    voters: NDArray[np.int32],
+    facing: NDArray[np.float64],
+    least: float,
+    point: Floats,
+    normal: Floats,
+    steady: Floats,
+    spacing: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> float:
+    """Mean normal of the voters whose tangent plane holds `place` and who face `facing`; returns their agreement."""
+    out[:] = 0.0
+    weights = 0.0
+    for q in voters:
+        agree, far, off, pitch = 0.0, 0.0, 0.0, 0.0
+        for i in range(3):
+            agree += normal[q, i] * facing[i]
+            step = place[i] - point[q, i]
+            far += (step / spacing[i]) ** 2
+            off += step * normal[q, i]
+            pitch += (normal[q, i] * spacing[i]) ** 2
+        pitch = max(pitch, 1e-12)  # a single voxel faces nowhere
+        near, flat = 1.0 - far / SPREAD**2, 1.0 - off * off / (pitch * FLATNESS**2)
+        if agree <= least or near <= 0.0 or flat <= 0.0:
+            continue
+        weight = steady[q] * (near * flat) ** 3
+        weights += weight
+        for i in range(3):
+            out[i] += weight * normal[q, i]
+    size = np.sqrt((out * out).sum())
+    if size <= 1e-12:
+        out[:] = facing
+        return 0.0
+    out /= size
+    return size / weights
+
+
+@njit(cache=True)
+def _steady_normals(
+    start: NDArray[np.int64],
+    neighbour: NDArray[np.int32],
+    point: Floats,
+    normal: Floats,
+    steady: Floats,
+    spacing: NDArray[np.float64],
+    better: Floats,
+    agreement: Floats,
+) -> None:
+    """Normals by vote, and how much the voters agree (1 on a plane, less at an edge)."""
+    out, facing, place = np.empty(3), np.empty(3), np.empty(3)
+    for i in range(len(point)):
+        for j in range(3):
+            place[j] = point[i, j]
+            facing[j] = normal[i, j]
+        voters = neighbour[start[i] : start[i + 1]]
+        agreement[i] = _vote(place, voters, facing, 0.2, point, normal, steady, spacing, out) ** 40
+        for j in range(3):
+            better[i, j] = out[j]
+
+
+@njit(cache=True)
+def _face_areas(
+    mask: Mask,
+    f: Floats,
+    outside: Mask,
+    spacing: NDArray[np.float64],
+    flat: bool,
+    voxel: NDArray[np.int32],
+    start: NDArray[np.int64],
+    neighbour: NDArray[np.int32],
+    point: Floats,
+    normal: Floats,
+    steady: Floats,
+    area: Floats,
+    cut: Floats,
+) -> None:
+    """Area of each boundary voxel's faces; `flat` leaves the faces along z out."""
+    nz, ny, nx = mask.shape
+    size = np.array([spacing[1] * spacing[2], spacing[0] * spacing[2], spacing[0] * spacing[1]])
+    here, there = np.empty(3, np.int64), np.empty(3, np.int64)
+    place, facing, out = np.empty(3), np.empty(3), np.empty(3)
+    for n in range(len(voxel)):
+        area[n], cut[n] = 0.0, 0.0
+        voters = neighbour[start[n] : start[n + 1]]
+        for k in range(2 if flat else 0, 6):
+            axis = k // 2
+            for i in range(3):
+                here[i] = voxel[n, i]
+                there[i] = here[i] + STEPS[k, i]
+                facing[i] = STEPS[k, i]
+            a, b, c = there
+            if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx):
+                cut[n] += size[axis]
+                continue
+            if mask[a, b, c]:
+                continue
+            _place_of_face(f, here, there, spacing, place)
+            _vote(place, voters, facing, 0.0, point, normal, steady, spacing, out)
+            share = size[axis] * abs(out[axis])
+            if outside[a, b, c]:
+                cut[n] += share
+            else:
+                area[n] += share
+
+
+def extract_surface(mask: Mask, spacing: Spacing, *, outside: NDArray[Any] | None = None) -> Surface:
+    """The surface of a filled particle.
+
+    Parameters
+    ----------
+    mask
+        (z, y, x) uint8, 1 in the particle, voids filled. Where the particle reaches the edge of this box it is taken to
+        be cut there by the field. A box of one slice has no faces along z.
+    spacing
+        Voxel size (z, y, x) in micrometers.
+    outside
+        (z, y, x), true where nothing was seen (outside a round field); faces onto it count as cut.
+
+    Returns
+    -------
+    Surface
+        Points in z, y, x order.
+
+    Notes
+    -----
+    Faces weighted with normals: after Windreich, Kiryati and Lohmann, Pattern Recognition 36, 2531 (2003). Votes: in
+    the spirit of bilateral normal filtering, Zheng et al., IEEE TVCG 17, 1521 (2011).
+    """
+    f = smooth(mask)
+    flat = mask.shape[0] == 1
+    n = _count_boundary(mask, flat)
+    voxel, index = np.empty((n, 3), np.int32), np.full(mask.shape, -1, np.int32)
+    point, raw, normal = (np.empty((n, 3), np.float32) for _ in range(3))
+    area, cut, gradient, agreement = (np.empty(n, np.float32) for _ in range(4))
+    size = np.asarray(spacing, np.float64)
+    dark = np.zeros_like(mask) if outside is None else outside.astype(np.uint8)
+    _collect(mask, f, size, flat, voxel, point, raw, gradient, index)
+    start = np.empty(n + 1, np.int64)
+    room, found = 0, CROWD * n
+    while found > room:
+        room = found
+        neighbour = np.empty(room, np.int32)
+        found = _neighbours(voxel, index, start, neighbour)
+    neighbour = neighbour[:found]
+    weight = gradient
+    for _ in range(VOTES):
+        _steady_normals(start, neighbour, point, raw, weight, size, normal, agreement)
+        raw, normal, weight, agreement = normal, raw, agreement, weight
+    normal, agreement = raw, weight
+    _face_areas(mask, f, dark, size, flat, voxel, start, neighbour, point, normal, agreement, area, cut)
+    return Surface(mask, voxel, point, normal, area, cut, index, start, neighbour, spacing)
+
+
+@njit(cache=True)
+def _transitions(mask: Mask, directions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Changes between particle and not, along each direction; beyond the box is not."""
+    nz, ny, nx = mask.shape
+    counts = np.zeros(len(directions), np.int64)
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                if not mask[z, y, x]:
+                    continue
+                for k in range(len(directions)):
+                    dz, dy, dx = directions[k]
+                    a, b, c = z + dz, y + dy, x + dx
+                    if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx) or not mask[a, b, c]:
+                        counts[k] += 1
+                    a, b, c = z - dz, y - dy, x - dx
+                    if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx) or not mask[a, b, c]:
+                        counts[k] += 1
+    return counts
+
+
+def crofton_weights(spacing: Spacing) -> NDArray[np.float64]:
+    """Share of all directions that each of the 13 stands for, (13,); it sums to 1.
+
+    The Voronoi cells of the 26 directions on the sphere, for any voxel aspect ratio; cubic voxels give 0.09156 (axes),
+    0.07396 (face diagonals) and 0.07039 (body diagonals).
+    """
+    physical = DIRECTIONS * np.asarray(spacing)
+    unit = physical / np.linalg.norm(physical, axis=1, keepdims=True)
+    cells = SphericalVoronoi(np.concatenate([unit, -unit])).calculate_areas()
+    return np.asarray(cells[: len(unit)] / (2 * np.pi))
+
+
+def crofton_area(mask: Mask, spacing: Spacing) -> float:
+    """Area of a particle's whole surface from intersections with lines in 13 directions, micrometer^2.
+
+    An independent check of the faces' sum: it needs no normals, but is off by some 2 % on planes.
+
+    Parameters
+    ----------
+    mask
+        (z, y, x) uint8, 1 in the particle.
+    spacing
+        Voxel size (z, y, x) in micrometers.
+
+    Notes
+    -----
+    ``S = 2 sum w_d N_d V / |d|``, all transitions ``N_d`` along direction ``d``, volume ``V`` of a voxel: Lehmann and
+    Legland, The Insight Journal (2012).
+    """
+    lengths = np.linalg.norm(DIRECTIONS * np.asarray(spacing), axis=1)
+    counts = _transitions(mask, DIRECTIONS)
+    return float(2 * np.prod(spacing) * (crofton_weights(spacing) * counts / lengths).sum())

@@ -1,0 +1,82 @@
+"""What kernels know of an electrode: plain arrays, as tuples that numba can read."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Bodies(NamedTuple):
+    """Particles, one row each; lengths in micrometers.
+
+    Attributes
+    ----------
+    centre : (n, 3) float64
+        Position z, y, x; voxel i lies at i times the spacing.
+    radius, detached : (n, SIDE, SIDE) float32
+        Surface over directions, and a field that is positive where a gap separates it from the CBD.
+    bound : (n,) float64
+        Largest radius.
+    gap : (n,) float64
+        Width of the gap.
+    core, core_scale : (n,) float64
+        Extent of the dark core relative to the radius (0: none), and size of its cavities.
+    pore : (n,) float64
+        Grain noise above which there is a pore.
+    grain : (n, 2) float64
+        Tangential frequency (per radian) and radial frequency (1/micrometer) of the grains.
+    density : (n,) float64
+        Density relative to nominal.
+    seed : (n,) int64
+        Seed of the texture.
+    split : (n, 8) float64
+        Through crack: normal, distance, width (0: none), sideways move.
+    crack_start : (n + 1,) int64
+        Rows of `crack` that belong to a particle.
+    crack : (m, 12) float64
+        Normal (3), direction from the core (3), width, start, end (relative radius), opening (+1 outward, -1
+        inward), waviness, reach along its axis.
+    """
+
+    centre: Floats
+    radius: NDArray[np.float32]
+    detached: NDArray[np.float32]
+    bound: Floats
+    gap: Floats
+    core: Floats
+    core_scale: Floats
+    pore: Floats
+    grain: Floats
+    density: Floats
+    seed: NDArray[np.int64]
+    split: Floats
+    crack_start: NDArray[np.int64]
+    crack: Floats
+
+
+class Matter(NamedTuple):
+    """What lies between the particles; lengths in micrometers.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the noise fields.
+    film : float
+        Thickness of the CBD film on particles.
+    scale, threshold : float
+        Size of the CBD web and the noise value above which there is CBD.
+    axis : int
+        Depth axis.
+    low, high : float
+        Positions along the depth axis below which there is collector and above which there is nothing.
+    """
+
+    seed: int
+    film: float
+    scale: float
+    threshold: float
+    axis: int
+    low: float
+    high: float

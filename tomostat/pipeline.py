@@ -1,0 +1,295 @@
+"""The stages in order: what is finished is kept, what is stale is made anew, fields run side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import xarray as xr
+
+from tomostat.analyze import analyze_particles, open_analysis, write_analysis
+from tomostat.detect import check_detector, detect_instances
+from tomostat.ingest import ingest_volume, probe
+from tomostat.manifest import Layout, Manifest, check_output, fingerprint, stage_key
+from tomostat.measure import measure_particles
+from tomostat.measure.table import concatenate_particles, open_particles, write_particles
+from tomostat.options import IngestOptions, MeasureOptions, PhantomOptions, PhasesOptions, StageOptions, as_dict
+from tomostat.phantom import simulate_volume
+from tomostat.phases import segment_phases
+from tomostat.report import write_report
+from tomostat.runner import Progress
+from tomostat.stitch import stitch_particles
+from tomostat.study import STAGE_OPTIONS, Field, Sample, Study, load_study, save_study
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+logger = logging.getLogger(__name__)
+
+STAGES = tuple(STAGE_OPTIONS)
+FIELD_STAGES = ("ingest", "phases", "detect", "stitch", "measure")
+"""Stages that work on one field; the others work on the table of all."""
+ALL = "all"
+"""Stands for all fields in the manifest."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the stages of one run share."""
+
+    study: Study
+    layout: Layout
+    manifest: Manifest
+    client: Client | None
+    progress: Progress | None
+
+
+def run(
+    study: Study | str | Path,
+    *,
+    stages: Sequence[str] = STAGES,
+    client: Client | None = None,
+    progress: Progress | None = None,
+) -> Layout:
+    """Run a study, or some stages of it.
+
+    Parameters
+    ----------
+    study
+        A study, or the path of a study file.
+    stages
+        Stages to run. What is finished with the same options and inputs is not run again.
+    client
+        Where to run; threads of this process when not given.
+    progress
+        Called as ``progress(what, done, total)``.
+
+    Returns
+    -------
+    Layout
+        Paths of everything that was written.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, PermissionError
+        When the study or an input is off, before work starts; or when a stage is asked for whose input is missing.
+    """
+    study = study if isinstance(study, Study) else load_study(study)
+    unknown = set(stages) - set(STAGES)
+    if unknown:
+        raise ValueError(f"stages has {sorted(unknown)[0]!r}; expected some of {', '.join(STAGES)}")
+    check_inputs(study, stages)
+    layout = Layout(study.output)
+    job = _Run(study, layout, Manifest(layout, study.study), client, progress)
+    save_study(study, layout.study)
+    wanted = [stage for stage in FIELD_STAGES if stage in stages]
+    if wanted:
+        _run_fields(job, wanted)
+    if "measure" in stages:
+        _collect(job)
+    if "analyze" in stages:
+        _analyze(job)
+    if "report" in stages:
+        _report(job)
+    return layout
+
+
+def check_inputs(study: Study, stages: Sequence[str] = STAGES) -> None:
+    """Refuse what can be seen to fail before any work is done, or a cluster is started.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When a source, its voxel size, or the detector is off, or the output folder is another study's.
+    """
+    if "ingest" in stages:
+        for field in study.fields:
+            probe(field.path, spacing=field.spacing, options=cast(IngestOptions, study.options["ingest"]))
+    if "detect" in stages:
+        check_detector(study.options["detect"])
+    check_output(Layout(study.output), study.study)
+
+
+def _run_fields(job: _Run, stages: Sequence[str]) -> None:
+    """Run the stages of all fields; with a cluster, several fields side by side."""
+    abreast = 1 if job.client is None else max(1, sum(job.client.nthreads().values()))
+    with ThreadPoolExecutor(min(abreast, len(job.study.fields))) as pool:
+        runs = [pool.submit(_run_field, job, field, stages) for field in job.study.fields]
+        try:
+            for done in runs:
+                done.result()
+        finally:
+            for waiting in runs:
+                waiting.cancel()
+
+
+def _run_field(job: _Run, field: Field, stages: Sequence[str]) -> None:
+    for stage in stages:
+        work = _field_work(job, field, stage)
+        _once(job, field.name, stage, _upstream(job, field, stage), work)
+
+
+def _upstream(job: _Run, field: Field, stage: str) -> list[Any]:
+    """What a stage of a field depends on besides its own options."""
+    if stage == "ingest":
+        return [fingerprint(field.path), field.spacing, field.density_scale, field.density_offset]
+    before = FIELD_STAGES[FIELD_STAGES.index(stage) - 1]
+    key = job.manifest.key(field.name, before)
+    if key is None:
+        raise ValueError(f"{before} of field {field.name!r} is not finished; run `tomostat {before} {job.layout.root}`")
+    upstream: list[Any] = [key]
+    if stage == "detect":
+        upstream.append(check_detector(job.study.options["detect"]))
+    if stage == "measure":
+        sample = job.study.sample_of(field)
+        upstream += [sample.name, sample.condition]
+    return upstream
+
+
+def _field_work(job: _Run, field: Field, stage: str) -> Callable[[Path], None]:
+    """A stage of a field as a function of its folder of markers."""
+    layout, name = job.layout, field.name
+    volume = layout.volume(name)
+    options: Any = job.study.options[stage]
+
+    report = _named(name, job.progress)
+
+    def work(markers: Path) -> None:
+        common: dict[str, Any] = {
+            "options": options, "markers": markers, "client": job.client, "progress": report
+        }  # fmt: skip
+        if stage == "ingest":
+            density = {"density_scale": field.density_scale, "density_offset": field.density_offset}
+            attributes = {key: value for key, value in density.items() if value is not None}
+            ingest_volume(field.path, volume, spacing=field.spacing, attributes=attributes, **common)
+        elif stage == "phases":
+            segment_phases(volume, **common)
+        elif stage == "detect":
+            detect_instances(volume, layout.instances(name), **common)
+        elif stage == "stitch":
+            stitch_particles(volume, layout.instances(name), layout.graph(name), **common)
+        else:
+            sample = job.study.sample_of(field)
+            table = measure_particles(volume, field=name, sample=sample.name, condition=sample.condition, **common)
+            write_particles(layout.table(name), table)
+
+    return work
+
+
+def _named(name: str, progress: Progress | None) -> Progress | None:
+    """Progress that tells which field it is about."""
+    return progress and (lambda label, done, total: progress(f"{name} {label}", done, total))
+
+
+def _once(job: _Run, scope: str, stage: str, upstream: list[Any], work: Callable[[Path], None]) -> None:
+    """Run a stage unless it is finished with the same options and inputs."""
+    options = as_dict(job.study.options[stage]) if stage in job.study.options else {}
+    key = stage_key(stage, options, upstream)
+    if job.manifest.key(scope, stage) == key:
+        logger.info("%s of %s is finished already", stage, scope)
+        return
+    start = time.perf_counter()
+    work(job.manifest.begin(scope, stage, key, options))
+    job.manifest.finish(scope, stage, time.perf_counter() - start)
+
+
+def _collect(job: _Run) -> None:
+    """Join the tables of all fields."""
+
+    def work(markers: Path) -> None:
+        tables = [open_particles(job.layout.table(field.name)) for field in job.study.fields]
+        write_particles(job.layout.particles, concatenate_particles(tables), copies=True)
+
+    keys = [[field.name, _finished(job, field.name, "measure")] for field in job.study.fields]
+    _once(job, ALL, "table", keys, work)
+
+
+def _analyze(job: _Run) -> None:
+    def work(markers: Path) -> None:
+        particles = open_particles(job.layout.particles)
+        options: Any = job.study.options["analyze"]
+        write_analysis(job.layout.analysis, analyze_particles(particles, options=options))
+
+    _once(job, ALL, "analyze", [_finished(job, ALL, "table")], work)
+
+
+def _report(job: _Run) -> None:
+    def work(markers: Path) -> None:
+        particles = open_particles(job.layout.particles)
+        results: xr.Dataset = open_analysis(job.layout.analysis)
+        fields = {field.name: job.layout.volume(field.name) for field in job.study.fields}
+        options: Any = job.study.options["report"]
+        provenance = {"study": job.study, "seconds": job.manifest.seconds()}
+        write_report(job.layout.report, particles, results, fields, options=options, provenance=provenance)
+
+    _once(job, ALL, "report", [_finished(job, ALL, "analyze")], work)
+
+
+def _finished(job: _Run, scope: str, stage: str) -> str:
+    key = job.manifest.key(scope, stage)
+    if key is None:
+        command = "measure" if stage == "table" else stage
+        raise ValueError(f"{command} is not finished; run `tomostat {command} {job.layout.root}`")
+    return key
+
+
+def simulate_study(
+    folder: str | Path,
+    conditions: Mapping[str, float],
+    *,
+    fields: int = 4,
+    options: PhantomOptions | None = None,
+    client: Client | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Simulate the volumes of a study with known truth.
+
+    Parameters
+    ----------
+    folder
+        Where ``volumes/NAME.zarr`` and ``study.yaml`` are written; empty, or not there yet.
+    conditions
+        Mean detachment of the particles by condition.
+    fields
+        Fields of view per condition; each is an electrode of its own seed.
+    options
+        The electrode; seed and mean detachment vary.
+
+    Returns
+    -------
+    Path
+        The study file, for `run`.
+
+    Raises
+    ------
+    ValueError
+        When the folder is not empty, or there are no fields or conditions.
+    """
+    folder, options = Path(folder), options or PhantomOptions()
+    if fields < 1 or not conditions:
+        raise ValueError(f"fields is {fields}, conditions {dict(conditions)}; expected at least one of each")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not an empty folder; choose another")
+    samples = []
+    for number, (condition, mean) in enumerate(conditions.items()):
+        members = []
+        for index in range(fields):
+            path = folder / "volumes" / f"{condition}-{index + 1}.zarr"
+            seed = options.seed + number * fields + index
+            electrode = dataclasses.replace(options, seed=seed, detachment_mean=mean)
+            simulate_volume(path, electrode, client=client, progress=_named(path.stem, progress))
+            members.append(Field(path=path))
+        samples.append(Sample(name=f"cell-{condition}", condition=condition, fields=tuple(members)))
+    known: dict[str, StageOptions] = {
+        "phases": PhasesOptions(collector=options.collector > 0),
+        "measure": MeasureOptions(depth_axis="zyx"[options.depth_axis]),  # type: ignore[arg-type]
+    }
+    study = Study(study=folder.resolve().name, output=folder / "results", samples=tuple(samples), options=known)
+    save_study(study, folder / "study.yaml")
+    return folder / "study.yaml"

@@ -1,0 +1,165 @@
+"""What the report reads of a field's volume: a slice, a section, boxes around particles; never all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.volume import Phase, VolumeInfo, describe, label_names, read_box
+
+WIDE = 1100
+"""Voxels of a slice, along its longer side, up to which it is shown at full resolution."""
+BULK = 8_000_000
+"""Voxels of a volume read whole, at a coarser level where it has more."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A plane through a field.
+
+    Attributes
+    ----------
+    grey, phases, labels
+        (rows, columns); phases and labels are None where the field has none.
+    pixel
+        Size of a pixel (row, column) in micrometers.
+    axes
+        Names of row and column axis.
+    place
+        Where the plane lies on the third axis, micrometers.
+    """
+
+    grey: NDArray[Any]
+    phases: NDArray[Any] | None
+    labels: NDArray[Any] | None
+    pixel: tuple[float, float]
+    axes: tuple[str, str]
+    place: float
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top in micrometers, rows running down; pixel middles lie at whole multiples."""
+        (rows, columns), (dy, dx) = self.grey.shape, self.pixel
+        return -dx / 2, (columns - 0.5) * dx, (rows - 0.5) * dy, -dy / 2
+
+
+@dataclass(frozen=True)
+class FieldView:
+    """One field of view as the report needs it.
+
+    Attributes
+    ----------
+    name
+        Name of the field.
+    info
+        Metadata of its grey volume.
+    images
+        Names of its label images.
+    fit
+        What the phases stage noted: levels, thresholds, noise, blur.
+    fractions
+        Volume fraction of every phase, at the coarsest level.
+    """
+
+    name: str
+    info: VolumeInfo
+    images: tuple[str, ...]
+    fit: Mapping[str, Any]
+    fractions: Mapping[str, float]
+
+    def coarse(self) -> tuple[NDArray[Any], tuple[float, float, float]]:
+        """Particle labels at the finest level of up to `BULK` voxels, empty where there are none; and its spacing."""
+        if "particles" not in self.images:
+            return np.zeros((0, 0, 0), np.uint32), self.info.spacing
+        fits = [i for i, shape in enumerate(self.info.levels) if np.prod(shape) <= BULK]
+        level = fits[0] if fits else len(self.info.levels) - 1
+        return _whole(self.info, "particles", level), level_spacing(self.info, level)
+
+    def section(self, axis: int) -> Section:
+        """The plane across an axis that cuts most particles, whole, at a level that suits a screen."""
+        shapes = self.info.levels
+        others = [a for a in range(3) if a != axis]
+        fits = [i for i, shape in enumerate(shapes) if max(shape[a] for a in others) <= WIDE]
+        level = fits[0] if fits else len(shapes) - 1
+        spacing = level_spacing(self.info, level)
+        index = min(round(self._best(axis) / spacing[axis]), shapes[level][axis] - 1)
+        box = tuple(slice(index, index + 1) if a == axis else slice(0, shapes[level][a]) for a in range(3))
+        planes = {label: self._plane(box, label, level, axis) for label in (None, "phases", "particles")}
+        grey = planes[None]
+        if grey is None:
+            raise ValueError(f"{self.info.path} has no grey values")
+        return Section(
+            grey=grey,
+            phases=planes["phases"],
+            labels=planes["particles"],
+            pixel=(spacing[others[0]], spacing[others[1]]),
+            axes=("zyx"[others[0]], "zyx"[others[1]]),
+            place=index * spacing[axis],
+        )
+
+    def cut(self, centre: NDArray[np.float64], reach: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Grey values and labels of a cube around a place (micrometers), cut at the field's border."""
+        box = tuple(
+            slice(max(round((c - reach) / s), 0), min(round((c + reach) / s) + 1, n))
+            for c, s, n in zip(centre.tolist(), self.info.spacing, self.info.shape, strict=True)
+        )
+        return read_box(self.info.path, box), read_box(self.info.path, box, "particles")  # type: ignore[arg-type]
+
+    def _plane(self, box: Any, label: str | None, level: int, axis: int) -> NDArray[Any] | None:
+        if label is not None and label not in self.images:
+            return None
+        return np.asarray(read_box(self.info.path, box, label, level).squeeze(axis))
+
+    def _best(self, axis: int) -> float:
+        """Place of the plane in the middle half that cuts most particles, micrometers."""
+        length = self.info.shape[axis] * self.info.spacing[axis]
+        labels, spacing = self.coarse()
+        if not labels.any():
+            return length / 2
+        planes = np.moveaxis(labels, axis, 0)
+        counts = np.array([len(np.unique(plane)) for plane in planes])
+        outer = len(planes) // 4
+        counts[:outer] = counts[len(planes) - outer :] = 0  # slices at the border are full of slivers
+        candidates = np.flatnonzero(counts == counts.max())
+        best = candidates[np.argmin(np.abs(candidates - len(planes) / 2))]
+        return float(best * spacing[axis])
+
+
+def level_spacing(info: VolumeInfo, level: int) -> tuple[float, float, float]:
+    """Voxel size of a level: axes are halved until one voxel is left."""
+    z, y, x = (
+        step * 2 ** sum(shape[axis] > 1 for shape in info.levels[:level]) for axis, step in enumerate(info.spacing)
+    )
+    return z, y, x
+
+
+def view_field(name: str, path: Path) -> FieldView:
+    """Read what the report needs of a field.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such volume.
+    """
+    info = describe(path)
+    images = tuple(label_names(path))
+    fit: Mapping[str, Any] = describe(path, "phases").attributes if "phases" in images else {}
+    fractions = _fractions(_whole(info, "phases", len(info.levels) - 1)) if "phases" in images else {}
+    return FieldView(name, info, images, fit, fractions)
+
+
+def _whole(info: VolumeInfo, label: str, level: int) -> NDArray[Any]:
+    z, y, x = (slice(0, n) for n in info.levels[level])
+    return read_box(info.path, (z, y, x), label, level)
+
+
+def _fractions(phases: NDArray[Any]) -> dict[str, float]:
+    """Share of each phase in what lies inside the field of view."""
+    inside = phases[phases != Phase.OUTSIDE]
+    counts = np.bincount(inside, minlength=4)[:4] / max(inside.size, 1)
+    return dict(zip(("pore", "cbd", "active", "collector"), counts.tolist(), strict=True))

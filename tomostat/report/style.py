@@ -1,0 +1,110 @@
+"""How figures look: one font size, few lines, colours that colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+INK = "#1d2935"
+MUTED = "#64717f"
+GRID = "#e4e8ec"
+MISSING = "#b9c0c7"
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b4a8a", "#7f7f7f")
+"""Okabe and Ito's colours, told apart by colour-blind readers; one per condition."""
+DEGREES = ("#2b59b5", "#1c8bc4", "#38b29f", "#a5c466", "#f7c93b")
+"""From intact to loose: lightness rises evenly, and no end is so dark that shading is lost on it."""
+PHASES = {
+    0: ("pore", "#eef2f5"),
+    1: ("carbon-binder", "#4a5a6a"),
+    2: ("active material", "#e2a24a"),
+    3: ("current collector", "#8fb6c9"),
+    4: ("outside", "#ffffff"),
+}
+DPI = 200
+"""Twice the 100 pixels per inch at which the page shows a picture."""
+
+_RC: Any = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.frameon": True,
+    "legend.framealpha": 0.75,
+    "legend.edgecolor": "none",
+    "legend.borderpad": 0.2,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tomostat",
+    "image.interpolation": "nearest",
+    "image.resample": True,
+}
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaVu Sans', sans-serif"
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the report's style; what the caller had set is as before afterwards."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """Figure of a size in inches (100 pixels of the page each), with no global state."""
+    figure = Figure(figsize=(width, height), layout=options.pop("layout", "constrained"), **options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def colour(index: int) -> str:
+    """Colour of a condition by its place."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def degrees_map() -> Colormap:
+    """Colours of the degree of detachment, 0 to 1; grey where it is not known."""
+    return LinearSegmentedColormap.from_list("degrees", DEGREES).with_extremes(bad=MISSING)
+
+
+def letter(axes: Axes, text: str) -> None:
+    """Letter of a panel, left of its title."""
+    axes.annotate(text, (0, 1), (-26, 7), xycoords="axes fraction", textcoords="offset points", weight="bold", size=12)
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write a drawing; text stays text, in the reader's font."""
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    drawing = path.read_text(encoding="utf-8")
+    for family in ("'DejaVu Sans', sans-serif", "'DejaVu Sans'", "DejaVu Sans"):
+        drawing = drawing.replace(family, "@")
+    path.write_text(drawing.replace("@", _FONTS), encoding="utf-8")
+
+
+def save_png(figure: Figure, path: Path, **options: Any) -> None:
+    """Write a picture at twice the page's resolution."""
+    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None}, **options)

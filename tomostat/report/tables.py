@@ -1,0 +1,250 @@
+"""Tables of the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from tomostat.report.fields import FieldView
+from tomostat.report.style import colour
+from tomostat.report.text import (
+    NONE,
+    RHO,
+    SIGMA,
+    STATISTICS,
+    TIMES,
+    between,
+    number,
+    pair_names,
+    percent,
+    probability,
+    significant,
+)
+
+COLUMNS = (
+    ("field", "field", "", 0),
+    ("label", "label", "", 0),
+    ("condition", "condition", "", 0),
+    ("equivalent_diameter", "diameter", "µm", 2),
+    ("volume", "volume", "µm³", 0),
+    ("detachment", "detachment", "", 3),
+    ("detachment_std", f"± {SIGMA}", "", 3),
+    ("resistance_mean", "resistance", "mean, rel.", 3),
+    ("resistance_std", "heterogeneity", "rel.", 3),
+    ("contact_particle", "particle contact", "µm²", 1),
+    ("crack_fraction", "cracks", "", 3),
+    ("sphericity", "sphericity", "", 3),
+    ("electron_density", "electron density", "1/Å³", 3),
+    ("soc", "charge", "", 3),
+    ("relative_intensity", "rel. intensity", "", 3),
+    ("depth", "depth", "µm", 1),
+    ("touches_border", "at border", "", 0),
+)
+"""Columns of the particle table that the page shows, where there are any: name, heading, unit, digits."""
+QUANTITY_NAMES = {
+    "volume": "volume",
+    "electron_density": "electron density",
+    "relative_intensity": "relative intensity",
+    "soc": "state of charge",
+    "depth": "depth",
+    "crack_fraction": "crack fraction",
+    "sphericity": "sphericity",
+    "resistance_mean": "local resistance, mean",
+    "resistance_max": "local resistance, largest",
+    "resistance_std": "local resistance, heterogeneity",
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1, caption: str = "") -> str:
+    """HTML table; the first `texts` columns are words, the others numbers. Cells are HTML."""
+
+    def cells(tag: str, values: Sequence[str]) -> str:
+        return "".join(f"<{tag}{' class=text' if i < texts else ''}>{v}</{tag}>" for i, v in enumerate(values))
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    below = f"<caption>{caption}</caption>" if caption else ""
+    top = f"<thead><tr>{cells('th', head)}</tr></thead>"
+    return f'<div class="scroll"><table>{below}{top}<tbody>{body}</tbody></table></div>'
+
+
+def with_interval(value: float, interval: Any, scale: float = 100, digits: int = 1) -> str:
+    """A value with its interval in small print."""
+    text = number(scale * value, digits)
+    return text if text == NONE else f"{text}<small>{between(interval, scale, digits)}</small>"
+
+
+def condition_cell(index: int, name: str) -> str:
+    """Name of a condition with a dot in its colour."""
+    return f'<span class="dot" style="--tint:{colour(index)}"></span>{escape(name)}'
+
+
+def summary_table(results: xr.Dataset, split: float) -> str:
+    """Detachment per condition and size group."""
+    groups = {"all": "all", "small": f"small, < {split:g} µm", "big": f"big, ≥ {split:g} µm"}
+    rows = []
+    for index, name in enumerate(results["condition"].values):
+        for size, words in groups.items():
+            group = results.isel(condition=index).sel(size=size)
+            cells = [
+                with_interval(float(group["summary"].sel(statistic=s)), group["summary_interval"].sel(statistic=s))
+                for s in STATISTICS
+            ]
+            counts = [str(int(group[n])) for n in ("n_particles", "n_missing", "n_border")]
+            rows.append([condition_cell(index, str(name)) if size == "all" else "", words, *counts, *cells])
+    head = ["condition", "particles", "used", "not measured", "at border", *STATISTICS]
+    return table(
+        head,
+        rows,
+        2,
+        "Degree of detachment in percent, with confidence intervals in brackets. Spread: standard deviation.",
+    )
+
+
+def difference_table(results: xr.Dataset) -> str:
+    """Differences between conditions, and between small and big particles."""
+    rows = []
+    for index, (first, second) in enumerate(pair_names(results)):
+        for size in results["size"].values:
+            one = results.isel(pair=index).sel(size=size)
+            if not np.isfinite(one["difference"]).any():
+                continue
+            cells = []
+            for statistic in STATISTICS:
+                part = one.sel(statistic=statistic)
+                cells.append(with_interval(float(part["difference"]), part["difference_interval"]))
+                cells.append(probability(float(part["p_value"])))
+            rows.append([f"{escape(second)} less {escape(first)}", str(size), *cells])
+    for index, name in enumerate(results["condition"].values):
+        one = results.isel(condition=index)
+        if np.isfinite(one["size_difference"]).any():
+            cells = []
+            for statistic in STATISTICS:
+                part = one.sel(statistic=statistic)
+                cells += [with_interval(float(part["size_difference"]), part["size_difference_interval"]), ""]
+            rows.append(["small less big", condition_cell(index, str(name)), *cells])
+    if not rows:
+        return ""
+    head = ["difference", "of"] + [part for name in ("mean", "median", "peak", "spread") for part in (name, "p")]
+    return table(
+        head,
+        rows,
+        2,
+        "Differences in percentage points. p-values: two-sided, by permutation, not corrected for their number.",
+    )
+
+
+def quantity_table(results: xr.Dataset) -> str:
+    """Medians of further columns and their relation to the detachment."""
+    conditions = [str(name) for name in results["condition"].values]
+    rows = []
+    for name in results["quantity"].values:
+        one = results.sel(quantity=name)
+        if not np.isfinite(one["quantity_median"]).any():
+            continue
+        cells = []
+        for index in range(len(conditions)):
+            group = one.isel(condition=index)
+            cells.append(significant(float(group["quantity_median"].sel(size="all"))))
+            cells.append(with_interval(float(group["correlation"]), group["correlation_interval"], 1, 2))
+        unit = str(one["quantity_units"].item()).replace("micrometer", "µm").replace("^3", "³").replace("^2", "²")
+        rows.append([QUANTITY_NAMES.get(str(name), escape(str(name))), "" if unit == "1" else escape(unit), *cells])
+    head = ["quantity", "unit"]
+    for index, name in enumerate(conditions):
+        head += [f"{condition_cell(index, name)}: median", f"{RHO} with detachment"]
+    caption = f"{RHO} is Spearman's rank correlation over the particles of one condition."
+    return table(head, rows, 2, caption) if rows else ""
+
+
+def field_table(views: Sequence[FieldView], places: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) -> str:
+    """What each field is, and what the phases stage found in it."""
+    rows = []
+    for view in views:
+        sample, condition = places.get(view.name, ("", ""))
+        levels = view.fit.get("levels") or {}
+        shape, spacing = view.info.shape, view.info.spacing
+        rows.append(
+            [
+                escape(view.name),
+                escape(sample),
+                escape(condition),
+                TIMES.join(map(str, shape)),
+                TIMES.join(f"{n * s:.3g}" for n, s in zip(shape, spacing, strict=True)),
+                TIMES.join(f"{s:g}" for s in spacing) if len(set(spacing)) > 1 else f"{spacing[0]:g}",
+                str(counts.get(view.name, 0)),
+                *(significant(levels.get(phase)) for phase in ("pore", "cbd", "active")),
+                significant(view.fit.get("noise"), 2),
+                significant(view.fit.get("blur"), 2),
+                *(percent(view.fractions.get(phase, np.nan)) for phase in ("pore", "cbd", "active")),
+            ]
+        )
+    head = ["field", "sample", "condition", "voxels z y x", "size (µm)", "voxel (µm)", "particles"]
+    head += [
+        "grey: pore",
+        "carbon-binder",
+        "active",
+        "noise",
+        "blur (voxels)",
+        "volume: pore",
+        "carbon-binder",
+        "active",
+    ]
+    caption = "Grey levels, noise and blur as fitted by the phases stage; volume fractions at the coarsest level."
+    return table(head, rows, 3, caption)
+
+
+def particle_json(particles: xr.Dataset, rows: int) -> tuple[str, list[tuple[str, str, bool]]]:
+    """The first rows of the particle table for the page.
+
+    Returns
+    -------
+    data, head
+        JSON that may stand in a script element, and heading, unit and kind (words or not) of every column.
+    """
+    part = particles.isel(particle=slice(0, rows))
+    shown = [column for column in COLUMNS if column[0] in part and _known(part[column[0]].to_numpy())]
+    columns = [part[name].to_numpy() for name, *_ in shown]
+    words = [values.dtype.kind in "OUST" for values in columns]
+    body = [
+        [_plain(value, digits) for value, (*_, digits) in zip(row, shown, strict=True)]
+        for row in zip(*columns, strict=True)
+    ]
+    spec = [{"digits": digits, "text": word} for (*_, digits), word in zip(shown, words, strict=True)]
+    data = json.dumps({"columns": spec, "rows": body}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return data, [(heading, unit, word) for (_, heading, unit, _), word in zip(shown, words, strict=True)]
+
+
+def _known(values: Any) -> bool:
+    """Whether a column says anything."""
+    return values.dtype.kind != "f" or bool(np.isfinite(values).any())
+
+
+def _plain(value: Any, digits: int) -> Any:
+    """A cell as JSON knows it; unknown numbers are null."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | float | np.number):
+        return round(float(value), digits) if np.isfinite(value) else None
+    return str(value)
+
+
+def flat_table(particles: xr.Dataset) -> pd.DataFrame:
+    """All columns of the particle table, those with several values per particle spread: centroid_z, centroid_y, ..."""
+    columns: dict[str, Any] = {}
+    for name, variable in particles.data_vars.items():
+        if variable.dims[:1] != ("particle",):
+            continue
+        values = variable.to_numpy()
+        for place in np.ndindex(values.shape[1:]):
+            labels = (_coordinate(particles, dim, i) for dim, i in zip(variable.dims[1:], place, strict=True))
+            columns["_".join([str(name), *labels])] = values[(slice(None), *place)]
+    return pd.DataFrame(columns)
+
+
+def _coordinate(particles: xr.Dataset, dim: Any, index: int) -> str:
+    return str(particles[dim].values[index]) if dim in particles.coords else str(index)

@@ -1,0 +1,120 @@
+"""Corrections by hand: cut or join tracks and repaint what changes, without detection and without linking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dask
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.blocks import Block
+from tomostat.options import StitchOptions
+from tomostat.runner import Progress
+from tomostat.stitch.graph import Edit, MergeGraph, check_edits, open_graph
+from tomostat.stitch.link import widest_gap
+from tomostat.stitch.stage import Runner, paint_tasks, plan, refresh_pyramid
+from tomostat.stitch.tasks import LABEL, Job, build_graph, mask_slab_again
+from tomostat.volume import describe
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PENDING = "edit-pending"
+"""File that stands while an edit is on its way: after a kill everything is painted anew."""
+
+
+def edit_particles(
+    path: str | Path,
+    folder: str | Path,
+    graph: str | Path,
+    edits: Iterable[Edit],
+    *,
+    client: Client | None = None,
+    progress: Progress | None = None,
+) -> MergeGraph:
+    """Correct the particles of a finished `stitch_particles` run.
+
+    Particles that no edit touches keep their labels and their voxels. What a cut parts off gets a number after all
+    others, and what a join brings together the smaller of the two.
+
+    Parameters
+    ----------
+    path, folder, graph
+        As given to `stitch_particles`.
+    edits
+        All corrections that shall hold; they replace earlier ones, so an empty list undoes them.
+    client
+        Where to run; threads of this process when not given.
+    progress
+        Called as blocks are finished.
+
+    Returns
+    -------
+    MergeGraph
+        The corrected graph.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no finished run, an edit names a track that is not there, or edits contradict each other; before
+        anything is written.
+    """
+    edits = tuple(edits)
+    before = open_graph(graph)
+    check_edits(edits, len(before.tracks))
+    made = describe(path, LABEL).attributes
+    options = StitchOptions(**made["options"])
+    job = plan(describe(path), Path(folder), Path(graph), options, tuple(made["block"]))
+    pending = job.graph / PENDING
+    everything = pending.exists()
+    pending.touch()
+    run = Runner(None, client, progress)
+    run.here("merge graph", dask.delayed(build_graph)(job, edits))
+    after = open_graph(graph)
+    slabs = job.slabs if everything else _slabs_to_mask(job, before, after)
+    again = dask.delayed(mask_slab_again, pure=False)
+    boxes = run("masks", {job.key(slab): again(job, slab) for slab in slabs})
+    changed = np.array([box for found in boxes.values() for box in found], np.int64).reshape(-1, 5)
+    blocks = job.blocks if everything else [block for block in job.blocks if _touches(block, changed)]
+    run("paint", paint_tasks(job, blocks))
+    refresh_pyramid(job, run)
+    pending.unlink()
+    return after
+
+
+def read_edits(path: str | Path) -> tuple[Edit, ...]:
+    """Edits from a JSON file: a list of objects with ``action`` ("cut" or "join"), ``a`` and ``b`` (track numbers).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such file or it holds something else.
+    """
+    path = Path(path)
+    try:
+        return tuple(Edit(**entry) for entry in json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(
+            f'{path} is no list of edits ({error}); expected [{{"action": "cut", "a": 3, "b": 7}}, ...]'
+        ) from None
+
+
+def _slabs_to_mask(job: Job, before: MergeGraph, after: MergeGraph) -> list[range]:
+    """Blocks of slices near tracks that changed their particle."""
+    tracks = after.tracks[after.tracks.particle != before.tracks.particle]
+    reach = widest_gap(job.options) + 1
+    starts, stops = tracks.first_slice.to_numpy() - reach, tracks.last_slice.to_numpy() + reach
+    return [slab for slab in job.slabs if np.any((starts < slab.stop) & (stops >= slab.start))]
+
+
+def _touches(block: Block, boxes: NDArray[np.int64]) -> bool:
+    """Whether a changed mask lies where the block looks."""
+    z, y, x = block.outer
+    inside = (boxes[:, 0] >= z.start) & (boxes[:, 0] < z.stop)
+    inside &= (boxes[:, 1] < y.stop) & (boxes[:, 3] > y.start)
+    inside &= (boxes[:, 2] < x.stop) & (boxes[:, 4] > x.start)
+    return bool(inside.any())

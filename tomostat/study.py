@@ -1,0 +1,286 @@
+"""A study: samples under conditions, their fields of view, and the options of every stage. Read from YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tomostat.options import (
+    AnalyzeOptions,
+    DetectOptions,
+    IngestOptions,
+    MeasureOptions,
+    PhasesOptions,
+    ReportOptions,
+    StageOptions,
+    StitchOptions,
+    as_dict,
+    from_dict,
+)
+
+STAGE_OPTIONS: dict[str, type[StageOptions]] = {
+    "ingest": IngestOptions,
+    "phases": PhasesOptions,
+    "detect": DetectOptions,
+    "stitch": StitchOptions,
+    "measure": MeasureOptions,
+    "analyze": AnalyzeOptions,
+    "report": ReportOptions,
+}
+"""The stages in the order of the data's way, with their options."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of view.
+
+    Attributes
+    ----------
+    path
+        The volume, in any format that `ingest` reads.
+    name
+        Name of the field, unique in the study; the path's stem when not given.
+    spacing
+        Voxel size (z, y, x) in micrometers; the study's, else the file's, when not given.
+    density_scale, density_offset
+        Refractive decrement delta = grey * scale + offset; without them only relative density is reported.
+    """
+
+    path: Path
+    name: str = ""
+    spacing: tuple[float, float, float] | None = None
+    density_scale: float | None = None
+    density_offset: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "name", self.name or _stem(self.path))
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"field name is {self.name!r}; expected letters, digits, '.', '_' and '-'")
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", _spacing(self.spacing, "spacing"))
+        if (self.density_scale is None) != (self.density_offset is None):
+            raise ValueError("density_scale and density_offset belong together; give both or none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A piece of electrode and its fields of view.
+
+    Attributes
+    ----------
+    name
+        Name of the sample, unique in the study.
+    fields
+        Its fields of view.
+    condition
+        What was done to it, such as the charging rate.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    condition: str = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Samples and conditions that are analysed together.
+
+    Attributes
+    ----------
+    study
+        Name of the study.
+    output
+        Output folder.
+    samples
+        The samples.
+    options
+        Options of every stage by its name.
+    """
+
+    study: str
+    output: Path
+    samples: tuple[Sample, ...]
+    options: Mapping[str, StageOptions] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "options", {name: self.options.get(name, cls()) for name, cls in STAGE_OPTIONS.items()}
+        )
+        for what, names in (
+            ("sample", [item.name for item in self.samples]),
+            ("field", [item.name for item in self.fields]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"two {what}s are named {twice[0]!r}; give each a name of its own")
+        if not self.fields:
+            raise ValueError("the study has no field; name at least one under samples")
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields of all samples."""
+        return tuple(item for sample in self.samples for item in sample.fields)
+
+    def sample_of(self, field: Field) -> Sample:
+        """The sample that a field belongs to."""
+        return next(sample for sample in self.samples if field in sample.fields)
+
+    def with_options(self, **given: StageOptions | None) -> Study:
+        """The same study with options laid over its own, stage by stage; only fields that were given count."""
+        options = dict(self.options)
+        for stage, over in given.items():
+            if over is not None:
+                options[stage] = over.over(options[stage])
+        return dataclasses.replace(self, options=options)
+
+
+def load_study(path: str | Path) -> Study:
+    """Read a study file.
+
+    Parameters
+    ----------
+    path
+        YAML with the keys ``study``, ``output``, ``spacing`` (micrometers, z y x), ``samples`` (``name``,
+        ``condition``, ``fields``: ``path`` and optionally ``name``, ``spacing``, ``density_scale``,
+        ``density_offset``) and a section for every stage that is not to run by its defaults. Paths are relative to
+        the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When it is no YAML, a key is unknown or missing, or a value is off; the message names the place.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no study file at {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no study; expected keys such as study, output and samples")
+    try:
+        return _parse(content, path.resolve().parent, path.stem)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _parse(content: dict[str, Any], folder: Path, stem: str) -> Study:
+    known = {"study", "output", "spacing", "samples", *STAGE_OPTIONS}
+    _refuse_unknown(content, known, "study file")
+    spacing = content.get("spacing")
+    samples = content.get("samples")
+    if not isinstance(samples, list) or not samples:
+        raise ValueError("samples is missing; expected a list of samples with name, condition and fields")
+    options = {
+        stage: from_dict(cls, _mapping(content[stage], stage), stage)
+        for stage, cls in STAGE_OPTIONS.items()
+        if content.get(stage) is not None
+    }
+    return Study(
+        study=str(content.get("study", stem)),
+        output=folder / str(content.get("output", f"{stem}-results")),
+        samples=tuple(_sample(_mapping(entry, "sample"), folder, spacing) for entry in samples),
+        options=options,
+    )
+
+
+def _sample(entry: dict[str, Any], folder: Path, spacing: Any) -> Sample:
+    where = f"sample {entry.get('name', '?')!r}"
+    _refuse_unknown(entry, {"name", "condition", "fields"}, where)
+    if "name" not in entry:
+        raise ValueError("a sample has no name")
+    fields = entry.get("fields")
+    if not isinstance(fields, list) or not fields:
+        raise ValueError(f"{where}: fields is missing; expected a list of volumes with path")
+    return Sample(
+        name=str(entry["name"]),
+        condition=str(entry.get("condition", "unknown")),
+        fields=tuple(_field(item, folder, spacing, where) for item in fields),
+    )
+
+
+def _field(item: Any, folder: Path, spacing: Any, where: str) -> Field:
+    values = {"path": item} if isinstance(item, str) else _mapping(item, f"{where}, field")
+    _refuse_unknown(values, {f.name for f in dataclasses.fields(Field)}, f"{where}, field")
+    if "path" not in values:
+        raise ValueError(f"{where}: a field has no path")
+    values = {"spacing": spacing, **values}
+    return Field(**values | {"path": folder / str(values["path"])})
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {value!r}; expected keys and values")
+    return value
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(set(values) - known, key=str)
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(known))}")
+
+
+def _spacing(value: Any, name: str) -> tuple[float, float, float]:
+    """One number for cubic voxels, or three."""
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    values = values * 3 if len(values) == 1 else values
+    numbers = all(isinstance(v, int | float) and 0 < v < float("inf") for v in values)
+    if len(values) != 3 or not numbers:
+        raise ValueError(f"{name} is {value!r}; expected one or three positive numbers (z y x) in micrometers")
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for ending in (".ome.zarr", ".ome.tiff", ".ome.tif"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return path.stem
+
+
+def study_of_volume(path: str | Path, output: str | Path, *, spacing: Any = None, name: str | None = None) -> Study:
+    """A study of one volume."""
+    only = Field(path=Path(path).absolute(), name=name or "", spacing=spacing)
+    return Study(study=only.name, output=Path(output), samples=(Sample(name=only.name, fields=(only,)),))
+
+
+def save_study(study: Study, path: str | Path) -> None:
+    """Write a study file that `load_study` reads back: complete, with every option spelled out."""
+    content = {
+        "study": study.study,
+        "output": str(study.output.absolute()),
+        "samples": [
+            {
+                "name": sample.name,
+                "condition": sample.condition,
+                "fields": [
+                    {key: _plain(value) for key, value in vars(item).items() if value is not None}
+                    for item in sample.fields
+                ],
+            }
+            for sample in study.samples
+        ],
+        **{stage: {k: _plain(v) for k, v in as_dict(options).items()} for stage, options in study.options.items()},
+    }
+    path = Path(path)
+    aside = path.with_suffix(".part")
+    aside.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    aside.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return list(value) if isinstance(value, tuple) else value
