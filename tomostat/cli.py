@@ -345,17 +345,11 @@ def _print_summary(root: Path) -> None:
 @contextlib.contextmanager
 def _session(place: Place | None) -> Iterator[tuple[Client, Progress]]:
     """Logging, a cluster and progress bars for the length of a command."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from tomostat.cluster import open_client
 
     place = place or Place()
     _configure_logging(place.verbose)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    )  # fmt: skip
-    bars = Progress(*columns, console=Console(stderr=True))
+    bars = _bars()
     tasks: dict[str, Any] = {}
 
     def progress(label: str, done: int, total: int) -> None:

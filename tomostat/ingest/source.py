@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ COLOURS = (3, 4)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Source:
+class Source(ABC):
     """Voxels in a file or folder, found but not read.
 
     Attributes
@@ -54,9 +55,9 @@ class Source:
     attributes: dict[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
+    @abstractmethod
     def read(self, box: Box) -> NDArray[Any]:
         """Read a box of voxels (z, y, x)."""
-        raise NotImplementedError
 
     def record(self) -> dict[str, Any]:
         """Where the voxels came from: small, and enough to see whether the source changed since."""
