@@ -1,7 +1,7 @@
 """Figures of stitching: what was asked beside what is measured.
 
-``python -m benchmarks.bench_stitch [pair] [disturbed] [network] [paint] [scale]`` prints tables; without a name, all
-but the long ones (network, scale). Each is also importable: the tests run them small.
+``python -m benchmarks.bench_stitch [pair] [disturbed] [paint] [peers] [network] [scale]`` prints tables; without a
+name, all but the long ones (network, scale). Each is also importable: the tests run them small.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.report import Figure, print_figures
+from benchmarks.stitch_peers import Outcome, alone, installed
 from tomostat.instances import Instances, write_instances
 from tomostat.matching import overlaps_of_labels, overlaps_of_runs
 from tomostat.options import PhantomOptions, StitchOptions
@@ -176,6 +177,45 @@ def disturbed(seeds: range = range(60_000, 60_006)) -> list[Figure]:
     ]
 
 
+def ours(stack: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """All of tomostat's stitching but the refinement, from label images to labels."""
+    return stitched(slices_of(stack), stack.shape, StitchOptions())
+
+
+def numbered_anew(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Every slice numbered on its own: numbers tell nothing about the next slice."""
+    images = [np.unique(image, return_inverse=True)[1].reshape(image.shape) for image in labels]
+    return np.stack([image if (labels[z] == 0).any() else image + 1 for z, image in enumerate(images)]).astype(np.int32)
+
+
+def peers(seed: int = 60_000, shape: tuple[int, int, int] = DENSE) -> list[Figure]:
+    """Ours beside what else there is, on one dense phantom, as it is and disturbed; each in a process of its own."""
+    truth = dense_truth(seed)[tuple(slice(0, n) for n in shape)]
+    stacks = {"undisturbed": numbered_anew(truth), "disturbed": numbered_anew(disturb(truth, seed))}
+    two = np.stack(two_slices())
+    table: dict[str, dict[str, tuple[Scores, Outcome]]] = {}
+    print(f"{'':20s}" + "".join(f"{kind:>32s}" for kind in stacks) + f"{'a pair of 2048^2':>20s}")
+    for name, work in {"tomostat": ours, **installed()}.items():
+        table[name] = {}
+        row = f"{name:20s}"
+        for kind, stack in stacks.items():
+            outcome = alone(work, stack)
+            table[name][kind] = score_labels(truth, outcome.labels), outcome
+            scores = table[name][kind][0]
+            row += f"{scores.f1:8.3f} {scores.pq:6.3f} {outcome.seconds:6.2f} s {outcome.memory / 2**20:5.0f} MB"
+        print(f"{row}{1e3 * alone(work, two).seconds:17.0f} ms", flush=True)
+    mine, others = table.pop("tomostat"), table
+    figures = []
+    for kind in stacks:
+        for metric in ("f1", "pq"):
+            best = max(getattr(other[kind][0], metric) for other in others.values())
+            figures.append(Figure(f"{kind}: {metric}, best peer {best:.3f}", getattr(mine[kind][0], metric), best))
+    if "cellpose stitch3D" in others:
+        bar = others["cellpose stitch3D"]["disturbed"][1].seconds
+        figures.append(Figure("seconds, in no more than cellpose's", mine["disturbed"][1].seconds, bar, "<=", "s"))
+    return figures
+
+
 def surface_distance(truth: NDArray[np.int32], found: NDArray[np.uint32]) -> float:
     """Mean distance, in voxels, from the surface voxels of matched particles to the true surface."""
     table = overlaps_of_labels(truth, found)
@@ -312,10 +352,10 @@ def scale(counts: tuple[tuple[int, int], ...] = ((64, 20), (500, 75), (2000, 75)
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["pair", "disturbed", "paint"])
+    works = {"pair": pair, "disturbed": disturbed, "paint": paint, "peers": peers, "network": network, "scale": scale}
+    parser.add_argument("what", nargs="*", choices=[[], *works], default=["pair", "disturbed", "paint", "peers"])
     for name in parser.parse_args().what:
-        work = {"pair": pair, "disturbed": disturbed, "network": network, "paint": paint, "scale": scale}[name]
-        print_figures(name, work())
+        print_figures(name, works[name]())
 
 
 if __name__ == "__main__":

@@ -342,15 +342,22 @@ def test_options_are_noted(tmp_path):
 # --- blocks
 
 
+class Unread(Source):
+    """Voxels that nobody reads."""
+
+    def read(self, box):
+        raise NotImplementedError
+
+
 def test_blocks_are_whole_shards_and_bounded():
     for unit, dtype in (((1, 1, 1), "u1"), ((1, 2048, 2048), "u1"), ((1, 2048, 2048), "f4"), ((2048, 1, 2048), "f4"),
                         ((64, 64, 64), "u2"), ((1, 8, 2048), "u1")):  # fmt: skip
-        source = Source(path=Path(), kind="", shape=(2048, 2048, 2048), dtype=np.dtype(dtype), unit=unit)
+        source = Unread(path=Path(), kind="", shape=(2048, 2048, 2048), dtype=np.dtype(dtype), unit=unit)
         core = block_shape(source, (64, 256, 256))
         assert all(c % s == 0 for c, s in zip(core, (64, 256, 256), strict=True))
         assert np.prod(core, dtype=float) * source.dtype.itemsize <= BLOCK_BYTES
     assert core == (64, 256, 2048), "strips are decoded once"
-    box = Source(path=Path(), kind="", shape=(512, 512, 512), dtype=np.dtype("u1"))
+    box = Unread(path=Path(), kind="", shape=(512, 512, 512), dtype=np.dtype("u1"))
     assert block_shape(box, (64, 256, 256)) == (64, 256, 256), "no larger than needed"
 
 

@@ -12,11 +12,13 @@ import pytest
 import tifffile
 
 import tomostat as ts
-from tomostat import pipeline
+from tomostat import cli, pipeline
 from tomostat.cluster import open_client
 from tomostat.manifest import Layout, read_manifest
 from tomostat.options import DetectOptions, PhantomOptions, PhasesOptions, StitchOptions
+from tomostat.stitch import Edit, open_graph
 from tomostat.study import Study, load_study, study_of_volume
+from tomostat.volume import read_box, write_box
 
 SMALL = PhantomOptions(shape=(24, 80, 80), diameters=(4.0, 7.0))
 WATERSHED = DetectOptions(detector="watershed", slices=8)
@@ -185,3 +187,87 @@ def test_simulate_refuses_a_folder_in_use(tmp_path):
         pipeline.simulate_study(tmp_path, {"x": 0.1})
     with pytest.raises(ValueError, match="fields is 0"):
         pipeline.simulate_study(tmp_path / "new", {"x": 0.1}, fields=0)
+
+
+@pytest.fixture
+def copy(results, study, tmp_path) -> Study:
+    """The study with an output of its own that can be spoilt."""
+    shutil.copytree(results.root, tmp_path / "copy")
+    return at(study, tmp_path / "copy")
+
+
+def two_tracks(layout: Layout) -> tuple[int, int]:
+    """Tracks of two different particles of the field slow-1."""
+    particle = open_graph(layout.graph("slow-1")).tracks.particle
+    first, second = particle[particle > 0].drop_duplicates().index[:2]
+    return int(first), int(second)
+
+
+def test_a_correction_stays_and_is_taken_back(results, study, copy):
+    layout = Layout(copy.output)
+    before, count = science(layout, study), ts.open_particles(layout.particles).sizes["particle"]
+    pipeline.edit_field(copy, "slow-1", [Edit("join", *two_tracks(layout))])
+    assert "slow-1/stitch" in read_manifest(layout.root)["stages"]
+    pipeline.run(copy)
+    assert ts.open_particles(layout.particles).sizes["particle"] == count - 1
+    joined = science(layout, study)
+    shutil.rmtree(layout.graph("slow-1"))  # stitched anew from the instances, the correction still holds
+    pipeline.run(copy.with_options(stitch=StitchOptions(min_slices=3)))
+    pipeline.run(copy)
+    assert science(layout, study) == joined
+    pipeline.edit_field(copy, "slow-1", [])
+    pipeline.run(copy)
+    assert science(layout, study) == before
+
+
+@pytest.mark.parametrize(
+    ("field", "edits", "message"),
+    [
+        ("none", [], "there is no field 'none'; fields are slow-1, fast-1"),
+        ("slow-1", [Edit("cut", 1, 9999)], "there is no track 9999"),
+        ("slow-1", [Edit("cut", 1, 2), Edit("join", 1, 2)], "other edits join"),
+    ],
+)
+def test_a_correction_that_cannot_be_changes_nothing(copy, field, edits, message):
+    before = digest(copy.output)
+    with pytest.raises(ValueError, match=message):
+        pipeline.edit_field(copy, field, edits)
+    assert digest(copy.output) == before
+
+
+def test_a_killed_correction_is_finished_by_the_next_run(study, copy, monkeypatch):
+    layout, edits = Layout(copy.output), [Edit("join", *two_tracks(Layout(copy.output)))]
+    monkeypatch.setattr(pipeline, "edit_particles", lambda *args, **options: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.edit_field(copy, "slow-1", edits)
+    monkeypatch.undo()
+    pipeline.run(copy)
+    killed = science(layout, study)
+    pipeline.edit_field(copy, "slow-1", [])
+    pipeline.edit_field(copy, "slow-1", edits)
+    pipeline.run(copy)
+    assert science(layout, study) == killed
+
+
+def test_corrections_and_the_seam_check_at_the_command_line(copy, tmp_path, capsys):
+    layout, place = Layout(copy.output), ["--workers", "1"]
+    first, second = map(str, two_tracks(layout))
+    out = str(layout.root)
+    assert cli.main(["stitch", out, "--join", first, second, *place]) == 2
+    assert "--field is missing" in capsys.readouterr().err
+    assert cli.main(["stitch", out, "--join", first, second, "--field", "slow-1", *place]) == 0
+    assert cli.main(["info", str(layout.graph("slow-1"))]) == 0
+    assert f"by hand: join {first} {second}" in capsys.readouterr().out
+    assert cli.main(["stitch", out, "--cut", first, second, "--field", "slow-1", *place]) == 0
+    assert open_graph(layout.graph("slow-1")).edits == (Edit("cut", int(first), int(second)),)
+    (tmp_path / "edits.json").write_text("[]")
+    assert cli.main(["stitch", out, "--edits", str(tmp_path / "edits.json"), "--field", "slow-1", *place]) == 0
+    assert open_graph(layout.graph("slow-1")).edits == ()
+    capsys.readouterr()
+    assert cli.main(["check", out, *place]) == 0
+    assert "nothing wrong in 2 fields" in capsys.readouterr().out
+    volume = layout.volume("slow-1")
+    box = (slice(0, 24), slice(0, 80), slice(0, 80))
+    write_box(volume, (0, 0, 0), np.where(read_box(volume, box, "particles") == 1, 9999, 0).astype("u4"), "particles")
+    assert cli.main(["check", out, *place]) == 1
+    assert "label 9999 belongs to no particle" in capsys.readouterr().out

@@ -196,9 +196,73 @@ def detect(out: Out, /, *, options: Annotated[DetectOptions | None, Flat] = None
 
 
 @app.command(sort_key=5)
-def stitch(out: Out, /, *, options: Annotated[StitchOptions | None, Flat] = None, place: Place | None = None) -> None:
-    """Join detections of neighbouring slices into particles."""
-    _run_stage(_study_of_folder(out), "stitch", options, place)
+def stitch(
+    out: Out,
+    /,
+    *,
+    cut: list[tuple[int, int]] | None = None,
+    join: list[tuple[int, int]] | None = None,
+    edits: Path | None = None,
+    field: str | None = None,
+    options: Annotated[StitchOptions | None, Flat] = None,
+    place: Place | None = None,
+) -> None:
+    """Join detections of neighbouring slices into particles, or correct them by hand.
+
+    A correction repaints only what it touches and stays when the study is run again. `tomostat info OUT/graph/FIELD`
+    lists the tracks on which the decision was close.
+
+    Parameters
+    ----------
+    cut
+        Two tracks that shall not be in one particle, as --cut 3 7; may be given several times.
+    join
+        Two tracks that shall be one particle, as --join 3 7; may be given several times.
+    edits
+        JSON list of corrections, [{"action": "cut", "a": 3, "b": 7}, ...], in place of all earlier ones.
+    field
+        Field that is corrected; needed where the study has several.
+    """
+    study = _study_of_folder(out)
+    if not (cut or join or edits):
+        return _run_stage(study, "stitch", options, place)
+    from tomostat import pipeline
+    from tomostat.manifest import Layout
+    from tomostat.stitch import Edit, read_edits, with_edits
+
+    study = study.with_options(stitch=options)
+    name = _the_field(study, field)
+    known = read_edits(edits) if edits else pipeline.known_edits(Layout(out), name)
+    more = [Edit("cut", *pair) for pair in cut or ()] + [Edit("join", *pair) for pair in join or ()]
+    with _session(place) as (client, progress):
+        pipeline.edit_field(study, name, with_edits(known, more), client=client, progress=progress)
+    print(f"particles of {name} are corrected in {out}; next: tomostat run {Layout(out).study}")
+
+
+def _the_field(study: Study, name: str | None) -> str:
+    names = [field.name for field in study.fields]
+    if name is None and len(names) > 1:
+        raise ValueError(f"--field is missing: corrections go to one of {', '.join(names)}")
+    return names[0] if name is None else name
+
+
+@app.command(sort_key=9)
+def check(out: Out, /, *, place: Place | None = None) -> int:
+    """Look for particles cut flat at seams, holes between stages and labels that no particle owns.
+
+    The exit status is 1 where something was found.
+    """
+    from tomostat.pipeline import check_study
+
+    study = _study_of_folder(out)
+    with _session(place) as (client, progress):
+        found = check_study(study, client=client, progress=progress)
+    for field, problems in found.items():
+        for problem in problems:
+            print(f"{field} at z y x = {' '.join(map(str, problem.place))}: {problem.what}")
+    count = sum(map(len, found.values()))
+    print(f"{count} problems in {len(found)} fields" if count else f"nothing wrong in {len(found)} fields")
+    return int(count > 0)
 
 
 @app.command(sort_key=6)
@@ -282,14 +346,15 @@ def evaluate(truth: Path, found: Path, /, *, iou: float = 0.5, on_truth: float =
     print(score_table(score_labels(read_labels(truth), read_labels(found), iou=iou, on_truth=on_truth)))
 
 
-@app.command(sort_key=9)
+@app.command(sort_key=12)
 def info(path: Path, /) -> None:
     """Tell what a volume, table or output folder holds.
 
     Parameters
     ----------
     path
-        An OME-Zarr volume, an instance or particle table, an output folder, or any file that ingest reads.
+        An OME-Zarr volume, an instance or particle table, a merge graph, an output folder, or any file that ingest
+        reads.
     """
     from tomostat.info import describe_path
 
@@ -314,11 +379,14 @@ def _study(source: Path, spacing: Any, out: Path | None, name: str | None) -> St
 
 
 def _study_of_folder(out: Path) -> Study:
+    """The study whose results a folder holds, wherever the folder was moved to."""
+    import dataclasses
+
     from tomostat.manifest import Layout, read_manifest
     from tomostat.study import load_study
 
     read_manifest(out)
-    return load_study(Layout(out).study)
+    return dataclasses.replace(load_study(Layout(out).study), output=out)
 
 
 def _run_stage(study: Study, stage: str, options: StageOptions | None, place: Place | None) -> None:
@@ -379,10 +447,10 @@ def _configure_logging(verbose: bool) -> None:
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 2 something that the user can mend."""
+    """Run the command line; returns the exit status: 0 done, 1 `check` found problems, 2 something to mend."""
     tokens = sys.argv[1:] if tokens is None else list(tokens)
     try:
-        app(tokens, exit_on_error=False, print_error=False)
+        status = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _refuse(error)
     except USER_ERRORS as error:
@@ -392,7 +460,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tomostat: interrupted; the same command resumes", file=sys.stderr)
         return 130
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _refuse(error: BaseException) -> int:

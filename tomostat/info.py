@@ -15,6 +15,7 @@ from tomostat.manifest import Layout, read_manifest
 from tomostat.measure.table import open_particles
 from tomostat.options import IngestOptions
 from tomostat.score import Scores
+from tomostat.stitch import open_graph
 from tomostat.volume import describe, label_names, open_volume
 
 
@@ -32,6 +33,8 @@ def describe_path(path: Path) -> str:
         return summarize(path)
     if path.suffix == ".zarr" and _is_table(path):
         return _table_lines(open_particles(path))
+    if (path / "tracks.parquet").exists():
+        return _graph_lines(path)
     if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
         return _instance_lines(path)
     if path.suffix == ".zarr":
@@ -131,6 +134,29 @@ def _table_lines(particles: xr.Dataset) -> str:
     for name, variable in particles.variables.items():
         unit = variable.attrs.get("units", "")
         lines.append(f"{name!s:<24} {unit:<16} {variable.attrs.get('long_name', '')}")
+    return "\n".join(lines)
+
+
+CLOSEST = 10
+"""Decisions of a merge graph that are listed."""
+
+
+def _graph_lines(path: Path) -> str:
+    """What the merge graph decided, and the pairs of tracks on which it was closest."""
+    graph = open_graph(path)
+    tracks, pairs = graph.tracks, graph.candidates
+    lines = [f"{len(tracks)} tracks, {tracks.particle[tracks.particle > 0].nunique()} particles, {len(pairs)} pairs"]
+    lines += [f"  {reason}: {count}" for reason, count in pairs.reason.value_counts().items() if count]
+    lines += [f"  by hand: {edit.action} {edit.a} {edit.b}" for edit in graph.edits]
+    closest = pairs.iloc[pairs.score.abs().argsort(kind="stable")[:CLOSEST]]
+    if len(closest):
+        lines += ["", f"{'closest pairs':<16}{'particles':<14}{'score':>8}  {'place z y x':<22}verdict"]
+    for pair in closest.itertuples():
+        a, b = tracks.loc[pair.a], tracks.loc[pair.b]
+        place = " ".join(f"{(a[axis] + b[axis]) / 2:.1f}" for axis in "zyx")
+        both = f"{a.particle:.0f} {b.particle:.0f}"
+        verdict = f"{'joined' if pair.joined else 'apart'}, {pair.reason}"
+        lines.append(f"{f'{pair.a} {pair.b}':<16}{both:<14}{pair.score:>8.3f}  {place:<22}{verdict}")
     return "\n".join(lines)
 
 

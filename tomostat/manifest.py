@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-VERSIONS = {"ingest": 1, "phases": 1, "detect": 1, "stitch": 1, "measure": 1, "table": 1, "analyze": 1, "report": 1}
+VERSIONS = {"ingest": 1, "phases": 1, "detect": 1, "stitch": 1, "measure": 2, "table": 1, "analyze": 1, "report": 1}
 """Code version of every stage: raised when its results change, so that older results are made anew."""
 
 
@@ -41,9 +41,17 @@ class Layout:
         """Links and merge graph of a field."""
         return self.root / "graph" / field
 
+    def edits(self, field: str) -> Path:
+        """Corrections by hand that hold for a field."""
+        return self.root / "edits" / f"{field}.json"
+
     def table(self, field: str) -> Path:
         """Particle table of one field."""
         return self.root / "tables" / f"{field}.zarr"
+
+    def field_contacts(self, field: str) -> Path:
+        """Contacts between the particles of one field."""
+        return self.root / "tables" / f"{field}.contacts.parquet"
 
     def markers(self, field: str, stage: str) -> Path:
         """Marker files of the finished blocks of a stage."""
@@ -53,6 +61,11 @@ class Layout:
     def particles(self) -> Path:
         """Particle table of all fields; the same as .csv and .parquet beside it."""
         return self.root / "particles.zarr"
+
+    @property
+    def contacts(self) -> Path:
+        """Contacts between the particles of all fields."""
+        return self.root / "contacts.parquet"
 
     @property
     def analysis(self) -> Path:
@@ -118,6 +131,14 @@ class Manifest:
             shutil.rmtree(markers, ignore_errors=True)
         self._put(field, stage, {"key": key, "options": options, "started": _now()})
         return markers
+
+    def entry(self, field: str, stage: str) -> dict[str, Any]:
+        """All that is noted of a stage of a field."""
+        return dict(self._content["stages"].get(f"{field}/{stage}", {}))
+
+    def restore(self, field: str, stage: str, entry: dict[str, Any]) -> None:
+        """Take back what `begin` noted: nothing was done."""
+        self._put(field, stage, entry)
 
     def finish(self, field: str, stage: str, seconds: float) -> None:
         """Note that a stage is finished."""

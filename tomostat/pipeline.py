@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,24 @@ from tomostat.analyze import analyze_particles, open_analysis, write_analysis
 from tomostat.detect import check_detector, detect_instances
 from tomostat.ingest import ingest_volume, probe
 from tomostat.manifest import Layout, Manifest, check_output, fingerprint, stage_key
-from tomostat.measure import measure_particles
+from tomostat.measure import measure_particles, read_contacts, write_contacts
 from tomostat.measure.table import concatenate_particles, open_particles, write_particles
 from tomostat.options import IngestOptions, MeasureOptions, PhantomOptions, PhasesOptions, StageOptions, as_dict
 from tomostat.phantom import simulate_volume
 from tomostat.phases import segment_phases
 from tomostat.report import write_report
 from tomostat.runner import Progress
-from tomostat.stitch import stitch_particles
+from tomostat.stitch import (
+    Edit,
+    Problem,
+    check_particles,
+    edit_particles,
+    open_graph,
+    read_edits,
+    stitch_particles,
+    write_edits,
+)
+from tomostat.stitch.graph import check_edits
 from tomostat.study import STAGE_OPTIONS, Field, Sample, Study, load_study, save_study
 
 if TYPE_CHECKING:
@@ -146,6 +156,8 @@ def _upstream(job: _Run, field: Field, stage: str) -> list[Any]:
     upstream: list[Any] = [key]
     if stage == "detect":
         upstream.append(check_detector(job.study.options["detect"]))
+    if stage == "stitch":
+        upstream += [vars(edit) for edit in known_edits(job.layout, field.name)]
     if stage == "measure":
         sample = job.study.sample_of(field)
         upstream += [sample.name, sample.condition]
@@ -173,10 +185,15 @@ def _field_work(job: _Run, field: Field, stage: str) -> Callable[[Path], None]:
         elif stage == "detect":
             detect_instances(volume, layout.instances(name), **common)
         elif stage == "stitch":
-            stitch_particles(volume, layout.instances(name), layout.graph(name), **common)
+            stitch_particles(
+                volume, layout.instances(name), layout.graph(name), edits=known_edits(layout, name), **common
+            )
         else:
             sample = job.study.sample_of(field)
-            table = measure_particles(volume, field=name, sample=sample.name, condition=sample.condition, **common)
+            table = measure_particles(
+                volume, field=name, sample=sample.name, condition=sample.condition,
+                contacts=layout.field_contacts(name), **common,
+            )  # fmt: skip
             write_particles(layout.table(name), table)
 
     return work
@@ -199,12 +216,101 @@ def _once(job: _Run, scope: str, stage: str, upstream: list[Any], work: Callable
     job.manifest.finish(scope, stage, time.perf_counter() - start)
 
 
+def known_edits(layout: Layout, field: str) -> tuple[Edit, ...]:
+    """Corrections by hand that hold for a field: they survive a new run."""
+    path = layout.edits(field)
+    return read_edits(path) if path.exists() else ()
+
+
+def edit_field(
+    study: Study, field: str, edits: Iterable[Edit], *, client: Client | None = None, progress: Progress | None = None
+) -> Layout:
+    """Correct the particles of a stitched field by hand; what comes after `stitch` is then made anew by `run`.
+
+    Parameters
+    ----------
+    study
+        The study, with the options that it was stitched with.
+    field
+        Name of the field.
+    edits
+        All corrections that shall hold; they replace earlier ones and are kept in ``edits/FIELD.json``.
+    client, progress
+        As for `run`.
+
+    Returns
+    -------
+    Layout
+        Paths of the study's output.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When there is no such field, it is not stitched, or the edits cannot be; nothing is changed then.
+    """
+    layout, edits = Layout(study.output), tuple(edits)
+    job = _Run(study, layout, Manifest(layout, study.study), client, progress)
+    one = next((known for known in study.fields if known.name == field), None)
+    if one is None:
+        raise ValueError(f"there is no field {field!r}; fields are {', '.join(f.name for f in study.fields)}")
+    before, options = job.manifest.entry(field, "stitch"), as_dict(study.options["stitch"])
+    if before.get("key") != stage_key("stitch", options, _upstream(job, one, "stitch")):
+        raise ValueError(f"field {field!r} is not stitched with these options; run `tomostat stitch {layout.root}`")
+    graph = layout.graph(field)
+    check_edits(edits, len(open_graph(graph).tracks))
+    start, known = time.perf_counter(), known_edits(layout, field)
+    write_edits(layout.edits(field), edits)
+    try:
+        job.manifest.begin(field, "stitch", stage_key("stitch", options, _upstream(job, one, "stitch")), options)
+        edit_particles(
+            layout.volume(field), layout.instances(field), graph, edits,
+            client=client, progress=_named(field, progress),
+        )  # fmt: skip
+    except ValueError:  # refused before anything was painted
+        write_edits(layout.edits(field), known)
+        job.manifest.restore(field, "stitch", before)
+        raise
+    job.manifest.finish(field, "stitch", time.perf_counter() - start)
+    return layout
+
+
+def check_study(
+    study: Study, *, client: Client | None = None, progress: Progress | None = None
+) -> dict[str, list[Problem]]:
+    """Look for what should not be where blocks, tiles and stages meet, in every field.
+
+    Returns
+    -------
+    dict
+        Problems by field, empty lists where all is well; see `tomostat.stitch.check_particles`.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When a field is not stitched.
+    """
+    layout = Layout(study.output)
+    manifest = Manifest(layout, study.study)
+    for field in study.fields:
+        if manifest.key(field.name, "stitch") is None:
+            raise ValueError(f"stitch of field {field.name!r} is not finished; run `tomostat stitch {layout.root}`")
+    return {
+        field.name: check_particles(
+            layout.volume(field.name), layout.instances(field.name), layout.graph(field.name),
+            client=client, progress=_named(field.name, progress),
+        )
+        for field in study.fields
+    }  # fmt: skip
+
+
 def _collect(job: _Run) -> None:
     """Join the tables of all fields."""
 
     def work(markers: Path) -> None:
         tables = [open_particles(job.layout.table(field.name)) for field in job.study.fields]
         write_particles(job.layout.particles, concatenate_particles(tables), copies=True)
+        contacts = [read_contacts(job.layout.field_contacts(field.name)) for field in job.study.fields]
+        write_contacts(job.layout.contacts, contacts)
 
     keys = [[field.name, _finished(job, field.name, "measure")] for field in job.study.fields]
     _once(job, ALL, "table", keys, work)

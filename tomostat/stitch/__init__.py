@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tomostat.stitch.check import Problem, check_particles
-    from tomostat.stitch.edit import edit_particles, read_edits
-    from tomostat.stitch.graph import Edit, MergeGraph, open_graph
+    from tomostat.stitch.edit import edit_particles, with_edits
+    from tomostat.stitch.graph import Edit, MergeGraph, open_graph, read_edits, write_edits
     from tomostat.stitch.stage import stitch_particles
 
 _HOMES = {
@@ -21,8 +21,10 @@ _HOMES = {
     "check_particles": "check",
     "edit_particles": "edit",
     "open_graph": "graph",
-    "read_edits": "edit",
+    "read_edits": "graph",
     "stitch_particles": "stage",
+    "with_edits": "edit",
+    "write_edits": "graph",
 }
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "open_graph",
     "read_edits",
     "stitch_particles",
+    "with_edits",
+    "write_edits",
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +72,12 @@ def edit_particles(
     everything = pending.exists()
     pending.touch()
     run = Runner(None, client, progress)
-    run.here("merge graph", dask.delayed(build_graph)(job, edits))
+    try:
+        run.here("merge graph", dask.delayed(build_graph)(job, edits))
+    except ValueError:  # edits that contradict each other by way of others: nothing was written
+        if not everything:
+            pending.unlink()
+        raise
     after = open_graph(graph)
     slabs = job.slabs if everything else _slabs_to_mask(job, before, after)
     again = dask.delayed(mask_slab_again, pure=False)
@@ -86,21 +90,9 @@ def edit_particles(
     return after
 
 
-def read_edits(path: str | Path) -> tuple[Edit, ...]:
-    """Edits from a JSON file: a list of objects with ``action`` ("cut" or "join"), ``a`` and ``b`` (track numbers).
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        When there is no such file or it holds something else.
-    """
-    path = Path(path)
-    try:
-        return tuple(Edit(**entry) for entry in json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError) as error:
-        raise ValueError(
-            f'{path} is no list of edits ({error}); expected [{{"action": "cut", "a": 3, "b": 7}}, ...]'
-        ) from None
+def with_edits(known: Iterable[Edit], more: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Edits with more of them; of two on one pair of tracks the later holds."""
+    return tuple({frozenset((edit.a, edit.b)): edit for edit in (*known, *more)}.values())
 
 
 def _slabs_to_mask(job: Job, before: MergeGraph, after: MergeGraph) -> list[range]:

@@ -80,9 +80,7 @@ def write_graph(folder: Path, graph: MergeGraph) -> None:
     """Write the tables, each whole or not at all."""
     for name in ("tracks", "candidates"):
         write_table(folder / f"{name}.parquet", pa.Table.from_pandas(getattr(graph, name)))
-    aside = folder / "edits.json.part"
-    aside.write_text(json.dumps([vars(edit) for edit in graph.edits], indent=1), encoding="utf-8")
-    aside.replace(folder / "edits.json")
+    write_edits(folder / "edits.json", graph.edits)
 
 
 def open_graph(folder: str | Path) -> MergeGraph:
@@ -99,8 +97,33 @@ def open_graph(folder: str | Path) -> MergeGraph:
     if not (folder / "tracks.parquet").is_file():
         raise FileNotFoundError(f"no merge graph at {folder}; run `tomostat stitch` first")
     tracks, candidates = (read_table(folder / f"{name}.parquet").to_pandas() for name in ("tracks", "candidates"))
-    edits = json.loads((folder / "edits.json").read_text(encoding="utf-8"))
-    return MergeGraph(tracks, candidates, tuple(Edit(**edit) for edit in edits))
+    return MergeGraph(tracks, candidates, read_edits(folder / "edits.json"))
+
+
+def write_edits(path: str | Path, edits: Iterable[Edit]) -> None:
+    """Write edits as `read_edits` reads them, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    aside.write_text(json.dumps([vars(edit) for edit in edits], indent=1), encoding="utf-8")
+    aside.replace(path)
+
+
+def read_edits(path: str | Path) -> tuple[Edit, ...]:
+    """Edits from a JSON file: a list of objects with ``action`` ("cut" or "join"), ``a`` and ``b`` (track numbers).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such file or it holds something else.
+    """
+    path = Path(path)
+    try:
+        return tuple(Edit(**entry) for entry in json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(
+            f'{path} is no list of edits ({error}); expected [{{"action": "cut", "a": 3, "b": 7}}, ...]'
+        ) from None
 
 
 def write_table(path: Path, table: pa.Table, rows: int | None = None) -> None:

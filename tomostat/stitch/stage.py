@@ -21,7 +21,7 @@ from tomostat.blocks import Block, Shape, check_whole_shards
 from tomostat.instances import read_metadata
 from tomostat.options import StitchOptions, as_dict
 from tomostat.runner import Progress, execute
-from tomostat.stitch.graph import MergeGraph, open_graph
+from tomostat.stitch.graph import Edit, MergeGraph, open_graph
 from tomostat.stitch.refine import halo
 from tomostat.stitch.tasks import LABEL, Job, build_graph, link_slab, mask_slab, paint_block
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks
@@ -41,6 +41,7 @@ def stitch_particles(
     graph: str | Path,
     *,
     options: StitchOptions | None = None,
+    edits: Sequence[Edit] = (),
     markers: Path | None = None,
     client: Client | None = None,
     progress: Progress | None = None,
@@ -58,6 +59,8 @@ def stitch_particles(
         Folder for links, merge graph and final masks; replaced unless `markers` tell of an interrupted start.
     options
         Evidence asked of links, gaps, smallest particles, reach of the refinement.
+    edits
+        Corrections by hand that hold from the start; `edit_particles` changes them later.
     markers
         Folder of markers: with it, an interrupted call goes on where it stopped.
     client
@@ -89,7 +92,7 @@ def stitch_particles(
         )  # fmt: skip
     run = Runner(markers, client, progress)
     run("link", slab_tasks(link_slab, job))
-    run.here("merge graph", dask.delayed(build_graph)(job, ()))
+    run.here("merge graph", dask.delayed(build_graph)(job, tuple(edits)))
     return _finish(job, run)
 
 
