@@ -5,8 +5,9 @@ The data's way, one function for every arrow; each reads what the one before it 
     ingest_volume -> segment_phases -> detect_instances -> stitch_particles -> measure_particles
         -> analyze_particles -> write_report
 
-`run` does them all for a study file. `open_volume` and `open_particles` open results as xarray. `simulate_volume`
-and `simulate_study` make electrodes with known truth.
+`run` does them all for a study file. `open_volume` and `open_particles` open results as xarray, `open_contacts` the
+graph of touching particles; `write_meshes` makes PLY files of particles. `simulate_volume` and `simulate_study` make
+electrodes with known truth.
 
 Importing this package imports neither torch nor dask nor zarr: names are looked up when they are first used.
 """
@@ -29,6 +30,7 @@ _HOMES = {
     "ingest_volume": "ingest",
     "load_study": "study",
     "measure_particles": "measure",
+    "open_contacts": "measure",
     "open_particles": "measure.table",
     "open_volume": "volume",
     "read_instances": "instances",
@@ -38,6 +40,7 @@ _HOMES = {
     "simulate_volume": "phantom",
     "stitch_particles": "stitch",
     "study_of_volume": "study",
+    "write_meshes": "measure",
     "write_report": "report",
     "AnalyzeOptions": "options",
     "DetectOptions": "options",

@@ -499,6 +499,10 @@ class MeasureOptions(StageOptions):
         Table of state of charge and electron density (two columns, comma) that replaces the shipped one of NMC811.
     shell
         Thickness in micrometers of the shell around a particle in which its neighbours are counted.
+    conduction
+        Solve for the electrical conduction in the solid of every particle as well, as a third model of its resistance.
+    maps
+        Write resistance and contact over the surfaces of all particles as images beside the labels.
     """
 
     depth_axis: Literal["z", "y", "x"] = "z"
@@ -509,6 +513,8 @@ class MeasureOptions(StageOptions):
     branch: Literal["charged", "discharged"] | None = None
     curve: str | None = None
     shell: float = 1.0
+    conduction: bool = False
+    maps: bool = True
 
     def __post_init__(self) -> None:
         check(self.branch in (None, "charged", "discharged"), "branch", self.branch, "charged or discharged")

@@ -1,12 +1,13 @@
 """Volumes on disk: OME-Zarr 0.5, sharded, halved in all three axes, with label images beside the grey values.
 
-A store holds the grey image at its root and label images under ``labels/``. Both are multiscale groups whose arrays
-are named ``0``, ``1``, ... . What tomostat knows beyond OME-Zarr (density scale, fitted grey levels) lies in the
-group's attribute ``tomostat``.
+A store holds the grey image at its root, label images under ``labels/`` and maps of measured values under ``maps/``.
+All are multiscale groups whose arrays are named ``0``, ``1``, ... . What tomostat knows beyond OME-Zarr (density scale,
+fitted grey levels) lies in the group's attribute ``tomostat``.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,14 @@ def level_shapes(shape: Sequence[int]) -> list[Shape]:
 
 
 def _prefix(label: str | None) -> str:
-    return "" if label is None else f"labels/{label}/"
+    if label is None:
+        return ""
+    return f"{label}/" if is_map(label) else f"labels/{label}/"
+
+
+def is_map(label: str | None) -> bool:
+    """Whether an image is a map: float32 values in some voxels, NaN in all others, named ``maps/NAME``."""
+    return label is not None and label.startswith("maps/")
 
 
 def _open(path: str | Path, component: str, mode: Any = "r") -> zarr.Array[Any]:
@@ -154,7 +162,7 @@ def create_volume(
     spacing
         Voxel size (z, y, x) in micrometers.
     label
-        Name of a label image inside an existing store; the grey image when not given.
+        Name of a label image inside an existing store, or of a map as ``maps/NAME``; the grey image when not given.
     attributes
         Noted in the group's ``tomostat`` attribute.
 
@@ -180,12 +188,18 @@ def create_volume(
         chunks, shards = storage_layout(level_shape)
         group.create_array(
             str(level), shape=level_shape, dtype=dtype, chunks=chunks, shards=shards, compressors=CODEC,
-            fill_value=0, dimension_names=("z", "y", "x"),
+            fill_value=math.nan if is_map(label) else 0, dimension_names=("z", "y", "x"),
         )  # fmt: skip
     group.attrs["ome"] = _ome_metadata(shapes, spacing, label)
     group.attrs["tomostat"] = {"spacing": list(spacing), **(attributes or {})}
-    if label:
+    if label and not is_map(label):
         _list_labels(root)
+
+
+def remove_map(path: str | Path, label: str) -> None:
+    """Remove a map, where there is one."""
+    if is_map(label):
+        shutil.rmtree(Path(path) / _prefix(label), ignore_errors=True)
 
 
 def _ome_metadata(shapes: Sequence[Shape], spacing: Spacing, label: str | None) -> dict[str, Any]:
@@ -200,10 +214,11 @@ def _ome_metadata(shapes: Sequence[Shape], spacing: Spacing, label: str | None) 
         transforms = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
         datasets.append({"path": str(level), "coordinateTransformations": transforms})
     axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
-    kind = "mean" if label is None else "nearest"
-    multiscale = {"name": label or "grey", "axes": axes, "datasets": datasets, "type": kind}
+    named = label is not None and not is_map(label)
+    kind = "nearest" if named else "mean"
+    multiscale = {"name": (label or "grey").removeprefix("maps/"), "axes": axes, "datasets": datasets, "type": kind}
     metadata: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
-    if label:
+    if named:
         metadata["image-label"] = {"source": {"image": "../../"}}
     return metadata
 
@@ -369,7 +384,8 @@ def _halve_box(path: str | Path, label: str | None, level: int, core: Box) -> No
     factors = [2 if n > 1 else 1 for n in above.shape]
     box = tuple(slice(s.start * f, s.stop * f) for s, f in zip(core, factors, strict=True))
     fine = np.asarray(above[box])
-    write_box(path, [s.start for s in core], halve(fine, shape, mean=label is None), label, level)
+    coarse = halve_sparse(fine, shape) if is_map(label) else halve(fine, shape, mean=label is None)
+    write_box(path, [s.start for s in core], coarse, label, level)
 
 
 def halve(fine: NDArray[Any], shape: Sequence[int], mean: bool) -> NDArray[Any]:
@@ -389,6 +405,16 @@ def halve(fine: NDArray[Any], shape: Sequence[int], mean: bool) -> NDArray[Any]:
     total = fine[tuple(slice(0, n * f) for n, f in zip(shape, factors, strict=True))].reshape(split)
     average = total.mean(axis=(1, 3, 5), dtype=np.float32)
     return (average if fine.dtype.kind == "f" else np.rint(average)).astype(fine.dtype)
+
+
+def halve_sparse(fine: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
+    """Halve a box of a map: the mean of those of 2 x 2 x 2 voxels that hold a value, NaN where none does."""
+    known = np.isfinite(fine)
+    if not known.any():
+        return np.full(tuple(shape), np.nan, np.float32)
+    share = halve(known.astype(np.float32), shape, mean=True)
+    total = halve(np.where(known, fine, np.float32(0)), shape, mean=True)
+    return np.divide(total, share, out=np.full(tuple(shape), np.nan, np.float32), where=share > 0)
 
 
 def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:

@@ -1,14 +1,21 @@
-"""Which particles touch, how far the next one is, and how likely a particle of its size lies inside the field."""
+"""Which particles touch, how far the next one is, and how likely a particle of its size lies inside the field.
+
+Two particles touch where voxels of the two share a face, or where surface points of one are in contact with the other
+(`tomostat.measure.touch`). The area of their contact is the mean of what either surface tells.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
+from tomostat.measure.surface import Floats, Surface
 
 
 def touching(labels: NDArray[Any], label: int) -> NDArray[Any]:
@@ -35,6 +42,102 @@ def touching(labels: NDArray[Any], label: int) -> NDArray[Any]:
         found += [labels[above][own[below]], labels[below][own[above]]]
     near = np.unique(np.concatenate(found))
     return near[(near != 0) & (near != label)]
+
+
+@njit(cache=True)
+def _nearest_other(
+    labels: NDArray[np.uint32], label: int, place: NDArray[np.float64], spacing: NDArray[np.float64]
+) -> NDArray[np.uint32]:
+    """Label of the closest voxel of another particle among the 27 around each place (voxels); 0 where there is none."""
+    nz, ny, nx = labels.shape
+    found = np.zeros(len(place), np.uint32)
+    for i in range(len(place)):
+        z, y, x = place[i]
+        best = np.inf
+        for k in range(27):
+            a, b, c = round(z) + k // 9 - 1, round(y) + k // 3 % 3 - 1, round(x) + k % 3 - 1
+            if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx) or labels[a, b, c] == 0 or labels[a, b, c] == label:
+                continue
+            far = ((a - z) * spacing[0]) ** 2 + ((b - y) * spacing[1]) ** 2 + ((c - x) * spacing[2]) ** 2
+            if far < best or (far == best and labels[a, b, c] < found[i]):
+                best, found[i] = far, labels[a, b, c]
+    return found
+
+
+def touched_areas(
+    surface: Surface, labels: NDArray[np.uint32], label: int, particle: NDArray[np.bool_], beyond: float
+) -> list[tuple[int, float]]:
+    """Which particles a surface touches, and over what area.
+
+    A point in contact with a particle goes to the one whose voxel is closest to the place `beyond` voxels outside it,
+    among the 27 voxels around; where there is none (active material without a label) to no particle.
+
+    Parameters
+    ----------
+    surface
+        Outer surface of the particle.
+    labels
+        (z, y, x), the box of the surface.
+    label
+        The particle.
+    particle
+        (n,) bool, surface points in contact with another particle.
+    beyond
+        Distance in voxels.
+
+    Returns
+    -------
+    list of tuple
+        Label and area in micrometer^2 (0 where only voxel faces touch), labels ascending.
+    """
+    spacing = np.asarray(surface.spacing)
+    chosen = np.flatnonzero(particle)
+    normal = surface.normal[chosen].astype(np.float64)
+    pitch = np.linalg.norm(normal * spacing, axis=1, keepdims=True)  # voxel size along the normal
+    place = (surface.point[chosen] + beyond * pitch * normal) / spacing
+    other = _nearest_other(labels, label, place, spacing)
+    known, which = np.unique(np.concatenate([touching(labels, label), other[other > 0]]), return_inverse=True)
+    area: Floats = surface.area[chosen][other > 0]
+    areas = np.bincount(which[len(which) - len(area) :], area, len(known))
+    return list(zip(known.tolist(), areas.tolist(), strict=True))
+
+
+def contact_pairs(
+    touched: Mapping[int, Iterable[tuple[int, float]]], measured: Collection[int]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float64]]:
+    """Pairs of touching particles, from what each one touches.
+
+    Parameters
+    ----------
+    touched
+        Labels and areas in micrometer^2 that each particle touches by its own surface or voxel faces.
+    measured
+        Labels of the particles whose surface was measured.
+
+    Returns
+    -------
+    a, b, area
+        (n,) uint32 with ``a < b``, ordered; and (n,) float64, mean over those of the two with a measured surface, NaN
+        where neither has one.
+    """
+    sides: dict[tuple[int, int], dict[int, float]] = {}
+    for label, others in touched.items():
+        for other, area in others:
+            sides.setdefault((min(label, other), max(label, other)), {})[label] = area
+    pairs = sorted(sides)
+    areas = []
+    for pair in pairs:
+        told = [sides[pair].get(label, 0.0) for label in pair if label in measured]
+        areas.append(sum(told) / len(told) if told else math.nan)
+    a, b = np.array(pairs, np.uint32).reshape(-1, 2).T
+    return a, b, np.array(areas, np.float64)
+
+
+def count_contacts(labels: NDArray[np.uint32], a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """How many particles each one touches, (n,) for (n,) `labels`, from the pairs of `contact_pairs`."""
+    found, counts = np.unique(np.concatenate([a, b]), return_counts=True)
+    number = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    return np.array([number.get(int(label), 0) for label in labels], np.int64)
 
 
 def nearest_distances(centres: NDArray[np.float64]) -> NDArray[np.float64]:

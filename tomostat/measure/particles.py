@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape, block_grid
 from tomostat.measure.contact import Levels
+from tomostat.measure.contacts import contact_table, write_contacts
 from tomostat.measure.decide import BINS, Groups, field_groups
 from tomostat.measure.density import NMC811, Curve
+from tomostat.measure.maps import block_size, points_folder, remove_maps, started, write_maps, write_points
 from tomostat.measure.moments import (
     BORDER,
     COUNT,
@@ -28,6 +31,8 @@ from tomostat.measure.moments import (
     block_moments,
     merge_moments,
 )
+from tomostat.measure.neighbours import contact_pairs, count_contacts
+from tomostat.measure.points import SurfacePoints
 from tomostat.measure.rows import PAD, Box, count_layers, measure_box
 from tomostat.measure.shape import density_columns, shape_columns, sphericity
 from tomostat.measure.table import AXES, COLUMNS, Column, make_table
@@ -56,12 +61,16 @@ def measure_particles(
     field: str | None = None,
     sample: str = "",
     condition: str = "unknown",
+    contacts: Path | None = None,
     markers: Path | None = None,
     client: Client | None = None,
     progress: Progress | None = None,
     block: Shape | None = None,
 ) -> xr.Dataset:
     """Measure every particle of a field.
+
+    Maps of resistance and contact over the particles' surfaces are written beside the labels, as ``maps/resistance``
+    and ``maps/contact``; those of an earlier measurement are replaced.
 
     Parameters
     ----------
@@ -71,6 +80,8 @@ def measure_particles(
         What is measured and how.
     field, sample, condition
         Where the particles come from; the field is named after the store when not given.
+    contacts
+        Parquet file for the contacts between particles (`tomostat.measure.contacts`); not written when not given.
     markers
         Folder of marker files, for resuming.
     client
@@ -93,29 +104,40 @@ def measure_particles(
     path, options = Path(path), options or MeasureOptions()
     info, fit = _check(path)
     curve = Curve.read(options.curve) if options.curve else NMC811
-    common: dict[str, Any] = {"client": client, "progress": progress}
+    run = partial(execute, client=client, progress=progress)
+    if not (options.maps and started(markers)):
+        remove_maps(path)
     fixed = FixedPoint.of_range(*fit["percentiles"])
-    sums = execute(
+    sums = run(
         sums_tasks(path, fixed, block or info.shards), label="sums", markers=markers and markers / "sums",
-        need=40 * math.prod(block or info.shards), **common,
+        need=40 * math.prod(block or info.shards),
     )  # fmt: skip
     moments = merge_moments([_moments(part) for part in sums.values()])
     levels = _levels(fit)
     pad = [max(PAD, math.ceil(options.shell / size) + 1) for size in info.spacing]
     chosen = make_batches(moments, info, samples(moments), pad)
-    seen = execute(
+    seen = run(
         level_tasks(path, chosen, levels, options), label="levels", markers=markers and markers / "levels",
-        need=max((batch.need for batch in chosen), default=0), **common,
+        need=max((batch.need for batch in chosen), default=0),
     )  # fmt: skip
     batches = make_batches(moments, info, np.arange(len(moments)), pad)
-    found = execute(
-        surface_tasks(path, batches, levels, _groups(seen.values(), levels), options), label="particles",
-        markers=markers and markers / "particles", need=max((batch.need for batch in batches), default=0), **common,
+    points = points_folder(path, markers) if options.maps else None
+    tasks = surface_tasks(path, batches, levels, _groups(seen.values(), levels), options, points)
+    found = run(
+        tasks, label="particles", markers=markers and markers / "particles",
+        need=max((batch.need for batch in batches), default=0),
     )  # fmt: skip
+    if points is not None:
+        boxes = {_points_file(i): batch.boxes for i, batch in enumerate(batches)}
+        write_maps(info, points, boxes, markers=markers, run=run, attributes={"measure": as_dict(options)})
     rows = {int(label): row for part in found.values() for label, row in part.items()}
+    pairs = _contact_pairs(rows)
     columns = _columns(moments, rows, info, fit, options, curve)
-    for name, value in (("field", field or path.stem), ("sample", sample), ("condition", condition)):
-        columns[name] = np.full(len(moments), value)
+    columns["neighbours"] = count_contacts(moments.label, *pairs[:2])
+    names = {"field": field or path.stem, "sample": sample, "condition": condition}
+    columns |= {name: np.full(len(moments), value) for name, value in names.items()}
+    if contacts is not None:
+        write_contacts(contacts, [contact_table(names["field"], *pairs)])
     return make_table(columns, len(moments), {"measure": str(as_dict(options))})
 
 
@@ -174,6 +196,11 @@ class Batch:
     whole: NDArray[np.int64] | None
     need: int
 
+    @property
+    def boxes(self) -> NDArray[np.int64]:
+        """Padded boxes of the particles, (n, 2, 3)."""
+        return np.array([box for _, box in self.members])
+
     @classmethod
     def of(cls, members: list[tuple[int, NDArray[np.int64]]]) -> Batch:
         """Decide how a batch is read."""
@@ -226,11 +253,20 @@ def surface_tasks(
     levels: Levels,
     expected: tuple[Groups, ...] | None,
     options: MeasureOptions,
+    points: Path | None = None,
 ) -> dict[str, Delayed]:
-    """One task per batch of particles that measures their surfaces."""
+    """One task per batch of particles that measures their surfaces, and leaves its points in the folder `points`."""
     task = dask.delayed(_measure_batch, pure=False)
-    spacing = describe(path).spacing
-    return {f"{i:06d}": task(path, batch, spacing, levels, expected, options) for i, batch in enumerate(batches)}
+    info = describe(path)
+    return {
+        f"{i:06d}": task(path, batch, info, levels, expected, options, points and points / _points_file(i))
+        for i, batch in enumerate(batches)
+    }
+
+
+def _points_file(number: int) -> str:
+    """Name of the file with a batch's surface points."""
+    return f"{number:06d}.parquet"
 
 
 def _levels(fit: Mapping[str, Any]) -> Levels:
@@ -257,7 +293,7 @@ def _groups(parts: Iterable[Any], levels: Levels) -> tuple[Groups, ...] | None:
 
 
 def _boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[Box]:
-    """Read a batch's particles one by one."""
+    """Read a batch's particles one by one, in the order of its members."""
     whole = None if batch.whole is None else _read(path, batch.whole)
     for label, corners in batch.members:
         if whole is None or batch.whole is None:
@@ -265,7 +301,8 @@ def _boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[Box]:
         else:
             inner = tuple(slice(int(a), int(b)) for a, b in (corners - batch.whole[0]).T)
             labels, grey, phases = (np.ascontiguousarray(image[inner]) for image in whole)
-        yield Box(labels, grey, phases, label, spacing)
+        z, y, x = corners[0].tolist()
+        yield Box(labels, grey, phases, label, spacing, (z, y, x))
 
 
 def _read(path: Path, corners: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -281,13 +318,24 @@ def _count_batch(path: Path, batch: Batch, spacing: Spacing, levels: Levels, opt
 def _measure_batch(
     path: Path,
     batch: Batch,
-    spacing: Spacing,
+    info: VolumeInfo,
     levels: Levels,
     expected: tuple[Groups, ...] | None,
     options: MeasureOptions,
+    points: Path | None,
 ) -> dict[str, dict[str, Any]]:
-    boxes = _boxes(path, batch, spacing)
-    return {str(box.label): measure_box(box, levels, expected, options) for box in boxes}
+    found = {box.label: measure_box(box, levels, expected, options) for box in _boxes(path, batch, info.spacing)}
+    if points is not None:
+        write_points(points, SurfacePoints.join([surface for _, surface in found.values()]), block_size(info))
+    return {str(label): row for label, (row, _) in found.items()}
+
+
+def _contact_pairs(
+    rows: Mapping[int, dict[str, Any]],
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float64]]:
+    """Pairs of touching particles and their areas."""
+    touched = {label: row["touched"] for label, row in rows.items()}
+    return contact_pairs(touched, {label for label, row in rows.items() if not row["too_small"]})
 
 
 def _columns(
@@ -303,7 +351,8 @@ def _columns(
         moments, shape=info.shape, spacing=info.spacing, fixed=FixedPoint.of_range(*fit["percentiles"]),
         pore=fit["levels"]["pore"], circle=fit.get("circle"), depth_axis="zyx".index(options.depth_axis),
     )  # fmt: skip
-    columns |= {name: _gather(name, moments, rows) for name in sorted({name for row in rows.values() for name in row})}
+    names = sorted({name for row in rows.values() for name in row} - {"touched"})
+    columns |= {name: _gather(name, moments, rows) for name in names}
     if "surface_area" in columns:
         whole = ~columns["touches_border"]
         columns["sphericity"] = np.where(whole, sphericity(columns["volume"], columns["surface_area"]), np.nan)

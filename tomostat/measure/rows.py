@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.measure.along import average_along, link_surface
+from tomostat.measure.conduction import conduction_columns
 from tomostat.measure.contact import Levels
 from tomostat.measure.decide import Groups
 from tomostat.measure.geodesic import surface_distance
 from tomostat.measure.inside import crack_columns, grey_columns, shell_columns
-from tomostat.measure.neighbours import touching
+from tomostat.measure.neighbours import touched_areas, touching
+from tomostat.measure.points import SurfacePoints
 from tomostat.measure.solid import solid_distance
 from tomostat.measure.surface import Floats, Surface, crofton_area, extract_surface, fill_holes
 from tomostat.measure.touch import (
     TOLERANCES,
+    TOUCH,
     Around,
     Contact,
     find_layers,
@@ -60,6 +64,8 @@ class Box:
         The particle.
     spacing
         Voxel size (z, y, x) in micrometers.
+    origin
+        First voxel (z, y, x) of the box in the field.
     """
 
     labels: NDArray[np.uint32]
@@ -67,6 +73,7 @@ class Box:
     phases: NDArray[np.uint8]
     label: int
     spacing: tuple[float, float, float]
+    origin: tuple[int, int, int] = (0, 0, 0)
 
     def surface(self) -> Surface:
         """The particle's outer surface; voids that it encloses are filled."""
@@ -94,7 +101,7 @@ def count_layers(box: Box, levels: Levels, tolerance: int) -> NDArray[np.int64]:
 
 def measure_box(
     box: Box, levels: Levels, expected: tuple[Groups, ...] | None, options: MeasureOptions
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], SurfacePoints]:
     """Measure a particle's surface and what lies beyond it.
 
     Parameters
@@ -111,12 +118,12 @@ def measure_box(
 
     Returns
     -------
-    dict
-        Columns of the particle table, plain numbers and lists.
+    row, points
+        Columns of the particle table and `touched` (see `tomostat.measure.neighbours.contact_pairs`), plain numbers
+        and lists; and the surface points, none where the particle is too small.
     """
-    touched = {"neighbours": len(touching(box.labels, box.label))}
     if np.count_nonzero(box.labels == box.label) < SMALLEST:
-        return touched | {"too_small": True}
+        return {"touched": _touched_faces(box), "too_small": True}, SurfacePoints.join([])
     surface, around = box.surface(), box.around()
     if expected is None:
         contact = touch_without_binder(surface, around)
@@ -125,15 +132,43 @@ def measure_box(
         contact = judge(surface, layers, expected, options.tolerance)
     active = box.phases == ACTIVE
     void = (surface.mask > 0) & ~active
-    row: dict[str, Any] = {**touched, "too_small": False}
+    distance = detours(surface, contact, void, options)
+    row: dict[str, Any] = {"too_small": False}
+    row["touched"] = touched_areas(surface, box.labels, box.label, contact.particle, TOUCH)
     row |= contact_columns(surface, contact, options)
-    row |= resistance(surface, contact, void, options)
+    row |= resistance(surface, contact, distance, options)
+    if options.conduction and expected is not None and len(box.labels) > 1:
+        wet = contact.known & ~contact.particle
+        row |= conduction_columns(surface, conducting_surface(contact, options), wet, void)
     row |= crack_columns(surface.mask, active, box.spacing)
     row |= grey_columns(surface.mask, active, box.grey, levels.blur, box.spacing)
     row |= shell_columns(surface.mask, around.other, around.outside, options.shell, box.spacing)
     row["surface_area_crofton"] = crofton_area(surface.mask, box.spacing)
     row["roughness"] = roughness(surface)
-    return {name: value for name, value in row.items() if len(box.labels) > 1 or name not in SOLID_ONLY}
+    points = surface_points(surface, contact, distance, options, box.origin)
+    if len(box.labels) > 1:
+        return row, points
+    section = {name: value for name, value in row.items() if name not in SOLID_ONLY}
+    return section | {"touched": _touched_faces(box)}, points
+
+
+def _touched_faces(box: Box) -> list[tuple[int, float]]:
+    """Particles that share a voxel face with one that has no surface, of unknown area."""
+    return [(int(other), math.nan) for other in touching(box.labels, box.label)]
+
+
+def surface_points(
+    surface: Surface, contact: Contact, distance: NDArray[np.float64], options: MeasureOptions, origin: Sequence[int]
+) -> SurfacePoints:
+    """The points of the outer surface, where anything is known: what the maps show.
+
+    Their area-weighted means are the particle's `resistance_mean` and 1 - `detachment`.
+    """
+    binder = np.where(contact.known, contact.binder[TOLERANCES.index(options.tolerance)], np.nan)
+    relative = np.where(np.isfinite(distance), distance, np.nan) / _radius(surface.mask, surface.spacing)
+    told = (surface.area > 0) & (np.isfinite(binder) | np.isfinite(relative))
+    voxel = surface.voxel.astype(np.int64) + np.asarray(origin, np.int64)
+    return SurfacePoints(voxel, relative.astype(np.float32), binder.astype(np.float32)).take(told)
 
 
 def roughness(surface: Surface) -> float:
@@ -181,20 +216,35 @@ def contact_columns(surface: Surface, contact: Contact, options: MeasureOptions)
     return row
 
 
-def resistance(surface: Surface, contact: Contact, void: NDArray[np.bool_], options: MeasureOptions) -> dict[str, Any]:
+def conducting_surface(contact: Contact, options: MeasureOptions) -> Floats:
+    """Probability of electrical contact of every surface point, NaN where the image has no carbon-binder."""
+    binder = contact.binder[TOLERANCES.index(options.tolerance)]
+    return np.where(contact.collector & ~np.isnan(binder), np.float32(1), binder)
+
+
+def detours(
+    surface: Surface, contact: Contact, void: NDArray[np.bool_], options: MeasureOptions
+) -> NDArray[np.float64]:
+    """Detour from every surface point to the nearest contact in micrometers, infinite where no way leads to one."""
+    conducting = conducting_surface(contact, options)
+    if np.isnan(conducting).any():
+        return np.full(len(surface), math.inf)
+    if options.path == "solid":
+        return solid_distance(surface, conducting, void)
+    return surface_distance(surface, conducting)
+
+
+def resistance(
+    surface: Surface, contact: Contact, distance: NDArray[np.float64], options: MeasureOptions
+) -> dict[str, Any]:
     """Detour from the surface to the nearest contact, absolute and relative to the equivalent radius.
 
     Means and spreads are weighted with the area. A particle without any contact has no finite detour: NaN, and
     ``fully_detached``. Pieces of a particle that no contact reaches are left out of the means.
     """
-    binder = contact.binder[TOLERANCES.index(options.tolerance)]
-    if np.isnan(binder).any():
+    conducting = conducting_surface(contact, options)
+    if np.isnan(conducting).any():
         return {}
-    conducting = np.where(contact.collector, np.float32(1), binder)
-    if options.path == "solid":
-        distance = solid_distance(surface, conducting, void)
-    else:
-        distance = surface_distance(surface, conducting)
     weight = np.where(np.isfinite(distance), surface.area, 0).astype(np.float64)
     if not (conducting >= 0.5).any() or weight.sum() <= 0:
         return {"fully_detached": True}

@@ -1,0 +1,166 @@
+"""Maps of resistance and contact over the surfaces of all particles, as images beside the labels of a field.
+
+Batches of particles write their surface points, sorted by block; then every block of whole shards is put together from
+the batches that reach into it. What a voxel holds depends on its particle alone, so neither blocks nor batches nor
+workers change a map.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask.delayed import Delayed
+from numpy.typing import NDArray
+
+from tomostat.blocks import Block, Shape, block_grid
+from tomostat.measure.points import SurfacePoints, blocks_of_boxes, fill_block, split_by_block
+from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, remove_map, storage_layout, write_box
+
+MAPS = {
+    "resistance": ("1", "detour to the nearest contact over the equivalent radius"),
+    "contact": ("1", "probability of contact with carbon-binder"),
+}
+"""Units and meaning of the maps; each lies at ``maps/NAME``, NaN off the surface and where nothing is known."""
+
+SCHEMA = pa.schema([("place", pa.int64()), *((name, pa.float32()) for name in MAPS)])
+"""Surface points of a batch: place in the block and values."""
+
+BYTES_PER_VOXEL = 32
+"""Memory of putting a block together: two images, the points and what compresses them."""
+
+Run = Callable[..., dict[str, Any]]
+"""`tomostat.runner.execute` with where it runs and its progress: called with tasks, label, markers and need."""
+
+
+def points_folder(path: Path, markers: Path | None) -> Path:
+    """Where batches leave their points until the maps are finished: with the markers, else beside the volume."""
+    return markers / "points" if markers else path.with_name(f".{path.stem}.points")
+
+
+def block_size(info: VolumeInfo) -> Shape:
+    """Voxels (z, y, x) of a block of the maps: one of their shards."""
+    return storage_layout(info.shape)[1]
+
+
+def remove_maps(path: Path) -> None:
+    """Remove the maps of an earlier measurement."""
+    for name in MAPS:
+        remove_map(path, f"maps/{name}")
+
+
+def check_maps(path: Path) -> None:
+    """Refuse a volume without maps.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such volume, or it has no maps.
+    """
+    describe(path)
+    if not all((path / "maps" / name).is_dir() for name in MAPS):
+        raise ValueError(f"{path} holds no maps of resistance and contact; run `tomostat measure` with --maps")
+
+
+def write_points(path: Path, points: SurfacePoints, size: Shape) -> int:
+    """Write the points of a batch, whole or not at all, one row group per block; tells how many there are."""
+    parts = split_by_block(points.voxel, size)
+    groups = {_key(index): number for number, index in enumerate(parts)}
+    schema = SCHEMA.with_metadata({"groups": json.dumps(groups)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}.part")
+    with pq.ParquetWriter(aside, schema, compression="zstd", use_dictionary=False, write_statistics=False) as file:
+        for rows, place in parts.values():
+            part = points.take(rows)
+            file.write_table(pa.table([place, part.resistance, part.contact], schema=schema), len(rows))
+    aside.replace(path)
+    return len(points)
+
+
+def read_points(path: Path, index: Shape) -> pa.Table:
+    """Points of a batch that lie in one block."""
+    with pq.ParquetFile(path) as file:
+        groups: dict[str, int] = json.loads(file.schema_arrow.metadata[b"groups"])
+        number = groups.get(_key(index))
+        return SCHEMA.empty_table() if number is None else file.read_row_group(number)
+
+
+def _key(index: Shape) -> str:
+    return "-".join(map(str, index))
+
+
+def write_maps(
+    info: VolumeInfo,
+    folder: Path,
+    boxes: Mapping[str, NDArray[np.int64]],
+    *,
+    markers: Path | None,
+    run: Run,
+    attributes: Mapping[str, Any],
+) -> None:
+    """Make the maps of a field from the points of its batches.
+
+    Parameters
+    ----------
+    info
+        The field's volume.
+    folder
+        Files of points as `write_points` leaves them, removed at the end.
+    boxes
+        Boxes of the particles in each file, (n, 2, 3) voxels, half open.
+    markers
+        Folder of markers, for resuming.
+    run
+        Runs tasks.
+    attributes
+        Noted with the maps.
+    """
+    if not started(markers):
+        for name, (units, meaning) in MAPS.items():
+            create_volume(
+                info.path, shape=info.shape, dtype=np.float32, spacing=info.spacing, label=f"maps/{name}",
+                attributes={"units": units, "long_name": meaning, **attributes},
+            )  # fmt: skip
+    tasks = map_tasks(info, folder, boxes)
+    run(tasks, label="maps", markers=markers and markers / "maps", need=BYTES_PER_VOXEL * math.prod(block_size(info)))
+    for name in MAPS:
+        for level, halving in enumerate(pyramid_tasks(info.path, f"maps/{name}"), 1):
+            step = f"maps-{name}-{level}"
+            run(halving, label=f"maps, level {level}", markers=markers and markers / step)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def started(markers: Path | None) -> bool:
+    """Whether an interrupted measurement has made some of the maps' blocks."""
+    return markers is not None and (markers / "maps").is_dir()
+
+
+def map_tasks(info: VolumeInfo, folder: Path, boxes: Mapping[str, NDArray[np.int64]]) -> dict[str, Delayed]:
+    """One task per block of one shard that particles reach into."""
+    files: dict[Shape, list[Path]] = {}
+    size = block_size(info)
+    for name in sorted(boxes):
+        for index in blocks_of_boxes(boxes[name], size):
+            files.setdefault(index, []).append(folder / name)
+    task = dask.delayed(_write_block, pure=False)
+    chosen = [block for block in block_grid(info.shape, size) if block.index in files]
+    return {block.key: task(info.path, block, size, files[block.index]) for block in chosen}
+
+
+def _write_block(path: Path, block: Block, size: Shape, files: list[Path]) -> int:
+    """Write one block of the maps; a block without points stays empty. Tells how many points it has."""
+    points = pa.concat_tables([read_points(file, block.index) for file in files])
+    inside = tuple(slice(0, s.stop - s.start) for s in block.core)
+    for name in MAPS if len(points) else ():
+        image = fill_block(size, points["place"].to_numpy(), points[name].to_numpy())
+        write_box(path, block.start, image[inside], f"maps/{name}")
+    return len(points)
