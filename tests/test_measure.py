@@ -391,3 +391,13 @@ def test_bad_options(tmp_path: Path) -> None:
 def test_no_table(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="tomostat measure"):
         open_particles(tmp_path / "particles.zarr")
+
+
+def test_conduction_in_the_table(tmp_path: Path, table: xr.Dataset) -> None:
+    path = store(tmp_path / "field.zarr", *balls())
+    found = measure_particles(path, options=MeasureOptions(conduction=True))
+    assert np.isnan(table["conduction_resistance"]).all()
+    value = found["conduction_resistance"].to_numpy()
+    assert value[1] < 0.02  # intact
+    assert math.isnan(value[2])  # fully detached
+    assert found["conduction_unreached"].to_numpy()[1:].tolist() == [0, 1]

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from shapes import CUBIC, SPACINGS, Spacing, ball, places
 
-from tomostat.measure.conduction import Conduction, Skin, conduction_columns, effective_resistance
+from tomostat.measure.conduction import Conduction, Skin, conduction_columns, effective_resistance, skin_of
 from tomostat.measure.surface import Surface, extract_surface
 
 Mask = NDArray[np.bool_]
@@ -113,7 +113,7 @@ def test_solid_taken_away_never_helps_and_contact_always_does() -> None:
     rng = np.random.default_rng(5)
     surface = extract_surface(ball(9), CUBIC)
     contact = cap(surface, 0.3, 0.1)
-    skin = Skin(surface.voxel, surface.point, surface.normal, surface.area * contact, surface.area * (1 - contact))
+    skin = skin_of(surface, surface.area * contact, surface.area * (1 - contact))
     solid, last = surface.mask > 0, 0.0
     inner = (surface.index < 0) & solid
     for _ in range(4):
@@ -130,10 +130,9 @@ def shell(outer: float, inner: float, spacing: Spacing) -> tuple[Mask, Skin]:
     square = z**2 + y**2 + x**2
     whole, hole = square <= outer**2, square <= inner**2
     a, b = extract_surface(whole.astype(np.uint8), spacing), extract_surface((~hole).astype(np.uint8), spacing)
-    joined = [np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("voxel", "point", "normal")]
-    return whole & ~hole, Skin(
-        *joined, np.concatenate([a.area, np.zeros(len(b))]), np.concatenate([np.zeros(len(a)), b.area])
-    )
+    skins = skin_of(a, a.area, np.zeros(len(a))), skin_of(b, np.zeros(len(b)), b.area)
+    names = ("voxel", "point", "normal", "electrode", "source")
+    return whole & ~hole, Skin(*(np.concatenate([getattr(skin, name) for skin in skins]) for name in names))
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)

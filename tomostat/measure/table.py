@@ -81,6 +81,13 @@ COLUMNS: dict[str, Column] = {
     "detour_max": Column("f8", "micrometer", "detour to the nearest contact, largest"),
     "detour_std": Column("f8", "micrometer", "detour to the nearest contact, spread over the surface"),
     "resistance_detached_mean": Column("f8", "1", "detour over equivalent radius, mean over the detached surface"),
+    "conduction_resistance": Column(
+        "f8", "1", "resistance of the solid between whole surface and contacts, times conductivity and radius"
+    ),
+    "conduction_detached": Column(
+        "f8", "1", "resistance of the solid between detached surface and contacts, times conductivity and radius"
+    ),
+    "conduction_unreached": Column("f8", "1", "share of the active material that no contact reaches"),
     "mean_grey": Column("f8", "1", "mean grey value of the active material"),
     "std_grey": Column("f8", "1", "spread of the grey value of the active material"),
     "relative_intensity": Column("f8", "1", "mean grey value over that of the field's median particle, above pore"),
@@ -102,6 +109,7 @@ COLUMNS: dict[str, Column] = {
     "nearest_distance": Column("f8", "micrometer", "distance to the centre of the nearest particle"),
     "gap": Column("f8", "micrometer", "shortest way to another particle, where it lies within the shell"),
     "packing": Column("f8", "1", "share of the shell around the particle that other particles fill"),
+    "counted_elsewhere": Column("?", "", "the same particle counts in another field that overlaps this one"),
     "too_small": Column("?", "", "too few voxels for its surface to be measured"),
 }
 """All columns. An empty field has them too."""
