@@ -1,7 +1,8 @@
 """Figures of measuring: what was asked beside what is measured.
 
-``python -m benchmarks.bench_measure [area] [caps] [paths] [solid] [sums] [charge] [contact] [table]`` prints tables;
-without a name, all but the long ones (contact, table). Times are of one core unless said. Each is also importable.
+``python -m benchmarks.bench_measure [area] [caps] [paths] [solid] [sums] [charge] [conduction] [contact] [table]``
+prints tables; without a name, all but the long ones (contact, table). Times are of one core unless said. Each is
+also importable.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from benchmarks.report import Figure, print_figures
-from tests.shapes import CUBIC, SPACINGS, around, ball, slotted, turn, turned
+from tests.shapes import CUBIC, SPACINGS, around, ball, places, slotted, turn, turned
 from tomostat.measure import measure_particles
+from tomostat.measure.conduction import BUDGET, conduction_columns
 from tomostat.measure.density import NMC811, electrons, state_of_charge
 from tomostat.measure.geodesic import surface_distance
 from tomostat.measure.moments import block_moments, centroids
@@ -191,6 +193,40 @@ def solid_figures(radii: tuple[int, ...] = (20, 40, 80)) -> list[Figure]:
     return figures
 
 
+def capped_ball(radius: int, fine: int = 1, *, crack: bool = False, budget: int = BUDGET) -> Callable[[], float]:
+    """Conduction in a ball with contact on 30 % of its surface, on a grid `fine` times as fine; solved when called."""
+    spacing = (1 / fine,) * 3
+    z, y, x = places((2 * fine * radius + 8,) * 3, spacing)
+    mask = (z**2 + y**2 + x**2 <= radius**2).astype(np.uint8)
+    surface = extract_surface(mask, spacing)
+    contact = np.clip(0.5 - (angles(surface, turn(1)[0]) - np.arccos(0.4)) * radius, 0, 1)
+    void = np.broadcast_to((abs(z - 0.2 * radius) < 1) & (x > -radius / 2), mask.shape) & (mask > 0) & crack
+    wet = np.ones(len(surface), bool)
+    return lambda: conduction_columns(surface, contact, wet, void, budget=budget)["conduction_resistance"]
+
+
+def conduction_figures(radii: tuple[int, ...] = (20, 40, 80)) -> list[Figure]:
+    """Conduction through balls: error against finer grids, error of blocks, time."""
+    figures = []
+    for crack in (False, True):
+        name = "cracked ball" if crack else "ball"
+        for radius in radii[:-1]:
+            found, finer = capped_ball(radius, crack=crack)(), capped_ball(radius, 2, crack=crack, budget=10**7)()
+            figures.append(
+                Figure(f"{name} R {radius}, off a grid twice as fine", 100 * abs(found / finer - 1), 3.0, "<=", "%")
+            )
+        radius = radii[1]
+        whole, blocks = capped_ball(radius, crack=crack)(), capped_ball(radius, crack=crack, budget=40_000)()
+        figures.append(
+            Figure(f"{name} R {radius}, blocks of 2 voxels, off voxels", 100 * abs(blocks / whole - 1), None, "<=", "%")
+        )
+    for radius in radii:
+        figures.append(
+            Figure(f"cracked ball R {radius}, time", best_seconds(capped_ball(radius, crack=True)), None, "<=", "s")
+        )
+    return figures
+
+
 def packed(size: int = 512, count: int = 300) -> NDArray[np.uint32]:
     """Balls of radius 20 to 48 that do not overlap."""
     rng = np.random.default_rng(0)
@@ -343,6 +379,7 @@ SHORT: dict[str, Callable[[], list[Figure]]] = {
     "solid": solid_figures,
     "sums": sums_figures,
     "charge": charge_figures,
+    "conduction": conduction_figures,
 }
 LONG: dict[str, Callable[[], list[Figure]]] = {"contact": contact_figures, "table": table_figures}
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scipy.ndimage import distance_transform_edt
 
 from tomostat.instances import Instances
 from tomostat.stitch.masks import Kind, Masks, blend, final_masks, mask_depth
@@ -130,6 +131,20 @@ def test_depth_of_a_mask_counts_pixels_to_its_edge() -> None:
     assert shape.box == (slice(4, 15), slice(3, 18))
     assert shape.depth.max() == 5
     assert shape.depth[0, 7] == -1
+
+
+@given(npst.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_depth_is_the_exact_distance_to_the_other_kind(inner: np.ndarray) -> None:
+    mask = np.pad(inner, 1)
+    mask[1, 1] = True
+    expected = distance_transform_edt(mask) - distance_transform_edt(~mask)
+    np.testing.assert_allclose(mask_depth(Instances.from_labels(mask.astype(int), 0), [0]).depth,
+                               expected[tuple(slice(a, b) for a, b in _around(mask))], rtol=1e-6)  # fmt: skip
+
+
+def _around(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Box of a mask and one pixel around it."""
+    return [(int(k.min()) - 1, int(k.max()) + 2) for k in np.nonzero(mask)]
 
 
 def test_halfway_between_two_disks_lies_the_disk_of_mean_radius() -> None:

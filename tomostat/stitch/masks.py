@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from tomostat.instances import Instances
 from tomostat.stitch.tracks import BLOCKED
@@ -156,14 +156,53 @@ def mask_depth(instances: Instances, rows: Iterable[int]) -> Shape:
     rows = list(rows)
     boxes = instances.box[rows]
     (y0, x0), (y1, x1) = boxes[:, :2].min(0) - 1, boxes[:, 2:].max(0) + 1
-    mask = np.zeros((y1 - y0, x1 - x0), bool)
-    nx = instances.shape[1]
+    mask = np.zeros((y1 - y0, x1 - x0), np.bool_)
     for row in rows:
-        for run in range(*instances.offset[row : row + 2]):
-            y, x = divmod(int(instances.run_start[run]), nx)
-            mask[y - y0, x - x0 : x - x0 + instances.run_length[run]] = True
-    depth = distance_transform_edt(mask) - distance_transform_edt(~mask)
-    return Shape((slice(int(y0), int(y1)), slice(int(x0), int(x1))), depth.astype(np.float32))
+        runs = slice(*instances.offset[row : row + 2])
+        _paint_runs(mask, instances.run_start[runs], instances.run_length[runs], instances.shape[1], y0, x0)
+    return Shape((slice(int(y0), int(y1)), slice(int(x0), int(x1))), _signed_distance(mask))
+
+
+@numba.njit(cache=True, nogil=True)
+def _paint_runs(mask, start, length, nx, y0, x0):  # type: ignore[no-untyped-def]
+    """Set the runs of one instance in a window of the slice that holds them all."""
+    for run in range(len(start)):
+        y, x = start[run] // nx - y0, start[run] % nx - x0
+        mask[y, x : x + length[run]] = True
+
+
+@numba.njit(cache=True, nogil=True)
+def _signed_distance(mask):  # type: ignore[no-untyped-def]
+    """Exact distance to the nearest pixel of the other kind, negative outside: rows first, then along columns.
+
+    Masks are small, so the search along a column ends after a few pixels and beats a general transform.
+    """
+    ny, nx = mask.shape
+    row = np.full((2, ny, nx), ny + nx)  # along the row, to the nearest pixel that is outside (0) or inside (1)
+    for y in range(ny):
+        for kind in range(2):
+            near = ny + nx
+            for x in range(nx):
+                near = 0 if mask[y, x] == kind else near + 1
+                row[kind, y, x] = near
+            near = ny + nx
+            for x in range(nx - 1, -1, -1):
+                near = 0 if mask[y, x] == kind else near + 1
+                row[kind, y, x] = min(near, row[kind, y, x])
+    depth = np.empty((ny, nx), np.float32)
+    for y in range(ny):
+        for x in range(nx):
+            other = row[1 - mask[y, x]]
+            best = other[y, x] ** 2
+            step = 1
+            while step * step < best and (step <= y or y + step < ny):
+                if step <= y:
+                    best = min(best, step * step + other[y - step, x] ** 2)
+                if y + step < ny:
+                    best = min(best, step * step + other[y + step, x] ** 2)
+                step += 1
+            depth[y, x] = np.sqrt(best) if mask[y, x] else -np.sqrt(best)
+    return depth
 
 
 def blend(first: Shape, second: Shape, weight: float) -> Shape:
@@ -274,7 +313,8 @@ def _as_masks(instances: Instances, layer: Layer, z: int) -> Masks:
     """What became of a slice."""
     keep = [i for i in range(len(layer.rows)) if layer.particle[i] > 0 and i not in layer.divided]
     parts = [Masks(instances.take(layer.rows[keep]), layer.particle[keep], np.zeros(len(keep), np.uint8))]
-    for kind, where in ((Kind.FILLED, layer.owner == 0), (Kind.DIVIDED, layer.owner > 0)):
+    kinds = [(Kind.FILLED, layer.owner == 0)] + [(Kind.DIVIDED, layer.owner > 0)] * bool(layer.divided)
+    for kind, where in kinds:
         image = np.where(where, layer.drawn, 0)
         made = Instances.from_labels(image, z)
         number = image.reshape(-1)[made.run_start[made.offset[:-1]]].astype(np.uint32)
