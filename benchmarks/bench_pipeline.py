@@ -115,7 +115,8 @@ class EndToEnd:
         found = ts.open_volume(self.layout.volume("electrode"), "particles").values
         table = overlaps_of_labels(truth, found)
         pairs = np.flatnonzero(table.iou >= 0.5)
-        rows = ts.open_particles(self.layout.particles).to_dataframe().set_index("label")
+        columns = ["label", "touches_border", "detachment"]
+        rows = ts.open_particles(self.layout.particles)[columns].to_dataframe().set_index("label")
         known = truth_table(make_scene(self.options)).set_index("label")
         true_label, found_label = table.first_label[table.first[pairs]], table.second_label[table.second[pairs]]
         rows, known = rows.loc[found_label], known.loc[true_label]

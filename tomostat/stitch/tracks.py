@@ -24,7 +24,7 @@ BLOCKED = 0.5
 FIRM = 0.65
 """Evidence from which on a link across a gap, or one in doubt, is chained without a decision in the graph."""
 MANY = 4
-"""Instances of the next slice that lie in one mask, from which on it holds several particles rather than one in pieces."""
+"""Instances of the next slice that lie in one mask, from which on it holds several particles, not one in pieces."""
 LIKE = 0.7
 """IoU from which on two masks show the same, be it one particle or two."""
 WAIST = 0.35
