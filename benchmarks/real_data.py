@@ -1,7 +1,8 @@
 """Real volumes from file to report: ``python -m benchmarks.real_data DATA OUT`` prints what `docs/real-data.md` states.
 
-DATA is the folder with ``sand_ct.tif``, ``sand_ct_truth.tif`` and ``nmc_fullres.tif``. Only pictures of the sand are
-written (its licence allows that), into ``docs/images``.
+DATA is the folder with ``sand_ct.tif``, ``sand_ct_truth.tif``, ``nmc_fullres.tif`` and ``nmc_phases.tif``; names after
+OUT choose some: sand, axes, slice, phases. Only pictures of the sand and of the phases are written to ``docs/images``:
+their licences allow that.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from matplotlib.figure import Figure
+from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.segmentation import find_boundaries
 
 import tomostat as ts
+from benchmarks.report import Figure as Bar
+from benchmarks.report import print_figures
 from tomostat.cluster import open_client
 from tomostat.manifest import Layout
-from tomostat.options import PhasesOptions
+from tomostat.options import DetectOptions, PhasesOptions
+from tomostat.pipeline import STAGES
 from tomostat.study import study_of_volume
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
-def run(source: Path, out: Path, spacing: float, **options: object) -> Layout:
-    """From file to report."""
+def run(source: Path, out: Path, spacing: float, stages: tuple[str, ...] = STAGES, **options: object) -> Layout:
+    """From file to report, or through some stages."""
     study = study_of_volume(source, out, spacing=spacing).with_options(**options)
     with open_client() as client:
-        return ts.run(study, client=client)
+        return ts.run(study, stages=stages, client=client)
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
@@ -50,6 +55,48 @@ def sand(data: Path, out: Path) -> None:
     print(f"sand: {len(whole)} grains, {whole.sum()} whole, median diameter "
           f"{np.median(particles['equivalent_diameter'].values[whole]):.1f} voxels")  # fmt: skip
     picture(grey, ts.open_volume(layout.volume("sand_ct"), "particles").values, IMAGES / "sand.png")
+
+
+def axes(data: Path, out: Path) -> None:
+    """Casting sand by watershed: as many grains whichever axis the slices are taken along."""
+    grey = tifffile.imread(data / "sand_ct.tif")
+    counts = {}
+    for axis, name in enumerate("zyx"):
+        folder = out / f"sand-{name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(folder / "sand_ct.tif", np.ascontiguousarray(np.moveaxis(grey, axis, 0)))
+        layout = run(
+            folder / "sand_ct.tif", folder / "results", 1.0, ("ingest", "phases", "detect", "stitch"),
+            phases=PhasesOptions(phases=2), detect=DetectOptions(detector="watershed"),
+        )  # fmt: skip
+        labels = np.moveaxis(ts.open_volume(layout.volume("sand_ct"), "particles").values, 0, axis)
+        voxels = np.bincount(labels.ravel())[1:]
+        counts[name] = int(np.count_nonzero(voxels))
+        print(f"sand, slices along {name}: {counts[name]} grains, median {np.median(voxels[voxels > 0]):.0f} voxels")
+        picture(grey, labels, IMAGES / "sand-watershed.png" if name == "z" else folder / "sand-watershed.png")
+    spread = max(counts.values()) / min(counts.values()) - 1
+    print_figures("casting sand by watershed", [Bar("grains by axis: most over fewest, less 1", spread, 0.2, "<=")])
+
+
+def phases(data: Path, out: Path) -> None:
+    """A segmented electrode (pore, NMC, carbon-binder) as if its phases were grey values: a table of its particles."""
+    known = tifffile.imread(data / "nmc_phases.tif")
+    folder = out / "nmc_phases"
+    folder.mkdir(parents=True, exist_ok=True)
+    grey = ndimage.gaussian_filter(np.array([60, 180, 100], np.float32)[known], 0.8)
+    grey += np.random.default_rng(0).normal(0, 4, grey.shape)
+    tifffile.imwrite(folder / "nmc_phases.tif", np.clip(grey, 0, 255).astype(np.uint8))
+    detect = DetectOptions(detector="watershed")
+    layout = run(folder / "nmc_phases.tif", folder / "results", 0.4, detect=detect)
+    found = ts.open_volume(layout.volume("nmc_phases"), "phases").values
+    particles = ts.open_particles(layout.particles)
+    inner = particles.isel(particle=~particles["touches_border"].values & ~particles["too_small"].values)
+    print(f"nmc_phases: {np.mean(found == np.array([0, 2, 1])[known]):.3f} of the voxels in their phase, "
+          f"{particles.sizes['particle']} particles, {inner.sizes['particle']} whole")  # fmt: skip
+    for name in ("equivalent_diameter", "sphericity", "detachment", "resistance_mean", "neighbours"):
+        print(f"nmc_phases: median {name} {np.nanmedian(inner[name]):.3f}")
+    picture(grey.clip(0, 255).astype(np.uint8), ts.open_volume(layout.volume("nmc_phases"), "particles").values,
+            IMAGES / "nmc-phases.png")  # fmt: skip
 
 
 def picture(grey: np.ndarray, labels: np.ndarray, path: Path) -> None:
@@ -89,10 +136,11 @@ def slice_of_nmc(data: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Run both."""
+    """Run those that are named, or all."""
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    sand(data, out)
-    slice_of_nmc(data, out)
+    works = {"sand": sand, "axes": axes, "slice": slice_of_nmc, "phases": phases}
+    for name in sys.argv[3:] or works:
+        works[name](data, out)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tables import particle_table, study
 
+from tables import particle_table, study
 from tomostat.analyze import analyze_particles, open_analysis, statistics, write_analysis
 from tomostat.analyze.resample import (
     Estimator,

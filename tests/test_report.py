@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from tables import particle_table, study
 
+from tables import particle_table, study
 from tomostat.analyze import analyze_particles
 from tomostat.options import AnalyzeOptions, ReportOptions
 from tomostat.report import charts, raycast, write_report

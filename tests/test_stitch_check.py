@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from test_stitch import BLOCKS, balls, write_field
 
+from test_stitch import BLOCKS, balls, write_field
 from tomostat.stitch import check_particles, stitch_particles
 from tomostat.stitch.check import flat_ends
 from tomostat.volume import read_box, write_box

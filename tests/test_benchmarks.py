@@ -1,0 +1,106 @@
+"""Every benchmark runs, small: its figures are numbers, and bars are judged the right way round."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import bench_detect, bench_measure, bench_pipeline, bench_stitch, bench_storage, stitch_peers
+from benchmarks.report import Figure, print_figures
+from tomostat.detect.watershed import WatershedDetector
+from tomostat.options import DetectOptions
+from tomostat.score import score_labels
+
+WATERSHED = DetectOptions(detector="watershed", slices=8)
+
+
+def balls(count: int = 6, shape: tuple[int, int, int] = (24, 64, 64)) -> np.ndarray:
+    """Balls that do not touch, as labels."""
+    labels = np.zeros(shape, np.int32)
+    z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    for k in range(count):
+        row, column = divmod(k, 3)
+        labels[(z - 12) ** 2 + (y - 16 - 30 * row) ** 2 + (x - 11 - 21 * column) ** 2 < 81] = k + 1
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("got", "asked", "comparison", "holds"),
+    [(2, 1, ">=", True), (2, 1, "<=", False), (1, 1, "==", True), (1, None, ">=", None)],
+)
+def test_a_figure_tells_whether_its_bar_is_met(got, asked, comparison, holds, capsys):
+    figure = Figure("what", got, asked, comparison, "s")
+    assert figure.holds is holds
+    print_figures("title", [figure])
+    assert {True: "met", False: "SHORT", None: "what"}[holds] in capsys.readouterr().out
+
+
+def test_the_whole_house():
+    whole = bench_pipeline.EndToEnd()
+    whole.options, whole.detect = bench_pipeline.SMALL, WATERSHED
+    whole.setup()
+    assert 0 < whole.track_f1() <= 1
+    assert 0 < whole.track_pq() <= 1
+    assert whole.track_count_error() >= 0
+    assert whole.track_voxels_per_second() > 0
+    assert math.isfinite(whole.track_detachment_error())
+    assert whole.peak > 2**20
+
+
+def test_chunking():
+    chunking = bench_pipeline.Chunking()
+    chunking.options, chunking.detect, chunking.cases = bench_pipeline.SMALL, WATERSHED, ((8, 1), (32, 1))
+    assert chunking.track_distinct_results() == 1
+
+
+def test_stitching():
+    truth = balls()
+    assert score_labels(truth, bench_stitch.ours(bench_stitch.numbered_anew(truth))).f1 == 1
+    worse = bench_stitch.numbered_anew(bench_stitch.disturb(truth, 3))
+    assert 0 < (worse > 0).sum() < (truth > 0).sum()
+    assert bench_stitch.merged(truth, np.minimum(truth, 1).astype(np.uint32)) == 6
+    assert all(figure.got > 0 for figure in bench_stitch.scale(((8, 3),)))
+
+
+def test_every_plain_peer_finds_what_is_undisturbed():
+    truth = balls()
+    for work in (stitch_peers.hungarian, stitch_peers.union_find):
+        assert score_labels(truth, work(bench_stitch.numbered_anew(truth))).f1 == 1
+
+
+def test_a_peer_alone_in_its_process_gives_the_same():
+    stack = bench_stitch.numbered_anew(balls())
+    outcome = stitch_peers.alone(stitch_peers.hungarian, stack)
+    np.testing.assert_array_equal(outcome.labels, stitch_peers.hungarian(stack))
+    assert outcome.seconds > 0
+
+
+def test_measuring():
+    figures = [
+        *bench_measure.sums_figures(64),
+        *bench_measure.charge_figures(),
+        *bench_measure.path_figures((20,), 1),
+        *bench_measure.solid_figures((12,)),
+    ]
+    assert all(math.isfinite(figure.got) for figure in figures)
+
+
+def test_storage():
+    layouts = bench_storage.Layouts()
+    layouts.setup("gzip 5")
+    try:
+        layouts.time_write("gzip 5")
+        layouts.time_boxes("gzip 5")
+        assert 0 < layouts.track_ratio("gzip 5") < 1
+    finally:
+        layouts.teardown("gzip 5")
+
+
+def test_detection(capsys):
+    scores = bench_detect.judge(bench_detect.flat_phantoms(1), WatershedDetector())
+    assert 0 <= scores.f1 <= 1
+    assert "watershed" in bench_detect.line("watershed", scores)
+    ours, theirs = bench_detect.pasting_seconds(128, 4)
+    assert min(ours, theirs) > 0
