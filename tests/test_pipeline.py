@@ -15,7 +15,7 @@ import tomostat as ts
 from tomostat import cli, pipeline
 from tomostat.cluster import open_client
 from tomostat.manifest import Layout, read_manifest
-from tomostat.options import DetectOptions, PhantomOptions, PhasesOptions, StitchOptions
+from tomostat.options import DetectOptions, MeasureOptions, PhantomOptions, PhasesOptions, StitchOptions
 from tomostat.stitch import Edit, open_graph
 from tomostat.study import Study, load_study, study_of_volume
 from tomostat.volume import read_box, write_box
@@ -271,3 +271,30 @@ def test_corrections_and_the_seam_check_at_the_command_line(copy, tmp_path, caps
     write_box(volume, (0, 0, 0), np.where(read_box(volume, box, "particles") == 1, 9999, 0).astype("u4"), "particles")
     assert cli.main(["check", out, *place]) == 1
     assert "label 9999 belongs to no particle" in capsys.readouterr().out
+
+
+def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path, capsys):
+    graph = ts.open_contacts(results.root)
+    table = ts.open_particles(results.root)
+    assert len(graph) == table.sizes["particle"]
+    degrees = [graph.degree[key] for key in zip(table["field"].values.tolist(), table["label"].values.tolist())]
+    assert degrees == table["neighbours"].values.tolist()
+    label = int(ts.open_particles(results.table("slow-1"))["label"][0])
+    to, out = tmp_path / "meshes", str(results.root)
+    assert cli.main(["mesh", out, "--field", "slow-1", "--labels", str(label), "--to", str(to), "--workers", "1"]) == 0
+    assert f"1 meshes of slow-1 are in {to}" in capsys.readouterr().out
+    assert [file.name for file in to.iterdir()] == [f"slow-1-{label}.ply"]
+    for tokens, message in (
+        (["--field", "slow-1", "--labels", "999"], "has no particle 999"),
+        (["--field", "none"], "there is no field 'none'"),
+        ([], "--field is missing"),
+    ):
+        assert cli.main(["mesh", out, *tokens, "--to", str(tmp_path / "no"), "--workers", "1"]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+    shutil.rmtree(Layout(copy.output).volume("slow-1") / "maps")
+    with pytest.raises(ValueError, match="--maps"):
+        pipeline.mesh_field(copy, "slow-1", tmp_path / "no")
+    stale = copy.with_options(measure=MeasureOptions(shell=2.0))
+    with pytest.raises(ValueError, match="not measured as it is now"):
+        pipeline.mesh_field(stale, "slow-1", tmp_path / "no")

@@ -242,7 +242,7 @@ def stitch(
 def _the_field(study: Study, name: str | None) -> str:
     names = [field.name for field in study.fields]
     if name is None and len(names) > 1:
-        raise ValueError(f"--field is missing: corrections go to one of {', '.join(names)}")
+        raise ValueError(f"--field is missing: name one of {', '.join(names)}")
     return names[0] if name is None else name
 
 
@@ -269,6 +269,36 @@ def check(out: Out, /, *, place: Place | None = None) -> int:
 def measure(out: Out, /, *, options: Annotated[MeasureOptions | None, Flat] = None, place: Place | None = None) -> None:
     """Measure every particle: size, surface, detachment, resistance, cracks, density."""
     _run_stage(_study_of_folder(out), "measure", options, place)
+
+
+@app.command(sort_key=6)
+def mesh(
+    out: Out,
+    /,
+    *,
+    to: Path,
+    field: str | None = None,
+    labels: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    place: Place | None = None,
+) -> None:
+    """Write measured particles as PLY meshes with resistance and contact, for ParaView and Blender.
+
+    Parameters
+    ----------
+    to
+        Folder for the files, FIELD-LABEL.ply; x y z in micrometers.
+    field
+        Field of the particles; needed where the study has several.
+    labels
+        Particles, as in column label of the particle table; all of the field when not given.
+    """
+    from tomostat.pipeline import mesh_field
+
+    study = _study_of_folder(out)
+    name = _the_field(study, field)
+    with _session(place) as (client, progress):
+        files = mesh_field(study, name, to, labels=labels, client=client, progress=progress)
+    print(f"{len(files)} meshes of {name} are in {to}")
 
 
 @app.command(sort_key=7)

@@ -17,7 +17,7 @@ from tomostat.analyze import analyze_particles, open_analysis, write_analysis
 from tomostat.detect import check_detector, detect_instances
 from tomostat.ingest import ingest_volume, probe
 from tomostat.manifest import Layout, Manifest, check_output, fingerprint, stage_key
-from tomostat.measure import measure_particles, read_contacts, write_contacts
+from tomostat.measure import measure_particles, read_contacts, write_contacts, write_meshes
 from tomostat.measure.table import concatenate_particles, open_particles, write_particles
 from tomostat.options import IngestOptions, MeasureOptions, PhantomOptions, PhasesOptions, StageOptions, as_dict
 from tomostat.phantom import simulate_volume
@@ -250,9 +250,7 @@ def edit_field(
     """
     layout, edits = Layout(study.output), tuple(edits)
     job = _Run(study, layout, Manifest(layout, study.study), client, progress)
-    one = next((known for known in study.fields if known.name == field), None)
-    if one is None:
-        raise ValueError(f"there is no field {field!r}; fields are {', '.join(f.name for f in study.fields)}")
+    one = _known_field(study, field)
     before, options = job.manifest.entry(field, "stitch"), as_dict(study.options["stitch"])
     if before.get("key") != stage_key("stitch", options, _upstream(job, one, "stitch")):
         raise ValueError(f"field {field!r} is not stitched with these options; run `tomostat stitch {layout.root}`")
@@ -272,6 +270,58 @@ def edit_field(
         raise
     job.manifest.finish(field, "stitch", time.perf_counter() - start)
     return layout
+
+
+def _known_field(study: Study, name: str) -> Field:
+    for field in study.fields:
+        if field.name == name:
+            return field
+    raise ValueError(f"there is no field {name!r}; fields are {', '.join(field.name for field in study.fields)}")
+
+
+def mesh_field(
+    study: Study,
+    field: str,
+    folder: Path,
+    *,
+    labels: Sequence[int] | None = None,
+    client: Client | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write the surfaces of a measured field's particles as PLY files.
+
+    Parameters
+    ----------
+    study
+        The study, with the options that it was measured with.
+    field
+        Name of the field.
+    folder
+        Where the files go, as ``FIELD-LABEL.ply``.
+    labels
+        Particles to write; all when not given.
+    client, progress
+        As for `run`.
+
+    Returns
+    -------
+    list of Path
+        The files; see `tomostat.measure.write_meshes`.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When there is no such field or particle, the field is not measured as it is now, or has no maps.
+    """
+    layout = Layout(study.output)
+    job = _Run(study, layout, Manifest(layout, study.study), client, progress)
+    upstream, options = _upstream(job, _known_field(study, field), "measure"), as_dict(study.options["measure"])
+    if job.manifest.key(field, "measure") != stage_key("measure", options, upstream):
+        raise ValueError(f"field {field!r} is not measured as it is now; run `tomostat measure {layout.root}`")
+    return write_meshes(
+        layout.volume(field), open_particles(layout.table(field)), folder,
+        labels=labels, client=client, progress=_named(field, progress),
+    )  # fmt: skip
 
 
 def check_study(

@@ -85,7 +85,7 @@ def open_contacts(path: str | Path, *, columns: Sequence[str] | None = None) -> 
     rows = flatten(open_particles(path))
     unknown = [name for name in columns or () if name not in rows]
     if unknown:
-        raise ValueError(f"column {unknown[0]!r} is not in the particle table; it has {', '.join(rows)}")
+        raise ValueError(f"column {unknown[0]!r} is not in the particle table; it has {', '.join(map(str, rows))}")
     nodes = list(zip(rows["field"].tolist(), rows["label"].tolist(), strict=True))
     chosen = rows if columns is None else rows[list(columns)]
     graph: nx.Graph = nx.Graph(units={"area": AREA["units"]})
