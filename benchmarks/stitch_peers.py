@@ -164,8 +164,9 @@ def _peak_memory() -> int:
 
 
 def _seen_twice(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Objects of a single slice are dropped, as tomostat does by default: tips that a threshold on IoU parts off."""
+    """Objects of a single inner slice are dropped, as tomostat does by default: tips that a threshold parts off."""
     dense = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     slices = sum((np.bincount(np.unique(image), minlength=dense.max() + 1) for image in dense), np.int64(0))
+    slices[np.unique(dense[[0, -1]])] += 1
     keep = (slices > 1) & (np.arange(len(slices)) > 0)
     return np.where(keep[dense], dense, 0).astype(np.int32)
