@@ -154,7 +154,8 @@ def _timed(work: Callable[[Stack], Stack], stack: Stack) -> Outcome:
     start = time.perf_counter()
     labels = work(stack)
     seconds = time.perf_counter() - start
-    return Outcome(_seen_twice(labels), seconds, _peak_memory() - before)
+    memory = _peak_memory() - before
+    return Outcome(_seen_twice(labels), seconds, memory)
 
 
 def _peak_memory() -> int:

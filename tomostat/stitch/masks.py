@@ -208,19 +208,9 @@ def _signed_distance(mask):  # type: ignore[no-untyped-def]
 def blend(first: Shape, second: Shape, weight: float) -> Shape:
     """Shape between two: the mean of their signed distances, `weight` of the second."""
     box = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first.box, second.box, strict=True))
-    parts = [_extended(shape, box) for shape in (first, second)]  # type: ignore[arg-type]
-    return Shape(box, (1 - weight) * parts[0] + weight * parts[1])  # type: ignore[arg-type]
-
-
-def _extended(shape: Shape, box: tuple[slice, slice]) -> NDArray[np.float32]:
-    """Signed distance on a larger box: beyond its own box it falls by the distance to that."""
-    pads = [(s.start - b.start, b.stop - s.stop) for s, b in zip(shape.box, box, strict=True)]
-    if not any(map(any, pads)):
-        return shape.depth
-    depth = np.pad(shape.depth, pads, mode="edge")
-    away = [np.abs(np.arange(n) - np.clip(np.arange(n), low, n - 1 - high))
-            for n, (low, high) in zip(depth.shape, pads, strict=True)]  # fmt: skip
-    return (depth - np.hypot(away[0][:, None], away[1][None, :])).astype(np.float32)
+    y, x = (np.arange(part.start, part.stop) for part in box)
+    depths = [_depth_at(shape, y[:, None], x[None, :]) for shape in (first, second)]
+    return Shape(box, (1 - weight) * depths[0] + weight * depths[1])  # type: ignore[arg-type]
 
 
 def _missing(slices: NDArray[np.int32], particle: NDArray[np.uint32], wanted: range, gap: int) -> dict[int, list[int]]:
@@ -293,12 +283,11 @@ def _divide(places: Places, layer: Layer, z: int, row: int, claims: dict[int, Sh
 
 
 def _depth_at(shape: Shape, ys: NDArray[np.int64], xs: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Signed distance at some pixels, extended beyond the shape's box."""
-    y0, x0 = (s.start for s in shape.box)
-    y = np.clip(ys - y0, 0, shape.depth.shape[0] - 1)
-    x = np.clip(xs - x0, 0, shape.depth.shape[1] - 1)
-    depth: NDArray[np.float32] = shape.depth[y, x] - np.hypot(ys - y0 - y, xs - x0 - x).astype(np.float32)
-    return depth
+    """Signed distance at some pixels; beyond its own box it falls by the distance to that."""
+    (y0, x0), (ny, nx) = (s.start for s in shape.box), shape.depth.shape
+    y, x = np.clip(ys - y0, 0, ny - 1), np.clip(xs - x0, 0, nx - 1)
+    away: NDArray[np.float32] = np.hypot((ys - y0 - y).astype(np.float32), (xs - x0 - x).astype(np.float32))
+    return shape.depth[y, x] - away
 
 
 def _fill(layer: Layer, number: int, shape: Shape) -> None:
