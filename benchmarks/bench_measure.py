@@ -1,8 +1,8 @@
 """Figures of measuring: what was asked beside what is measured.
 
-``python -m benchmarks.bench_measure [area] [caps] [paths] [solid] [sums] [charge] [conduction] [contact] [table]``
-prints tables; without a name, all but the long ones (contact, table). Times are of one core unless said. Each is
-also importable.
+``python -m benchmarks.bench_measure [area] [caps] [paths] [peers] [solid] [sums] [charge] [conduction] [contact]
+[table]`` prints tables; without a name, all but the long ones (contact, table). Times are of one core unless said. Each
+is also importable.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
+from benchmarks import geodesic_peers
 from benchmarks.report import Figure, print_figures
 from tests.shapes import CUBIC, SPACINGS, around, ball, places, slotted, turn, turned
 from tomostat.measure import measure_particles
@@ -159,6 +160,35 @@ def path_figures(radii: tuple[int, ...] = (40, 80, 120), turns: int = 3) -> list
         figures.append(Figure(f"surface path, R {radius}, path alone", alone, None, "<=", "s"))
         figures.append(Figure(f"surface path, R {radius}, surface included", whole, asked, "<=", "s"))
     figures += [Figure("shortest way around a slot of 2 x 75 voxels", min(slot_paths()), 140, ">=", "voxels")]
+    return figures
+
+
+def peer_figures(radius: int = 40, slow: tuple[str, ...] = ()) -> list[Figure]:
+    """Surface paths beside other libraries, surface included, on a ball with a cap of 10 %."""
+    mask, pole = ball(radius), turn(0)[0]
+    centre = np.array(ndimage.center_of_mass(mask))
+
+    def beyond(points: Floats) -> Floats:
+        out = points - centre
+        out /= np.linalg.norm(out, axis=1, keepdims=True)
+        return radius * (np.arccos(np.clip(out @ pole, -1, 1)) - np.arccos(0.8))
+
+    seconds, errors = {}, {}
+    for name, way in {"tomostat": geodesic_peers.ours, **geodesic_peers.installed()}.items():
+        if name in slow:
+            continue
+        points, found = way(mask, lambda at: beyond(at) <= 0)
+        true = beyond(points)
+        far = true > 5
+        errors[name] = 100 * float(np.abs(found[far] / true[far] - 1).mean())
+        seconds[name] = best_seconds(lambda way=way: way(mask, lambda at: beyond(at) <= 0), 1)
+    figures = []
+    for name in seconds:
+        figures.append(Figure(f"R {radius}, {name}: mean error", errors[name], unit="%"))
+        figures.append(Figure(f"R {radius}, {name}: surface and path", seconds[name], unit="s"))
+    rivals = [seconds[name] for name in seconds if name != "tomostat" and errors[name] < 2]
+    if rivals:
+        figures.append(Figure("times faster than the best below 2 %", min(rivals) / seconds["tomostat"], 5))
     return figures
 
 
@@ -376,6 +406,7 @@ SHORT: dict[str, Callable[[], list[Figure]]] = {
     "area": area_figures,
     "caps": caps_figures,
     "paths": path_figures,
+    "peers": peer_figures,
     "solid": solid_figures,
     "sums": sums_figures,
     "charge": charge_figures,

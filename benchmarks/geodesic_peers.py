@@ -1,0 +1,94 @@
+"""Other ways from a voxel mask to distances over its surface, for `benchmarks.bench_measure`; left out where absent.
+
+Each takes a mask (z, y, x) and a test for contact, and gives surface points (n, 3) in voxels and their distance to the
+nearest contact (n,): surface, graph or mesh included, as a user would have to make it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.graph import MCP_Geometric
+from skimage.measure import marching_cubes
+
+from tomostat.measure.geodesic import surface_distance
+from tomostat.measure.surface import extract_surface
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.uint8]
+Touches = Callable[[Floats], NDArray[np.bool_]]
+Way = Callable[[Mask, Touches], tuple[Floats, Floats]]
+
+
+def ours(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+    """tomostat's surface and its distance."""
+    surface = extract_surface(mask, (1.0, 1.0, 1.0))
+    points = np.asarray(surface.point, np.float64)
+    return points, surface_distance(surface, touches(points).astype(np.float32))
+
+
+def voxel_graph(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+    """scikit-image's MCP_Geometric: Dijkstra on 26 neighbours among surface voxels."""
+    shell = (mask > 0) & ~ndimage.binary_erosion(mask)
+    points = np.argwhere(shell)
+    costs = np.where(shell, 1.0, -1.0)
+    found, _ = MCP_Geometric(costs).find_costs(points[touches(points.astype(float))])
+    return points.astype(float), found[shell]
+
+
+def fast_marching(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+    """scikit-fmm, second order, on a band of three voxels around the surface."""
+    import skfmm
+
+    inner = ndimage.distance_transform_edt(mask)
+    band = ((inner > 0) & (inner < 2)) | ((inner == 0) & ndimage.binary_dilation(mask))
+    points = np.argwhere(band)
+    front = np.ones(mask.shape)
+    front[tuple(points[touches(points.astype(float))].T)] = -1
+    found = skfmm.distance(np.ma.MaskedArray(front, ~band), order=2)
+    shell = band & (inner > 0) & (inner <= 1)
+    return np.argwhere(shell).astype(float), np.maximum(np.ma.filled(found, np.nan)[shell], 0)
+
+
+def exact_on_mesh(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+    """pygeodesic: exact distances on a mesh (Mitchell, Mount, Papadimitriou)."""
+    from pygeodesic.geodesic import PyGeodesicAlgorithmExact
+
+    points, faces = _mesh(mask)
+    found, _ = PyGeodesicAlgorithmExact(points, faces).geodesicDistances(np.flatnonzero(touches(points)))
+    return points, found
+
+
+def heat(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+    """potpourri3d: the heat method on a mesh."""
+    from potpourri3d import MeshHeatMethodDistanceSolver
+
+    points, faces = _mesh(mask)
+    solver = MeshHeatMethodDistanceSolver(points, faces)
+    return points, solver.compute_distance_multisource(np.flatnonzero(touches(points)))
+
+
+def _mesh(mask: Mask) -> tuple[Floats, NDArray[np.int32]]:
+    points, faces, *_ = marching_cubes(ndimage.gaussian_filter(mask.astype(np.float32), 1.0), 0.5)
+    return points.astype(np.float64), faces
+
+
+PEERS: dict[str, tuple[str, Way]] = {
+    "MCP_Geometric": ("skimage", voxel_graph),
+    "scikit-fmm": ("skfmm", fast_marching),
+    "pygeodesic": ("pygeodesic", exact_on_mesh),
+    "potpourri3d": ("potpourri3d", heat),
+}
+"""Library that is needed, and the way."""
+
+
+def installed() -> dict[str, Way]:
+    """Peers that can run here; says which cannot."""
+    absent = [name for name, (library, _) in PEERS.items() if importlib.util.find_spec(library) is None]
+    for name in absent:
+        print(f"{name} is left out: it is not installed")
+    return {name: way for name, (_, way) in PEERS.items() if name not in absent}
