@@ -496,7 +496,7 @@ class MeasureOptions(StageOptions):
         Side of the turning point of the density curve on which states of charge lie: charged (beyond it) or discharged;
         without it no state of charge is given.
     curve
-        Table of state of charge and electron density (two columns, comma) that replaces the shipped one of NMC811.
+        Table of state of charge and electron density that replaces the shipped one, tomostat/measure/nmc811.csv.
     shell
         Thickness in micrometers of the shell around a particle in which its neighbours are counted.
     conduction

@@ -122,19 +122,7 @@ def electrons(charge: ArrayLike) -> Doubles:
     return 139.8 - 9.0 * np.asarray(charge, np.float64)
 
 
-def _nmc811() -> Curve:
-    """Density from electrons and cell volume at three anchor points."""
-    charge = np.array([0.0, 0.70, 0.885])
-    volume = 101.44 * (1 + np.array([0.0, -0.020, -0.059]))
-    source = (
-        "NMC811: cell a = 2.872, c = 14.20 angstrom (101.44 cubic angstrom) at x = 0; volume -2.0 % at x = 0.70 and "
-        "-5.9 % at 0.885; both ends from Jiang et al., Nature Communications 11, 2310 (2020), the turning point chosen "
-        "so that density falls until x near 0.7 as they report"
-    )
-    return Curve(tuple(charge.tolist()), tuple((electrons(charge) / volume).tolist()), source)
-
-
-NMC811 = _nmc811()
+NMC811 = Curve.read(Path(__file__).with_name("nmc811.csv"))
 """The curve that tomostat ships."""
 
 NEAR = 0.02
