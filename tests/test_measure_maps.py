@@ -16,13 +16,14 @@ import tomostat.measure.maps as maps
 import tomostat.measure.particles as particles
 from shapes import ball
 from test_measure import balls, store
+from tomostat.info import describe_path
 from tomostat.measure import measure_particles, open_contacts, write_particles
 from tomostat.measure.contacts import contact_table, read_contacts, write_contacts
 from tomostat.measure.neighbours import contact_pairs, count_contacts, touched_areas, touching
 from tomostat.measure.points import SurfacePoints, blocks_of_boxes, fill_block, split_by_block
 from tomostat.measure.surface import extract_surface
 from tomostat.options import MeasureOptions
-from tomostat.volume import describe, halve_sparse, label_names, open_volume, read_box
+from tomostat.volume import describe, halve_sparse, label_names, map_names, open_volume, read_box
 
 Image = NDArray[Any]
 
@@ -67,6 +68,8 @@ def test_maps_are_images_beside_the_labels(field: tuple[Path, Any]) -> None:
         assert info.attributes["units"] == "1"
         assert open_volume(path, f"maps/{name}").attrs["long_name"]
     assert label_names(path) == ["particles", "phases"]
+    assert map_names(path) == ["maps/contact", "maps/resistance"]
+    assert "maps/contact: 40 x 60 x 110 voxels of 0.2 x 0.2 x 0.2 micrometer, float32" in describe_path(path)
     assert not list(path.parent.glob("*points*"))
 
 

@@ -16,7 +16,7 @@ from tomostat.measure.table import open_particles
 from tomostat.options import IngestOptions
 from tomostat.score import Scores
 from tomostat.stitch import open_graph
-from tomostat.volume import describe, label_names, open_volume
+from tomostat.volume import describe, is_map, label_names, map_names, open_volume
 
 
 def describe_path(path: Path) -> str:
@@ -120,11 +120,11 @@ def _is_table(path: Path) -> bool:
 
 def _volume_lines(path: Path) -> str:
     lines = []
-    for label in [None, *label_names(path)]:
+    for label in [None, *label_names(path), *map_names(path)]:
         image = describe(path, label)
         size = " x ".join(map(str, image.shape))
         step = " x ".join(f"{s:g}" for s in image.spacing)
-        name = "grey" if label is None else f"labels/{label}"
+        name = "grey" if label is None else label if is_map(label) else f"labels/{label}"
         lines.append(f"{name}: {size} voxels of {step} micrometer, {image.dtype}, {len(image.levels)} levels")
     return "\n".join(lines)
 

@@ -268,6 +268,11 @@ def label_names(path: str | Path) -> list[str]:
     return sorted(name for name, _ in group["labels"].groups()) if "labels" in group else []  # type: ignore[union-attr]
 
 
+def map_names(path: str | Path) -> list[str]:
+    """Names of the maps in a store, as ``maps/NAME``."""
+    return sorted(f"maps/{found.name}" for found in Path(path).glob("maps/*") if is_volume(found))
+
+
 def update_attributes(path: str | Path, values: Mapping[str, Any], label: str | None = None) -> None:
     """Add to what tomostat notes with an image."""
     group = _group(path, label, "r+")

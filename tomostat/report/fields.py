@@ -104,11 +104,20 @@ class FieldView:
 
     def cut(self, centre: NDArray[np.float64], reach: float) -> tuple[NDArray[Any], NDArray[Any]]:
         """Grey values and labels of a cube around a place (micrometers), cut at the field's border."""
-        box = tuple(
+        box = self._around(centre, reach)
+        return read_box(self.info.path, box), read_box(self.info.path, box, "particles")
+
+    def mapped(self, centre: NDArray[np.float64], reach: float, name: str) -> NDArray[np.float32] | None:
+        """The same cube of a map, None where the field has none."""
+        if not (self.info.path / "maps" / name).is_dir():
+            return None
+        return read_box(self.info.path, self._around(centre, reach), f"maps/{name}")
+
+    def _around(self, centre: NDArray[np.float64], reach: float) -> Any:
+        return tuple(
             slice(max(round((c - reach) / s), 0), min(round((c + reach) / s) + 1, n))
             for c, s, n in zip(centre.tolist(), self.info.spacing, self.info.shape, strict=True)
         )
-        return read_box(self.info.path, box), read_box(self.info.path, box, "particles")  # type: ignore[arg-type]
 
     def _plane(self, box: Any, label: str | None, level: int, axis: int) -> NDArray[Any] | None:
         if label is not None and label not in self.images:

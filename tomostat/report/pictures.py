@@ -164,11 +164,11 @@ def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, d
         axes.set(xlim=(-reach, reach), ylim=(reach, -reach) if axes is flat else (-reach, reach), xticks=[], yticks=[])
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-    _scale_bar(body, reach)
+    scale_bar(body, reach)
     return figure
 
 
-def _scale_bar(axes: Axes, reach: float) -> None:
+def scale_bar(axes: Axes, reach: float) -> None:
     """A bar of a round length, in the lower right corner."""
     length = max(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if step <= max(0.75 * reach, 0.1))
     right, y = 0.94 * reach, -0.93 * reach

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -30,7 +31,9 @@ def project(points: Floats) -> Floats:
     return points @ view().T
 
 
-def render(labels: Labels, spacing: tuple[float, float, float], colours: Floats, width: int) -> tuple[Floats, Floats]:
+def render(
+    labels: Labels, spacing: tuple[float, float, float], colours: Floats, width: int, shown: Labels | None = None
+) -> tuple[Floats, Floats]:
     """Draw all particles of a label volume.
 
     Parameters
@@ -43,6 +46,8 @@ def render(labels: Labels, spacing: tuple[float, float, float], colours: Floats,
         (largest label + 1, 3) red, green, blue from 0 to 1.
     width
         Pixels across.
+    shown
+        (z, y, x) row of `colours` for every voxel of a particle, where particles are not of one colour each.
 
     Returns
     -------
@@ -60,12 +65,16 @@ def render(labels: Labels, spacing: tuple[float, float, float], colours: Floats,
     pixel = (right - left) / width
     height = math.ceil((top - bottom) / pixel)
     start = np.array([top, left, flat[:, 2].max() + margin]) + project(PAD * step)  # rays enter the padded volume
-    hit, depth, normal = cast(solid, padded.astype(np.int64), step, view(), start, pixel, height, width)
-    return _shade(hit, depth, normal, colours, pixel), np.array([left, right, top - height * pixel, top])
+    tints = padded if shown is None else np.pad(shown, PAD)
+    hit, depth, normal = cast(solid, tints.astype(np.int64), step, view(), start, pixel, height, width)
+    apart = hit if shown is None else hit > 0
+    return _shade(hit, apart, depth, normal, colours, pixel), np.array([left, right, top - height * pixel, top])
 
 
-def _shade(hit: NDArray[np.int64], depth: Floats, normal: Floats, colours: Floats, pixel: float) -> Floats:
-    """Light, shadow in corners and dark outlines."""
+def _shade(
+    hit: NDArray[np.int64], apart: NDArray[Any], depth: Floats, normal: Floats, colours: Floats, pixel: float
+) -> Floats:
+    """Light, shadow in corners and dark outlines where `apart` changes."""
     seen = hit > 0
     towards = view()
     light = LIGHT @ towards / np.linalg.norm(LIGHT)
@@ -81,7 +90,7 @@ def _shade(hit: NDArray[np.int64], depth: Floats, normal: Floats, colours: Float
     rgb = colours[hit] * bright[..., None] + 0.10 * shine[..., None]
     edge = np.zeros(hit.shape, bool)
     for axis in (0, 1):
-        jump = np.diff(hit, axis=axis) != 0
+        jump = np.diff(apart.astype(np.int64), axis=axis) != 0
         edge |= np.pad(jump, [(0, 1) if a == axis else (0, 0) for a in (0, 1)])
     rgb = np.where(edge[..., None], 0.45 * rgb, rgb)
     return np.concatenate([np.clip(rgb, 0, 1), seen[..., None].astype(float)], axis=-1)
