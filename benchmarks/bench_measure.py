@@ -233,7 +233,7 @@ def capped_ball(radius: int, fine: int = 1, *, crack: bool = False, budget: int 
     z, y, x = places((2 * fine * radius + 8,) * 3, spacing)
     mask = (z**2 + y**2 + x**2 <= radius**2).astype(np.uint8)
     surface = extract_surface(mask, spacing)
-    contact = np.clip(0.5 - (angles(surface, turn(1)[0]) - np.arccos(0.4)) * radius, 0, 1)
+    contact = np.clip(0.5 - (angles(surface, turn(1)[0]) - np.arccos(0.4)) * radius * fine, 0, 1)
     void = np.broadcast_to((abs(z - 0.2 * radius) < 1) & (x > -radius / 2), mask.shape) & (mask > 0) & crack
     wet = np.ones(len(surface), bool)
     return lambda: conduction_columns(surface, contact, wet, void, budget=budget)["conduction_resistance"]

@@ -247,7 +247,7 @@ def effective_resistance(solid: NDArray[np.bool_], skin: Skin, spacing: Spacing,
     cells = int(reached.sum())
     if not cells or areas[0] <= 0:
         return Conduction(0.0 if cells else math.nan, *areas, unreached, cells, 0)
-    source = np.bincount(cell, entering, count)[reached]
+    source = np.asarray(np.bincount(cell, entering, count), np.float64)[reached]
     links = links[reached][:, reached]
     matrix = csr_array(diags_array(links.sum(axis=1) + electrode[reached]) - links)
     potential, steps = _solve(matrix, source, _coarse_blocks(centre[reached], edge, spacing))
