@@ -120,3 +120,27 @@ def test_one_volume_in_two_samples_stays_apart(tmp_path):
     samples = (Sample(name="s", fields=(one,), condition="x"), Sample(name="t", fields=(two,), condition="y"))
     study = Study(study="s", output=tmp_path, samples=samples)
     assert [study.sample_of(item).condition for item in study.fields] == ["x", "y"]
+
+
+def test_offsets_place_the_fields_of_a_sample(tmp_path):
+    placed = STUDY.replace("- path: a.tif", "- {path: a.tif, offset: [0, 0, -3.5]}").replace(
+        "density_offset: 0}", "density_offset: 0, offset: [0, 40, 0]}"
+    )
+    study = load_study(write(tmp_path, placed))
+    assert [field.offset for field in study.fields] == [(0.0, 0.0, -3.5), (0.0, 40.0, 0.0), None]
+    save_study(study, tmp_path / "again.yaml")
+    assert load_study(tmp_path / "again.yaml") == study
+
+
+@pytest.mark.parametrize("value", ["3", "[1, 2]", "[1, 2, x]", "[1, 2, .nan]", "[1, 2, .inf]", "[1, 2, true]"])
+def test_bad_offsets_are_refused(tmp_path, value):
+    text = STUDY.replace("fields: [c.h5]", f"fields: [{{path: c.h5, offset: {value}}}]")
+    with pytest.raises(ValueError, match=r"study\.yaml: offset of field 'c' is .* three numbers") as error:
+        load_study(write(tmp_path, text))
+    assert "\n" not in str(error.value)
+
+
+def test_offsets_are_for_all_fields_of_a_sample_or_none(tmp_path):
+    text = STUDY.replace("- path: a.tif", "- {path: a.tif, offset: [0, 0, 0]}")
+    with pytest.raises(ValueError, match="sample 'cell-1': field 'second' has no offset and others have"):
+        load_study(write(tmp_path, text))

@@ -50,6 +50,13 @@ def open_dataset(path: str | Path, what: str, command: str) -> xr.Dataset:
     return _with_text(dataset, np.dtype(str))
 
 
+def counted_once(particles: xr.Dataset) -> xr.Dataset:
+    """Rows of a particle table without those that count in another, overlapping field: what statistics are of."""
+    if "counted_elsewhere" not in particles:
+        return particles
+    return particles.isel(particle=np.flatnonzero(~particles["counted_elsewhere"].to_numpy().astype(bool)))
+
+
 def _with_text(dataset: xr.Dataset, dtype: Any) -> xr.Dataset:
     """Text variables in another dtype: zarr v3 knows strings of any length, numpy is at home with fixed ones."""
     plain = {

@@ -18,6 +18,7 @@ from tomostat.detect import check_detector, detect_instances
 from tomostat.ingest import ingest_volume, probe
 from tomostat.manifest import Layout, Manifest, check_output, fingerprint, stage_key
 from tomostat.measure import measure_particles, read_contacts, write_contacts, write_meshes
+from tomostat.measure.overlap import mark_repeats
 from tomostat.measure.table import concatenate_particles, open_particles, write_particles
 from tomostat.options import IngestOptions, MeasureOptions, PhantomOptions, PhasesOptions, StageOptions, as_dict
 from tomostat.phantom import simulate_volume
@@ -354,15 +355,17 @@ def check_study(
 
 
 def _collect(job: _Run) -> None:
-    """Join the tables of all fields."""
+    """Join the tables of all fields; particles that several fields of a sample see are flagged in all but one."""
+    offsets = {field.name: field.offset for field in job.study.fields if field.offset is not None}
 
     def work(markers: Path) -> None:
         tables = [open_particles(job.layout.table(field.name)) for field in job.study.fields]
-        write_particles(job.layout.particles, concatenate_particles(tables), copies=True)
+        joined = concatenate_particles(mark_repeats(tables, offsets))
+        write_particles(job.layout.particles, joined, copies=True)
         contacts = [read_contacts(job.layout.field_contacts(field.name)) for field in job.study.fields]
         write_contacts(job.layout.contacts, contacts)
 
-    keys = [[field.name, _finished(job, field.name, "measure")] for field in job.study.fields]
+    keys = [[field.name, _finished(job, field.name, "measure"), field.offset] for field in job.study.fields]
     _once(job, ALL, "table", keys, work)
 
 

@@ -52,6 +52,9 @@ class Field:
         Voxel size (z, y, x) in micrometers; the study's, else the file's, when not given.
     density_scale, density_offset
         Refractive decrement delta = grey * scale + offset; without them only relative density is reported.
+    offset
+        Place (z, y, x) in micrometers of the first voxel in the sample's frame: particles in the overlap of fields of
+        one sample are then counted once.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class Field:
     spacing: tuple[float, float, float] | None = None
     density_scale: float | None = None
     density_offset: float | None = None
+    offset: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -69,6 +73,8 @@ class Field:
             object.__setattr__(self, "spacing", _spacing(self.spacing, "spacing"))
         if (self.density_scale is None) != (self.density_offset is None):
             raise ValueError("density_scale and density_offset belong together; give both or none")
+        if self.offset is not None:
+            object.__setattr__(self, "offset", _offset(self.offset, f"offset of field {self.name!r}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +94,13 @@ class Sample:
     name: str
     fields: tuple[Field, ...]
     condition: str = "unknown"
+
+    def __post_init__(self) -> None:
+        without = [field.name for field in self.fields if field.offset is None]
+        if 0 < len(without) < len(self.fields):
+            raise ValueError(
+                f"sample {self.name!r}: field {without[0]!r} has no offset and others have; give all its fields or none"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +164,8 @@ def load_study(path: str | Path) -> Study:
     path
         YAML with the keys ``study``, ``output``, ``spacing`` (micrometers, z y x), ``samples`` (``name``,
         ``condition``, ``fields``: ``path`` and optionally ``name``, ``spacing``, ``density_scale``,
-        ``density_offset``) and a section for every stage that is not to run by its defaults. Paths are relative to
-        the file.
+        ``density_offset``, ``offset``) and a section for every stage that is not to run by its defaults. Paths are
+        relative to the file.
 
     Raises
     ------
@@ -240,6 +253,18 @@ def _spacing(value: Any, name: str) -> tuple[float, float, float]:
     if len(values) != 3 or not numbers:
         raise ValueError(f"{name} is {value!r}; expected one or three positive numbers (z y x) in micrometers")
     return float(values[0]), float(values[1]), float(values[2])
+
+
+def _offset(value: Any, name: str) -> tuple[float, float, float]:
+    """Three finite numbers."""
+    values = list(value) if isinstance(value, list | tuple) else []
+    if len(values) != 3 or not all(_is_number(v) and abs(v) < float("inf") for v in values):
+        raise ValueError(f"{name} is {value!r}; expected three numbers (z y x) in micrometers")
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _stem(path: Path) -> str:

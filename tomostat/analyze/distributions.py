@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from tomostat.analyze import statistics
+from tomostat.analyze.contribution import ContributionModel, model_curves
 from tomostat.analyze.estimators import detachment_estimators, quantity_estimators, summarize
 from tomostat.analyze.notes import write_notes
 from tomostat.analyze.resample import (
@@ -20,7 +21,7 @@ from tomostat.analyze.resample import (
     exchanges,
     permutation_p,
 )
-from tomostat.analyze.results import QUANTILES, Results, empty_results
+from tomostat.analyze.results import DEGREES, QUANTILES, Results, empty_results
 from tomostat.analyze.table import Array, Table, read_table
 from tomostat.options import AnalyzeOptions, as_dict
 
@@ -32,17 +33,21 @@ TREND_MINIMUM = 10
 """Smallest effective number of particles in that window."""
 
 
-def analyze_particles(particles: xr.Dataset, *, options: AnalyzeOptions | None = None) -> xr.Dataset:
+def analyze_particles(
+    particles: xr.Dataset, *, options: AnalyzeOptions | None = None, model: ContributionModel | None = None
+) -> xr.Dataset:
     """Distributions of detachment, differences between conditions and relations, all with intervals.
 
     Parameters
     ----------
     particles
-        Particle table, dim ``particle``. Needed: ``detachment`` ("1"), ``equivalent_diameter`` (micrometer). Used
-        where given: ``condition``, ``sample``, ``field``, ``touches_border``, ``border_weight`` and the columns in
-        `tomostat.analyze.table.QUANTITIES`.
+        Particle table, dim ``particle``; rows flagged in ``counted_elsewhere`` are left out. Needed: ``detachment``
+        ("1"), ``equivalent_diameter`` (micrometer). Used where given: ``condition``, ``sample``, ``field``,
+        ``touches_border``, ``border_weight`` and the columns in `tomostat.analyze.table.QUANTITIES`.
     options
         Split between small and big, level of confidence, resamples, seed, and what becomes of border particles.
+    model
+        Parameters of the model of what a particle contributes to the cell.
 
     Returns
     -------
@@ -64,6 +69,8 @@ def analyze_particles(particles: xr.Dataset, *, options: AnalyzeOptions | None =
         - ``quantity_median`` (quantity, condition, size) and ``quantity_median_interval``; ``correlation`` with the
           detachment (Spearman; quantity, condition) and ``correlation_interval``.
         - ``trend`` quantiles of detachment around a volume (condition, volume, quantile).
+        - ``model_electrical``, ``model_contribution`` (charge, degree), ``model_ionic`` (degree), ``model_best``
+          (charge): curves of the model in `tomostat.analyze.contribution`, not of the particles.
 
         ``attrs["notes"]`` lists in words what limits these numbers, ``attrs["options"]`` is JSON.
 
@@ -86,7 +93,7 @@ def analyze_particles(particles: xr.Dataset, *, options: AnalyzeOptions | None =
         results["trend"][index] = _trend(rows, results["volume"])
     for index, (first, second) in enumerate(combinations(range(len(table.conditions)), 2)):
         _compare(results, index, table, first, second, options)
-    found = results.dataset()
+    found = results.dataset().merge(model_curves(DEGREES, model))
     found.attrs["notes"] = write_notes(found, table, particles, options)
     found.attrs["options"] = json.dumps(as_dict(options))
     logger.info("analyzed %d particles of %d conditions", len(table.weight), len(table.conditions))

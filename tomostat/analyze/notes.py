@@ -67,6 +67,11 @@ def _losses(results: xr.Dataset, particles: xr.Dataset, table: Table, options: A
             f"{missing} of {total} particles have no measured detachment (no carbon-binder phase, or no surface inside "
             "the field); they count nowhere below."
         )
+    if repeated := particles.sizes["particle"] - total:
+        notes.append(
+            f"{repeated} {'rows are' if repeated > 1 else 'row is'} of particles that another, overlapping field shows "
+            "as well: each particle counts once."
+        )
     border = int(results["n_border"].sel(size="all").sum())
     if border:
         notes.append(f"{border} of {total} particles are cut by the field's border and left out.")

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tomostat.analyze.resample import Codes, Level, encode, hierarchy
+from tomostat.datasets import counted_once
 from tomostat.options import AnalyzeOptions
 
 Array = NDArray[np.float64]
@@ -92,7 +93,7 @@ class Table:
 
 
 def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
-    """Plain columns of a particle table.
+    """Plain columns of a particle table, without the rows that count in another field.
 
     Raises
     ------
@@ -107,6 +108,7 @@ def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
             f"particles has dims {tuple(particles.dims)} and lacks {', '.join(missing) or 'none'}; "
             f"expected dim 'particle' and the columns {', '.join(REQUIRED)}: make the table with `tomostat measure`"
         )
+    particles = counted_once(particles)
     detachment, diameter = (_numbers(particles, name) for name in REQUIRED)
     return Table(
         detachment=_degrees(detachment),

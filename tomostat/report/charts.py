@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from tomostat.report.style import INK, MUTED, colour, letter, new_figure
+from tomostat.report.style import GRID, INK, MUTED, colour, letter, new_figure
 
 Array = NDArray[np.float64]
 
@@ -166,6 +166,33 @@ def against_detachment(
         _degree_axis(axes, "x")
         axes.set_ylabel(label)
         axes.legend(loc="best")
+    return figure
+
+
+def contribution(particles: xr.Dataset, results: xr.Dataset, conditions: list[str]) -> Figure:
+    """The model of what a particle contributes at some states of charge, with the particles on it (Fig. 4e)."""
+    charges = results["charge"].values.tolist()
+    figure = new_figure(3.6 * len(charges), 3.3)
+    panels = figure.subplots(1, len(charges), sharey=True, squeeze=False)[0]
+    degree = results["degree"].to_numpy()
+    for axes, charge in zip(panels, charges, strict=True):
+        one = results.sel(charge=charge)
+        curve = one["model_contribution"].to_numpy()
+        axes.fill_between(degree, curve, color=GRID, linewidth=0)
+        for name, line in (("electrical", "solid"), ("ionic", (0, (4, 2)))):
+            axes.plot(degree, one[f"model_{name}"], color=INK, linewidth=1, linestyle=line, label=name)
+        for index, name in enumerate(conditions):
+            rows = _some(particles.isel(particle=np.flatnonzero(belongs(particles, name, conditions))))
+            place = rows["detachment"].to_numpy()
+            axes.scatter(
+                place, np.interp(place, degree, curve), s=12, color=colour(index), alpha=0.65, edgecolor="white",
+                linewidth=0.3, label=name, zorder=3,
+            )  # fmt: skip
+        axes.set_title(f"Model at state of charge {charge:g}")
+        _degree_axis(axes, "x")
+        axes.set_ylim(0, 1.05)
+    panels[0].set_ylabel("relative conductance (model)")
+    panels[-1].legend(loc="best")
     return figure
 
 

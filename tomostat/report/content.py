@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from tomostat.datasets import counted_once
 from tomostat.options import AnalyzeOptions, ReportOptions
 from tomostat.report.fields import FieldView
 from tomostat.report.style import save_png, save_svg
@@ -79,6 +80,11 @@ class Content:
             for field in sample.get("fields", ()):
                 found[str(field.get("name"))] = (str(sample.get("name", "")), str(sample.get("condition", "")))
         return found
+
+    @cached_property
+    def counted(self) -> xr.Dataset:
+        """Particles, each once where fields overlap."""
+        return counted_once(self.particles)
 
     def rows(self, field: str) -> xr.Dataset:
         """Particles of a field."""

@@ -114,7 +114,7 @@ def _facts(content: Content) -> str:
     """Extent of the study in a line."""
     results = content.results
     count = len(content.views)
-    facts = [plural(content.particles.sizes["particle"], "particle"), f"{plural(count, 'field')} of view"]
+    facts = [plural(content.counted.sizes["particle"], "particle"), f"{plural(count, 'field')} of view"]
     samples = int(results["n_samples"].sum())
     if samples:
         facts.append(plural(samples, "sample"))

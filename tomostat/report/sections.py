@@ -43,7 +43,7 @@ def limits(content: Content) -> list[str]:
         notes.append(
             f"Two phases only ({', '.join(two)}): without a carbon-binder phase there is no detachment to measure."
         )
-    if "fully_detached" in content.particles and (count := int(content.particles["fully_detached"].sum())):
+    if "fully_detached" in content.counted and (count := int(content.counted["fully_detached"].sum())):
         notes.append(
             f"{text.plural(count, 'particle')} without any contact: fully detached, so there is no finite resistance "
             "and none is given."
@@ -76,7 +76,7 @@ def distribution(content: Content) -> str:
 
 def size(content: Content) -> str:
     """Sizes, and detachment against volume."""
-    particles, split = content.particles, content.analysis["size_split"]
+    particles, split = content.counted, content.analysis["size_split"]
     if not np.isfinite(particles["equivalent_diameter"]).any():
         return ""
     parts = [
@@ -102,7 +102,7 @@ def size(content: Content) -> str:
 
 def relations(content: Content) -> str:
     """Resistance, density and the rest against the detachment."""
-    particles = content.particles
+    particles = content.counted
     parts = []
     if content.measured and "resistance_mean" in particles and np.isfinite(particles["resistance_mean"]).any():
         labels = {"resistance_mean": "mean local resistance", "resistance_std": "heterogeneity of it"}
@@ -136,7 +136,28 @@ def relations(content: Content) -> str:
                 f"<b>{words.capitalize()} against detachment.</b> One dot per particle.",
             )
         )
-    return "".join(parts) + tables.quantity_table(content.results)
+    return "".join(parts) + tables.quantity_table(content.results) + contribution(content)
+
+
+def contribution(content: Content) -> str:
+    """The model of what a particle contributes, with the particles on it."""
+    results = content.results
+    if not content.measured or "model_contribution" not in results:
+        return ""
+    best = ", ".join(
+        f"{text.percent(float(degree))} at a state of charge of {float(charge):g}"
+        for charge, degree in zip(results["charge"], results["model_best"], strict=True)
+    )
+    return content.chart(
+        "contribution",
+        charts.contribution(content.counted, results, content.conditions),
+        f"Model, not measured: contribution of particles against degree of detachment. Highest at {best}.",
+        "<b>Model of a particle's contribution to the cell, not a measurement.</b> After the sketch in Fig. 4e of "
+        "Jiang et al. (2020): detachment lowers the electrical conductance of a particle and raises the ionic one, and "
+        "the lower of the two (grey) governs. The electrical one grows with the state of charge. Forms and parameters "
+        "are plausible, not fitted; measured are only the degrees of detachment, the particles' places along the axis. "
+        f"The model's best detachment is {best}.",
+    )
 
 
 def fields(content: Content) -> str:
@@ -210,7 +231,7 @@ def gallery(content: Content) -> str:
         return ""
     views = {view.name: view for view in content.views if "particles" in view.images}
     parts = []
-    for heading, rows in exemplary(content.particles, set(views), content.options.gallery):
+    for heading, rows in exemplary(content.counted, set(views), content.options.gallery):
         tiles = [_tile(content, views, row) for row in rows]
         parts.append(f'<h3>{heading}</h3><div class="gallery">{"".join(tiles)}</div>')
     return "".join(parts)
@@ -243,7 +264,7 @@ def exemplary(particles: xr.Dataset, names: set[str], count: int) -> list[tuple[
 
 def _tile(content: Content, views: Mapping[str, FieldView], row: int) -> str:
     """One particle of the gallery."""
-    one = content.particles.isel(particle=row)
+    one = content.counted.isel(particle=row)
     view, label = views[str(one["field"].item())], int(one["label"])
     degree, diameter = float(one["detachment"]), float(one["equivalent_diameter"])
     error = (

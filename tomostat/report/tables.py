@@ -45,6 +45,7 @@ COLUMNS = (
     ("relative_intensity", "rel. intensity", "", 3),
     ("depth", "depth", "µm", 1),
     ("touches_border", "at border", "", 0),
+    ("counted_elsewhere", "counted elsewhere", "", 0),
 )
 """Columns of the particle table that the page shows, where there are any: name, heading, unit, digits."""
 QUANTITY_NAMES = {
@@ -220,7 +221,9 @@ def particle_json(particles: xr.Dataset, rows: int) -> tuple[str, list[tuple[str
 
 
 def _known(values: Any) -> bool:
-    """Whether a column says anything."""
+    """Whether a column says anything; flags that no particle carries do not."""
+    if values.dtype.kind == "b":
+        return bool(values.any())
     return values.dtype.kind != "f" or bool(np.isfinite(values).any())
 
 
