@@ -16,7 +16,7 @@ from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoi
 from tomostat.detect.maskrcnn import NetworkConfig, anchor_sizes, build
 from tomostat.detect.predict import NetworkDetector, choose_device, detect_tiles
 from tomostat.detect.stage import detect_instances, detect_tasks, make_detector
-from tomostat.detect.watershed import WatershedDetector, solidity, split
+from tomostat.detect.watershed import WatershedDetector, fill_holes, solidity, split
 from tomostat.instances import Instances, read_instances, read_metadata
 from tomostat.options import DetectOptions
 from tomostat.volume import Phase, create_volume, store_tasks
@@ -330,6 +330,18 @@ def test_volume_without_phases_is_refused(tmp_path):
 
 
 # watershed
+
+
+def test_a_pocket_between_touching_particles_does_not_fuse_them():
+    y, x = np.ogrid[:100, :100]
+    centres = [(31, 31), (31, 68), (68, 31), (68, 68)]
+    active = np.any([(y - a) ** 2 + (x - b) ** 2 <= 19.5**2 for a, b in centres], axis=0)
+    assert not active[50, 50]
+    assert fill_holes(active, 500)[50, 50], "the pocket is small enough to be a core"
+    labels = split(active, smoothing=1, depth=2, fill=500)
+    assert len({int(labels[centre]) for centre in centres}) == 4
+    assert len(np.unique(labels)) == 5
+    assert labels[50, 50] == 0
 
 
 def test_watershed_parts_touching_discs_and_keeps_hollow_ones_whole():

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Detector = Callable[[NDArray[np.float32], NDArray[np.uint8], int], Instances]
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised when detections change for the same input, options and weights."""
 
 

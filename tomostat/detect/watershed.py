@@ -30,7 +30,7 @@ class WatershedDetector:
     depth
         A particle is split where its distance map dips by more than this many pixels.
     fill
-        Largest hole, in pixels of area, that is filled first (hollow cores).
+        Largest hole, in pixels of area, that may be the core of a hollow particle; see `split`.
     min_area
         Smaller pieces are dropped.
     """
@@ -71,7 +71,10 @@ class WatershedDetector:
 
 
 def split(active: NDArray[np.bool_], *, smoothing: float, depth: float, fill: int) -> NDArray[np.int32]:
-    """Label particles of a binary slice by the watershed of its distance map.
+    """Label particles of a binary slice by the watershed of its distance map, holes filled where that makes sense.
+
+    A filled hole keeps a hollow particle whole, but a pocket between touching particles fuses them. So whatever holds a
+    filled hole is also looked at with its holes open, and stays in pieces where these are more solid than the whole.
 
     Parameters
     ----------
@@ -85,12 +88,37 @@ def split(active: NDArray[np.bool_], *, smoothing: float, depth: float, fill: in
     ndarray
         (ny, nx) int32, 0 is background.
     """
+    solid = fill_holes(active, fill)
+    labels = _basins(solid, smoothing, depth)
+    if not (solid & ~active).any():
+        return labels
+    pieces = _basins(active, smoothing, depth)
+    following = int(labels.max()) + 1
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        own = labels[box] == number
+        if not (own & ~active[box]).any():
+            continue
+        inside = np.where(own, pieces[box], 0)
+        names, area = np.unique(inside[inside > 0], return_counts=True)
+        if len(names) > 1 and np.average([solidity(inside == n) for n in names], weights=area) > solidity(own):
+            labels[box][own] = 0
+            labels[box][inside > 0] = following + np.searchsorted(names, inside[inside > 0])
+            following += len(names)
+    return labels
+
+
+def fill_holes(active: NDArray[np.bool_], largest: int) -> NDArray[np.bool_]:
+    """Fill holes of at most `largest` pixels that the edge of the slice does not cut."""
     holes, count = ndimage.label(~active)
-    size = np.bincount(holes.ravel(), minlength=count + 1)
-    size[0] = fill + 1
-    outer = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
-    size[outer] = fill + 1
-    solid = active | (size <= fill)[holes]
+    small = np.bincount(holes.ravel(), minlength=count + 1) <= largest
+    small[0] = False
+    small[np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])] = False
+    filled: NDArray[np.bool_] = active | small[holes]
+    return filled
+
+
+def _basins(solid: NDArray[np.bool_], smoothing: float, depth: float) -> NDArray[np.int32]:
+    """Watershed of the smoothed distance map."""
     away = ndimage.gaussian_filter(ndimage.distance_transform_edt(solid), smoothing) * solid
     seeds, _ = ndimage.label(h_maxima(away, depth), structure=np.ones((3, 3)))
     labels: NDArray[np.int32] = watershed(-away, seeds, mask=solid).astype(np.int32)
