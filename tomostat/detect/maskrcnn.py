@@ -34,6 +34,8 @@ _MULTIPLE = 64
 766 pixels makes 3 of a stride of 4 and moves every anchor."""
 _MIDDLE = 0.5
 """Grey value that the network sees as 0, which is what its convolutions pad with."""
+_SMALLEST_SHARE = 0.5
+"""Share of the proposals of 512 x 512 pixels that the smallest slices get: they may be denser than large ones."""
 _STAGES = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
 _MOBILE_STAGES = {"3": "0", "6": "1", "12": "2", "16": "3"}
 
@@ -64,9 +66,9 @@ class NetworkConfig:
     roi_scale
         Box edge in pixels that is pooled from the stride 16 level.
     proposals
-        Region proposals per 512 x 512 pixels that reach the heads.
+        Region proposals per 512 x 512 pixels that reach the heads; smaller slices get half of that at least.
     detections
-        Largest number of detections per 512 x 512 pixels.
+        Largest number of detections per 512 x 512 pixels, likewise.
     nms
         Box IoU above which the less certain of two detections is dropped.
     score
@@ -173,8 +175,8 @@ class MaskRCNN(nn.Module):
         return {**losses, **head_losses} if self.training else detections
 
     def _scale_limits(self, shape: tuple[int, int]) -> None:
-        """Let proposals and detections grow with the area beyond 512 x 512 pixels: density is limited, not number."""
-        share = max(1.0, shape[0] * shape[1] / 512**2)
+        """Let proposals and detections grow with the area: density is limited, not number."""
+        share = max(_SMALLEST_SHARE, shape[0] * shape[1] / 512**2)
         for limits in (self.rpn._pre_nms_top_n, self.rpn._post_nms_top_n):
             limits["testing"] = round(self.config.proposals * share)
         self.heads.detections_per_img = round(self.config.detections * share)
