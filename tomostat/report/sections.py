@@ -14,6 +14,7 @@ import yaml
 from tomostat.report import charts, pictures, tables, text
 from tomostat.report.content import Content
 from tomostat.report.fields import FieldView
+from tomostat.report.surfaces import surfaces
 
 
 def glance(content: Content) -> str:
@@ -231,10 +232,20 @@ def gallery(content: Content) -> str:
         return ""
     views = {view.name: view for view in content.views if "particles" in view.images}
     parts = []
-    for heading, rows in exemplary(content.counted, set(views), content.options.gallery):
+    chosen = exemplary(content.counted, set(views), content.options.gallery)
+    for heading, rows in chosen:
         tiles = [_tile(content, views, row) for row in rows]
         parts.append(f'<h3>{heading}</h3><div class="gallery">{"".join(tiles)}</div>')
-    return "".join(parts)
+    return "".join(parts) + surfaces(content, views, _with_detours(content, chosen))
+
+
+def _with_detours(content: Content, chosen: list[tuple[str, list[int]]]) -> list[int]:
+    """Of the typical and of the most detached particles the first with a finite resistance."""
+    if "resistance_mean" not in content.counted:
+        return []
+    known = np.isfinite(content.counted["resistance_mean"].to_numpy())
+    found = [next((row for row in rows if known[row]), None) for _, rows in chosen[-2:]]
+    return [row for row in found if row is not None]
 
 
 def exemplary(particles: xr.Dataset, names: set[str], count: int) -> list[tuple[str, list[int]]]:

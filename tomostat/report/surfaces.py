@@ -1,0 +1,133 @@
+"""Single particles in 3D with the local resistance over their surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tomostat.report import raycast
+from tomostat.report.content import Content
+from tomostat.report.fields import FieldView
+from tomostat.report.pictures import scale_bar
+from tomostat.report.style import MISSING, new_figure
+
+STEPS = 250
+"""Colours of the scale."""
+
+
+@dataclass(frozen=True)
+class Coloured:
+    """A particle whose surface is coloured.
+
+    Attributes
+    ----------
+    mask
+        (z, y, x) bool.
+    values
+        (z, y, x) float32, NaN off the surface and where nothing is known.
+    spacing
+        Voxel size (z, y, x) in micrometers.
+    title
+        A few words.
+    """
+
+    mask: NDArray[np.bool_]
+    values: NDArray[np.float32]
+    spacing: tuple[float, float, float]
+    title: str
+
+
+def resistance_map() -> Colormap:
+    """Colours of the local resistance: bright where current enters, dark red far from it; grey where unknown."""
+    tints = mpl.colormaps["YlOrRd"](np.linspace(0.04, 0.96, 32))
+    return LinearSegmentedColormap.from_list("resistance", tints).with_extremes(bad=MISSING)
+
+
+def surfaces(content: Content, views: Mapping[str, FieldView], rows: Sequence[int]) -> str:
+    """Some particles with their resistance, from two sides; nothing where there are no maps."""
+    found = [one for row in rows if (one := _read(content.counted.isel(particle=row), views)) is not None]
+    if not found:
+        return ""
+    picture = content.picture(
+        "resistance",
+        draw_surfaces(found),
+        "Particles in 3D, coloured by the local resistance of their surface.",
+        "<b>Local resistance over the surface</b>, each particle from the front and, turned by half a turn about z, "
+        "from behind: detour of electrons to the nearest contact with carbon-binder, in equivalent radii. Palest: in "
+        "contact; grey: not known. <code>tomostat mesh</code> writes such surfaces for ParaView and Blender.",
+    )
+    return f"<h3>Local resistance</h3>{picture}"
+
+
+def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> Coloured | None:
+    """A particle and the map of its resistance; None where it has none."""
+    view, label = views[str(one["field"].item())], int(one["label"])
+    centre, reach = one["centroid"].to_numpy(), 0.68 * float(one["equivalent_diameter"]) + 1.0
+    values = view.mapped(centre, reach, "resistance")
+    if values is None:
+        return None
+    mask = view.cut(centre, reach)[1] == label
+    values = np.where(mask, values, np.float32(np.nan))
+    if not np.isfinite(values).any():
+        return None
+    title = f"{100 * float(one['detachment']):.0f} % detached, {escape(view.name)}, label {label}"
+    return Coloured(mask, values, view.info.spacing, title)
+
+
+def draw_surfaces(particles: Sequence[Coloured]) -> Figure:
+    """Every particle from two sides, one scale of colours for all."""
+    top = max(float(np.nanmax(one.values)) for one in particles) or 1.0
+    figure = new_figure(4.6 * len(particles) + 0.7, 2.7)
+    parts: Any = figure.subfigures(1, len(particles) + 1, width_ratios=[4.6] * len(particles) + [0.7])
+    for part, one in zip(parts, particles, strict=False):
+        part.suptitle(one.title, size=9)
+        for axes, turned in zip(part.subplots(1, 2), (False, True), strict=True):
+            _draw_side(axes, one, top, turned)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, top), resistance_map()), cax=parts[-1].add_axes((0.1, 0.1, 0.2, 0.75))
+    )
+    bar.set_label("local resistance")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _draw_side(axes: Any, one: Coloured, top: float, turned: bool) -> None:
+    mask, values = one.mask, one.values
+    if turned:
+        mask, values = mask[:, ::-1, ::-1], values[:, ::-1, ::-1]
+    shown = tint_rows(mask, values, top)
+    colours = np.vstack([np.zeros(3), resistance_map()(np.nan)[:3], resistance_map()(np.linspace(0, 1, STEPS))[:, :3]])
+    picture, place = raycast.render(mask.astype(np.uint8), one.spacing, colours, 420, shown)
+    height, width = place[3] - place[2], place[1] - place[0]
+    reach = max(height, width) / 2
+    extent = (-width / 2, width / 2, -height / 2, height / 2)
+    axes.imshow(picture, extent=extent, interpolation="antialiased")
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    if not turned:
+        scale_bar(axes, reach)
+
+
+def tint_rows(mask: NDArray[np.bool_], values: NDArray[np.float32], top: float) -> NDArray[np.int64]:
+    """Row of the colours for every voxel: 0 outside, 1 unknown, 2 and more from 0 to `top`.
+
+    Values are averaged over a voxel or so, so that the picture does not show single voxels.
+    """
+    known = np.isfinite(values)
+    weight = ndimage.gaussian_filter(known.astype(np.float32), 1.0)
+    total = ndimage.gaussian_filter(np.where(known, values, np.float32(0)), 1.0)
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    step = 2 + np.rint(np.clip(mean / top, 0, 1) * (STEPS - 1)).astype(np.int64)
+    return np.where(known, step, mask.astype(np.int64))
