@@ -386,3 +386,15 @@ def test_refused_input() -> None:
         analyze_particles(
             table.assign(depth=(("particle", "axis"), np.zeros((table.sizes["particle"], 3)))), options=FEW
         )
+
+
+def test_rows_that_count_elsewhere_are_left_out() -> None:
+    once = study(particles=10)
+    once = once.assign(counted_elsewhere=("particle", np.zeros(once.sizes["particle"], bool)))
+    again = once.isel(particle=slice(0, 3)).assign(counted_elsewhere=("particle", np.ones(3, bool)))
+    both = xr.concat([once, again], dim="particle")
+    alone, found = analyze_particles(once, options=FEW), analyze_particles(both, options=FEW)
+    xr.testing.assert_equal(found, alone)
+    assert [note for note in found.attrs["notes"] if note not in alone.attrs["notes"]] == [
+        "3 rows are of particles that another, overlapping field shows as well: each particle counts once."
+    ]
