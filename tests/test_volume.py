@@ -22,6 +22,7 @@ from tomostat.volume import (
     create_volume,
     describe,
     halve,
+    halve_sparse,
     label_names,
     level_shapes,
     open_flat,
@@ -309,3 +310,9 @@ def test_order_of_writing_changes_nothing(filled):
     with dask.config.set(num_workers=4):
         execute(dict(reversed(list(tasks.items()))), label="write")
     assert np.array_equal(read_box(path, whole(array.shape)), array)
+
+
+def test_maps_are_averaged_over_what_is_known():
+    fine = np.full((1, 4, 6), np.nan, np.float32)
+    fine[0, 0, 0], fine[0, 1, 1], fine[0, 3, 5] = 1, 4, 7
+    np.testing.assert_array_equal(halve_sparse(fine, (1, 2, 3)), [[[2.5, np.nan, np.nan], [np.nan, np.nan, 7]]])
