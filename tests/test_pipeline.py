@@ -277,7 +277,8 @@ def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path,
     graph = ts.open_contacts(results.root)
     table = ts.open_particles(results.root)
     assert len(graph) == table.sizes["particle"]
-    degrees = [graph.degree[key] for key in zip(table["field"].values.tolist(), table["label"].values.tolist())]
+    keys = zip(table["field"].values.tolist(), table["label"].values.tolist(), strict=True)
+    degrees = [graph.degree[key] for key in keys]
     assert degrees == table["neighbours"].values.tolist()
     label = int(ts.open_particles(results.table("slow-1"))["label"][0])
     to, out = tmp_path / "meshes", str(results.root)
