@@ -181,11 +181,11 @@ def peer_figures(radius: int = 40, slow: tuple[str, ...] = ()) -> list[Figure]:
     for name, way in {"tomostat": geodesic_peers.ours, **geodesic_peers.installed()}.items():
         if name in slow:
             continue
-        points, found = way(mask, lambda at: beyond(at) <= 0)
+        points, found = way(mask, beyond)
         true = beyond(points)
         far = true > 5
         errors[name] = 100 * float(np.abs(found[far] / true[far] - 1).mean())
-        seconds[name] = best_seconds(lambda way=way: way(mask, lambda at: beyond(at) <= 0), 1)
+        seconds[name] = best_seconds(lambda way=way: way(mask, beyond), 1)
     figures = []
     for name in seconds:
         figures.append(Figure(f"R {radius}, {name}: mean error", errors[name], unit="%"))
@@ -301,9 +301,21 @@ def sums_figures(size: int = 512) -> list[Figure]:
         print("cc3d is left out: it is not installed")
     else:
         statistics = import_module("cc3d").statistics
-        seconds = best_seconds(lambda: statistics(labels), 1)
-        figures.append(Figure("cc3d (volume, box, centroid only), times slower", seconds / plain, 5.0))
+        alone = best_seconds(lambda: statistics(labels), 1)
+        start = time.process_time()
+        rest_of_sums(labels, grey)
+        seconds = alone + time.process_time() - start
+        figures.append(Figure("cc3d, volume, box and centroid only, times slower", alone / plain))
+        figures.append(Figure("cc3d and bincount for the same columns, times slower", seconds / plain, 5.0))
     return figures
+
+
+def rest_of_sums(labels: NDArray[np.uint32], grey: NDArray[np.uint16]) -> list[Floats]:
+    """Grey sums and second moments by numpy, which cc3d leaves to its users."""
+    flat, values = labels.ravel(), grey.ravel().astype(np.float64)
+    z, y, x = (np.broadcast_to(axis, labels.shape).ravel() for axis in np.ogrid[tuple(map(slice, labels.shape))])
+    products = (z * z, y * y, x * x, z * y, z * x, y * x)
+    return [np.bincount(flat, weights) for weights in (values, values**2, *products)]
 
 
 def per_label(labels: NDArray[np.uint32], grey: NDArray[np.uint16], count: int = 3) -> float:

@@ -1,7 +1,8 @@
 """Other ways from a voxel mask to distances over its surface, for `benchmarks.bench_measure`; left out where absent.
 
-Each takes a mask (z, y, x) and a test for contact, and gives surface points (n, 3) in voxels and their distance to the
-nearest contact (n,): surface, graph or mesh included, as a user would have to make it.
+Each takes a mask (z, y, x) and a function that tells how far points (n, 3) lie beyond the contact, in voxels, and gives
+surface points (n, 3) and their distance to the contact (n,): surface, graph or mesh included, as a user would have to
+make it. Who starts from points starts from those in contact; who knows where between points the contact ends may use it.
 """
 
 from __future__ import annotations
@@ -20,27 +21,27 @@ from tomostat.measure.surface import extract_surface
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]
-Touches = Callable[[Floats], NDArray[np.bool_]]
-Way = Callable[[Mask, Touches], tuple[Floats, Floats]]
+Beyond = Callable[[Floats], Floats]
+Way = Callable[[Mask, Beyond], tuple[Floats, Floats]]
 
 
-def ours(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+def ours(mask: Mask, beyond: Beyond) -> tuple[Floats, Floats]:
     """tomostat's surface and its distance."""
     surface = extract_surface(mask, (1.0, 1.0, 1.0))
     points = np.asarray(surface.point, np.float64)
-    return points, surface_distance(surface, touches(points).astype(np.float32))
+    return points, surface_distance(surface, np.clip(0.5 - beyond(points) / 4, 0, 1).astype(np.float32))
 
 
-def voxel_graph(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+def voxel_graph(mask: Mask, beyond: Beyond) -> tuple[Floats, Floats]:
     """scikit-image's MCP_Geometric: Dijkstra on 26 neighbours among surface voxels."""
     shell = (mask > 0) & ~ndimage.binary_erosion(mask)
     points = np.argwhere(shell)
     costs = np.where(shell, 1.0, -1.0)
-    found, _ = MCP_Geometric(costs).find_costs(points[touches(points.astype(float))])
+    found, _ = MCP_Geometric(costs).find_costs(points[beyond(points.astype(float)) <= 0])
     return points.astype(float), found[shell]
 
 
-def fast_marching(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+def fast_marching(mask: Mask, beyond: Beyond) -> tuple[Floats, Floats]:
     """scikit-fmm, second order, on a band of three voxels around the surface."""
     import skfmm
 
@@ -48,28 +49,28 @@ def fast_marching(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
     band = ((inner > 0) & (inner < 2)) | ((inner == 0) & ndimage.binary_dilation(mask))
     points = np.argwhere(band)
     front = np.ones(mask.shape)
-    front[tuple(points[touches(points.astype(float))].T)] = -1
+    front[tuple(points.T)] = beyond(points.astype(float))
     found = skfmm.distance(np.ma.MaskedArray(front, ~band), order=2)
     shell = band & (inner > 0) & (inner <= 1)
     return np.argwhere(shell).astype(float), np.maximum(np.ma.filled(found, np.nan)[shell], 0)
 
 
-def exact_on_mesh(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+def exact_on_mesh(mask: Mask, beyond: Beyond) -> tuple[Floats, Floats]:
     """pygeodesic: exact distances on a mesh (Mitchell, Mount, Papadimitriou)."""
     from pygeodesic.geodesic import PyGeodesicAlgorithmExact
 
     points, faces = _mesh(mask)
-    found, _ = PyGeodesicAlgorithmExact(points, faces).geodesicDistances(np.flatnonzero(touches(points)))
+    found, _ = PyGeodesicAlgorithmExact(points, faces).geodesicDistances(np.flatnonzero(beyond(points) <= 0))
     return points, found
 
 
-def heat(mask: Mask, touches: Touches) -> tuple[Floats, Floats]:
+def heat(mask: Mask, beyond: Beyond) -> tuple[Floats, Floats]:
     """potpourri3d: the heat method on a mesh."""
     from potpourri3d import MeshHeatMethodDistanceSolver
 
     points, faces = _mesh(mask)
     solver = MeshHeatMethodDistanceSolver(points, faces)
-    return points, solver.compute_distance_multisource(np.flatnonzero(touches(points)))
+    return points, solver.compute_distance_multisource(np.flatnonzero(beyond(points) <= 0))
 
 
 def _mesh(mask: Mask) -> tuple[Floats, NDArray[np.int32]]:

@@ -10,6 +10,13 @@ from tomostat.measure.surface import Floats, Mask, Surface
 
 Doubles = NDArray[np.float64]
 
+LONGEST = 8.0
+"""Longest straight step in voxels."""
+
+CROSSING = 6
+"""Square of the longest step, in voxels, over the end of a contact: the probability of contact tells where that lies
+only near it, where it has not come to 0 or 1 yet."""
+
 
 @njit(cache=True)
 def _push(keys: Doubles, items: NDArray[np.int32], slot: NDArray[np.int32], size: int, item: int, key: float) -> int:
@@ -130,6 +137,13 @@ def _passable(voxel: NDArray[np.int32], index: NDArray[np.int32], steps: NDArray
 
 
 @njit(cache=True)
+def _apart(voxel: NDArray[np.int32], i: int, j: int) -> int:
+    """Square of the distance of two voxels, counted in voxels."""
+    dz, dy, dx = voxel[i, 0] - voxel[j, 0], voxel[i, 1] - voxel[j, 1], voxel[i, 2] - voxel[j, 2]
+    return dz * dz + dy * dy + dx * dx
+
+
+@njit(cache=True)
 def _arc(point: Floats, normal: Floats, i: int, j: int) -> tuple[float, float]:
     """Length of the arc from `i` to `j` on a surface that turns evenly between them, and their normals' cosine."""
     chord, agree = 0.0, 0.0
@@ -169,7 +183,9 @@ def _spread(
         c = corner[i]
         for k in range(start[i], start[i + 1]):
             j = neighbour[k]
-            if slot[j] == -2 or contact[j] >= 0.5 or not _passable(voxel, index, steps, i, j):
+            if slot[j] == -2 or contact[j] >= 0.5:
+                continue
+            if contact[i] >= 0.5 and _apart(voxel, i, j) > CROSSING:
                 continue
             length, agree = _arc(point, normal, i, j)
             if contact[i] >= 0.5:  # the contact ends between the two
@@ -179,13 +195,9 @@ def _spread(
                 length, agree = _arc(point, normal, c, j)
                 if length < longest and agree > 0.8 and distance[c] + length < new:
                     new, origin = distance[c] + length, c
-            if new < distance[j]:
+            if new < distance[j] and _passable(voxel, index, steps, i, j):
                 distance[j], corner[j] = new, origin if contact[origin] < 0.5 else -1
                 size = _push(keys, items, slot, size, j, new)
-
-
-LONGEST = 8.0
-"""Longest straight step in voxels."""
 
 
 def surface_distance(surface: Surface, contact: Floats) -> Doubles:

@@ -41,6 +41,10 @@ REACH, SPREAD, FLATNESS = 3, 4.0, 2.0
 """Voters: within `REACH` voxels; their vote falls to 0 at a distance of `SPREAD` voxels and at an offset of `FLATNESS`
 voxels from the tangent plane."""
 
+SHARPNESS = 80
+"""Power of the voters' agreement that their own vote counts with in the next round: an edge, where they disagree, says
+little about the planes beside it."""
+
 STEPS = np.array([(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)], np.int64)
 """The six face neighbours; face k lies on the low (even) or high (odd) side of axis k // 2."""
 
@@ -238,34 +242,36 @@ def _gradient(f: Floats, z: int, y: int, x: int, spacing: NDArray[np.float64], o
 
 
 @njit(cache=True)
-def _count_boundary(mask: Mask, flat: bool) -> int:
-    """Number of voxels with a face on the outside or on the box's edge."""
+def _mark_boundary(mask: Mask, flat: bool, edge: Mask) -> int:
+    """Mark voxels with a face on the outside or on the box's edge; rows along x are the inner, vectorised loop."""
     nz, ny, nx = mask.shape
     count = 0
     for z in range(nz):
         for y in range(ny):
+            row, found = mask[z, y], edge[z, y]
+            open_row = y == 0 or y == ny - 1 or (not flat and (z == 0 or z == nz - 1))
+            if open_row:
+                for x in range(nx):
+                    found[x] = row[x]
+            else:
+                below, above = mask[z, y - 1], mask[z, y + 1]
+                before, after = (row, row) if flat else (mask[z - 1, y], mask[z + 1, y])
+                for x in range(1, nx - 1):
+                    closed = row[x - 1] & row[x + 1] & below[x] & above[x] & before[x] & after[x]
+                    found[x] = row[x] & (closed ^ 1)
+                found[0], found[nx - 1] = row[0], row[nx - 1]
+            total = 0
             for x in range(nx):
-                if mask[z, y, x] and _on_boundary(mask, z, y, x, flat):
-                    count += 1
+                total += found[x]
+            count += total
     return count
 
 
 @njit(cache=True)
-def _on_boundary(mask: Mask, z: int, y: int, x: int, flat: bool) -> bool:
-    nz, ny, nx = mask.shape
-    if not flat and (z == 0 or z == nz - 1 or mask[z - 1, y, x] == 0 or mask[z + 1, y, x] == 0):
-        return True
-    if y == 0 or y == ny - 1 or mask[z, y - 1, x] == 0 or mask[z, y + 1, x] == 0:
-        return True
-    return x == 0 or x == nx - 1 or mask[z, y, x - 1] == 0 or mask[z, y, x + 1] == 0
-
-
-@njit(cache=True)
 def _collect(
-    mask: Mask,
+    edge: Mask,
     f: Floats,
     spacing: NDArray[np.float64],
-    flat: bool,
     voxel: NDArray[np.int32],
     point: Floats,
     normal: Floats,
@@ -273,13 +279,13 @@ def _collect(
     index: NDArray[np.int32],
 ) -> None:
     """Boundary voxels with their place on ``f = 1/2``, raw normal and gradient relative to a plane's."""
-    nz, ny, nx = mask.shape
+    nz, ny, nx = edge.shape
     n = 0
     g = np.empty(3)
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
-                if not mask[z, y, x] or not _on_boundary(mask, z, y, x, flat):
+                if not edge[z, y, x]:
                     continue
                 _gradient(f, z, y, x, spacing, g)
                 size = max(np.sqrt((g * g).sum()), 1e-9)
@@ -298,16 +304,23 @@ def _collect(
 
 @njit(cache=True)
 def _place_of_face(
-    f: Floats, a: NDArray[np.int64], b: NDArray[np.int64], spacing: NDArray[np.float64], out: NDArray[np.float64]
+    f: Floats,
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    spacing: NDArray[np.float64],
+    g: NDArray[np.float64],
+    out: NDArray[np.float64],
 ) -> None:
-    """The centre of the face between voxels `a` and `b`, moved along the gradient onto ``f = 1/2``."""
-    g, h = np.empty(3), np.empty(3)
+    """The centre of the face between voxels `a` and `b`, moved along the gradient onto ``f = 1/2``; `g` is scratch."""
     _gradient(f, a[0], a[1], a[2], spacing, g)
-    _gradient(f, b[0], b[1], b[2], spacing, h)
-    g += h
-    g *= 0.5
-    size = max(np.sqrt((g * g).sum()), 1e-9)
-    pitch = np.sqrt(((g * spacing) ** 2).sum()) / size
+    _gradient(f, b[0], b[1], b[2], spacing, out)
+    squares, pitches = 0.0, 0.0
+    for i in range(3):
+        g[i] = 0.5 * (g[i] + out[i])
+        squares += g[i] ** 2
+        pitches += (g[i] * spacing[i]) ** 2
+    size = max(np.sqrt(squares), 1e-9)
+    pitch = np.sqrt(pitches) / size
     middle = 0.5 * (f[a[0], a[1], a[2]] + f[b[0], b[1], b[2]])
     shift = min(max((middle - 0.5) / size, -pitch), pitch)
     for i in range(3):
@@ -321,15 +334,18 @@ def _neighbours(
     """List the boundary voxels around each as far as `found` has room; returns how many there are."""
     nz, ny, nx = index.shape
     n = 0
+    reach = np.array([int(np.sqrt(CORNER - square)) for square in range(CORNER + 1)])
     for i in range(len(voxel)):
         start[i] = n
         z, y, x = voxel[i]
-        x0, x1 = max(x - REACH, 0), min(x + REACH + 1, nx)
         for a in range(max(z - REACH, 0), min(z + REACH + 1, nz)):
             for b in range(max(y - REACH, 0), min(y + REACH + 1, ny)):
-                for c in range(x0, x1):
+                square = (a - z) ** 2 + (b - y) ** 2
+                if square > CORNER:
+                    continue
+                for c in range(max(x - reach[square], 0), min(x + reach[square] + 1, nx)):
                     q = index[a, b, c]
-                    if q >= 0 and (a - z) ** 2 + (b - y) ** 2 + (c - x) ** 2 <= CORNER:
+                    if q >= 0:
                         if n < len(found):
                             found[n] = q
                         n += 1
@@ -337,42 +353,51 @@ def _neighbours(
     return n
 
 
+@njit(cache=True)
+def _pack_voters(point: Floats, normal: Floats, steady: Floats, spacing: NDArray[np.float64], voters: Floats) -> None:
+    """What `_vote` reads of a voter, side by side: place, normal, vote, and what its offset is measured with."""
+    for i in range(len(point)):
+        pitch = 0.0
+        for j in range(3):
+            voters[i, j], voters[i, 3 + j] = point[i, j], normal[i, j]
+            pitch += (normal[i, j] * spacing[j]) ** 2
+        voters[i, 6] = steady[i]
+        voters[i, 7] = 1.0 / (max(pitch, 1e-12) * FLATNESS**2)  # a single voxel faces nowhere
+
+
 @njit(cache=True, fastmath=True)
 def _vote(
     place: NDArray[np.float64],
-    voters: NDArray[np.int32],
+    members: NDArray[np.int32],
     facing: NDArray[np.float64],
     least: float,
-    point: Floats,
-    normal: Floats,
-    steady: Floats,
-    spacing: NDArray[np.float64],
+    voters: Floats,
+    nearness: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> float:
     """Mean normal of the voters whose tangent plane holds `place` and who face `facing`; returns their agreement."""
-    out[:] = 0.0
-    weights = 0.0
-    for q in voters:
-        agree, far, off, pitch = 0.0, 0.0, 0.0, 0.0
-        for i in range(3):
-            agree += normal[q, i] * facing[i]
-            step = place[i] - point[q, i]
-            far += (step / spacing[i]) ** 2
-            off += step * normal[q, i]
-            pitch += (normal[q, i] * spacing[i]) ** 2
-        pitch = max(pitch, 1e-12)  # a single voxel faces nowhere
-        near, flat = 1.0 - far / SPREAD**2, 1.0 - off * off / (pitch * FLATNESS**2)
+    z, y, x = place
+    fz, fy, fx = facing
+    nz, ny, nx = nearness
+    sum_z, sum_y, sum_x, weights = 0.0, 0.0, 0.0, 0.0
+    for q in members:
+        voter = voters[q]
+        agree = voter[3] * fz + voter[4] * fy + voter[5] * fx
+        dz, dy, dx = z - voter[0], y - voter[1], x - voter[2]
+        off = dz * voter[3] + dy * voter[4] + dx * voter[5]
+        near, flat = 1.0 - (dz * dz * nz + dy * dy * ny + dx * dx * nx), 1.0 - off * off * voter[7]
         if agree <= least or near <= 0.0 or flat <= 0.0:
             continue
-        weight = steady[q] * (near * flat) ** 3
+        weight = voter[6] * (near * flat) ** 3
         weights += weight
-        for i in range(3):
-            out[i] += weight * normal[q, i]
-    size = np.sqrt((out * out).sum())
+        sum_z += weight * voter[3]
+        sum_y += weight * voter[4]
+        sum_x += weight * voter[5]
+    size = np.sqrt(sum_z * sum_z + sum_y * sum_y + sum_x * sum_x)
     if size <= 1e-12:
         out[:] = facing
         return 0.0
-    out /= size
+    out[0], out[1], out[2] = sum_z / size, sum_y / size, sum_x / size
     return size / weights
 
 
@@ -380,21 +405,19 @@ def _vote(
 def _steady_normals(
     start: NDArray[np.int64],
     neighbour: NDArray[np.int32],
-    point: Floats,
-    normal: Floats,
-    steady: Floats,
-    spacing: NDArray[np.float64],
+    voters: Floats,
+    nearness: NDArray[np.float64],
     better: Floats,
     agreement: Floats,
 ) -> None:
     """Normals by vote, and how much the voters agree (1 on a plane, less at an edge)."""
     out, facing, place = np.empty(3), np.empty(3), np.empty(3)
-    for i in range(len(point)):
+    for i in range(len(voters)):
         for j in range(3):
-            place[j] = point[i, j]
-            facing[j] = normal[i, j]
-        voters = neighbour[start[i] : start[i + 1]]
-        agreement[i] = _vote(place, voters, facing, 0.2, point, normal, steady, spacing, out) ** 40
+            place[j] = voters[i, j]
+            facing[j] = voters[i, 3 + j]
+        members = neighbour[start[i] : start[i + 1]]
+        agreement[i] = _vote(place, members, facing, 0.2, voters, nearness, out) ** SHARPNESS
         for j in range(3):
             better[i, j] = out[j]
 
@@ -409,9 +432,8 @@ def _face_areas(
     voxel: NDArray[np.int32],
     start: NDArray[np.int64],
     neighbour: NDArray[np.int32],
-    point: Floats,
-    normal: Floats,
-    steady: Floats,
+    voters: Floats,
+    nearness: NDArray[np.float64],
     area: Floats,
     cut: Floats,
 ) -> None:
@@ -419,10 +441,10 @@ def _face_areas(
     nz, ny, nx = mask.shape
     size = np.array([spacing[1] * spacing[2], spacing[0] * spacing[2], spacing[0] * spacing[1]])
     here, there = np.empty(3, np.int64), np.empty(3, np.int64)
-    place, facing, out = np.empty(3), np.empty(3), np.empty(3)
+    place, facing, scratch, out = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     for n in range(len(voxel)):
         area[n], cut[n] = 0.0, 0.0
-        voters = neighbour[start[n] : start[n + 1]]
+        members = neighbour[start[n] : start[n + 1]]
         for k in range(2 if flat else 0, 6):
             axis = k // 2
             for i in range(3):
@@ -435,8 +457,8 @@ def _face_areas(
                 continue
             if mask[a, b, c]:
                 continue
-            _place_of_face(f, here, there, spacing, place)
-            _vote(place, voters, facing, 0.0, point, normal, steady, spacing, out)
+            _place_of_face(f, here, there, spacing, scratch, place)
+            _vote(place, members, facing, 0.0, voters, nearness, out)
             share = size[axis] * abs(out[axis])
             if outside[a, b, c]:
                 cut[n] += share
@@ -469,13 +491,14 @@ def extract_surface(mask: Mask, spacing: Spacing, *, outside: NDArray[Any] | Non
     """
     f = smooth(mask)
     flat = mask.shape[0] == 1
-    n = _count_boundary(mask, flat)
+    edge = np.empty_like(mask)
+    n = _mark_boundary(mask, flat, edge)
     voxel, index = np.empty((n, 3), np.int32), np.full(mask.shape, -1, np.int32)
-    point, raw, normal = (np.empty((n, 3), np.float32) for _ in range(3))
-    area, cut, gradient, agreement = (np.empty(n, np.float32) for _ in range(4))
+    point, normal = (np.empty((n, 3), np.float32) for _ in range(2))
+    area, cut, vote = (np.empty(n, np.float32) for _ in range(3))
     size = np.asarray(spacing, np.float64)
     dark = np.zeros_like(mask) if outside is None else outside.astype(np.uint8)
-    _collect(mask, f, size, flat, voxel, point, raw, gradient, index)
+    _collect(edge, f, size, voxel, point, normal, vote, index)
     start = np.empty(n + 1, np.int64)
     room, found = 0, CROWD * n
     while found > room:
@@ -483,12 +506,12 @@ def extract_surface(mask: Mask, spacing: Spacing, *, outside: NDArray[Any] | Non
         neighbour = np.empty(room, np.int32)
         found = _neighbours(voxel, index, start, neighbour)
     neighbour = neighbour[:found]
-    weight = gradient
+    voters, nearness = np.empty((n, 8), np.float32), 1 / (size * SPREAD) ** 2
+    _pack_voters(point, normal, vote, size, voters)
     for _ in range(VOTES):
-        _steady_normals(start, neighbour, point, raw, weight, size, normal, agreement)
-        raw, normal, weight, agreement = normal, raw, agreement, weight
-    normal, agreement = raw, weight
-    _face_areas(mask, f, dark, size, flat, voxel, start, neighbour, point, normal, agreement, area, cut)
+        _steady_normals(start, neighbour, voters, nearness, normal, vote)
+        _pack_voters(point, normal, vote, size, voters)
+    _face_areas(mask, f, dark, size, flat, voxel, start, neighbour, voters, nearness, area, cut)
     return Surface(mask, voxel, point, normal, area, cut, index, start, neighbour, spacing)
 
 
