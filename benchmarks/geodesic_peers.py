@@ -2,7 +2,7 @@
 
 Each takes a mask (z, y, x) and a function that tells how far points (n, 3) lie beyond the contact, in voxels, and gives
 surface points (n, 3) and their distance to the contact (n,): surface, graph or mesh included, as a user would have to
-make it. Who starts from points starts from those in contact; who knows where between points the contact ends may use it.
+make it. Who starts from points starts from those in contact; who tells where between points it ends may use that.
 """
 
 from __future__ import annotations

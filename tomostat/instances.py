@@ -282,7 +282,7 @@ def read_instances(path: str | Path, slices: range | None = None) -> Instances:
     return Instances.concatenate(parts)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _label_runs(image):  # type: ignore[no-untyped-def]
     """Runs of equal non-zero labels, row by row: flat starts, lengths, labels."""
     ny, nx = image.shape
@@ -306,7 +306,7 @@ def _label_runs(image):  # type: ignore[no-untyped-def]
     return start, length, value
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _paint(flat, offset, start, length, values):  # type: ignore[no-untyped-def]
     """Set the pixels of instance i to values[i]."""
     for i in range(len(offset) - 1):
@@ -314,7 +314,7 @@ def _paint(flat, offset, start, length, values):  # type: ignore[no-untyped-def]
             flat[start[run] : start[run] + length[run]] = values[i]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _boxes(offset, start, length, nx):  # type: ignore[no-untyped-def]
     """Half-open boxes of run-length masks."""
     boxes = np.zeros((len(offset) - 1, 4), np.int32)

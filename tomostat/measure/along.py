@@ -18,7 +18,7 @@ ROUNDS = 4
 """Rounds of averaging of grey values: 2.5 voxels in all."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _count_links(
     voxel: NDArray[np.int32], start: NDArray[np.int64], neighbour: NDArray[np.int32], normal: Floats
 ) -> int:
@@ -29,7 +29,7 @@ def _count_links(
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _linked(voxel: NDArray[np.int32], normal: Floats, i: int, j: int) -> bool:
     """Whether two points lie within two voxels and face alike."""
     far, agree = 0, 0.0
@@ -39,7 +39,7 @@ def _linked(voxel: NDArray[np.int32], normal: Floats, i: int, j: int) -> bool:
     return far <= 6 and agree > 0.5
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _link(
     voxel: NDArray[np.int32],
     start: NDArray[np.int64],
@@ -92,7 +92,7 @@ def link_surface(surface: Surface) -> Links:
     return links
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _average(first: NDArray[np.int64], other: NDArray[np.int32], weight: Floats, values: Floats, out: Floats) -> None:
     """One round: weighted means of the neighbours' rows."""
     for i in range(len(out)):

@@ -90,7 +90,7 @@ class Conduction:
     steps: int
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _number_cells(solid: NDArray[np.bool_], edge: int) -> tuple[Ints, int]:
     """Number the pieces that faces join within each block of `edge` voxels; -1 outside the solid."""
     nz, ny, nx = solid.shape
@@ -122,7 +122,7 @@ def _number_cells(solid: NDArray[np.bool_], edge: int) -> tuple[Ints, int]:
     return number, count
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sum_cells(number: Ints, count: int) -> tuple[NDArray[np.int64], Doubles]:
     """Voxels of each cell and the mean of their indices."""
     nz, ny, nx = number.shape

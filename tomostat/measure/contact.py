@@ -66,7 +66,7 @@ class Levels:
     noise: float
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sample(
     image: NDArray[Any],
     usable: NDArray[np.uint8],
@@ -126,13 +126,13 @@ def sample_profiles(
     return value, weight
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _phi(x: float) -> float:
     """Normal distribution function."""
     return 0.5 * math.erfc(-x * 0.7071067811865476)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _basis(at: Doubles, offset: float, blur: float, layers: Doubles, out: Doubles) -> None:
     """Blurred share of the particle (column 0) and of each layer outside it along a profile."""
     for k in range(len(at)):
@@ -146,7 +146,7 @@ def _basis(at: Doubles, offset: float, blur: float, layers: Doubles, out: Double
         out[k, len(layers) + 1] = before
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _solve(a: Doubles, b: Doubles) -> float:
     """Solve a symmetric positive system in place by Cholesky (lower half read); the solution x replaces b.
 
@@ -173,7 +173,7 @@ def _solve(a: Doubles, b: Doubles) -> float:
     return least
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fit_one(
     profile: Floats,
     weight: Floats,
@@ -210,7 +210,7 @@ def _fit_one(
     return _solve(a, b)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fit(
     profile: Floats,
     weight: Floats,

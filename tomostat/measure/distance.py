@@ -14,7 +14,7 @@ FAR = 1e20
 """Squared distance where there is no target."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _envelope(f: Doubles, step: float, out: Doubles, place: NDArray[np.int64], bound: Doubles) -> None:
     """Lower envelope of parabolas: ``out[q] = min_p (step (q - p))^2 + f[p]``."""
     n = len(f)
@@ -42,32 +42,50 @@ def _envelope(f: Doubles, step: float, out: Doubles, place: NDArray[np.int64], b
         out[q] = (step * (q - place[at])) ** 2 + f[place[at]]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+def _along_row(target: NDArray[np.uint8], step: float, out: Doubles) -> None:
+    """Square of the distance along a row to the nearest target."""
+    n = len(target)
+    near = -1
+    for x in range(n):
+        near = x if target[x] else near
+        out[x] = (step * (x - near)) ** 2 if near >= 0 else FAR
+    near = -1
+    for x in range(n - 1, -1, -1):
+        near = x if target[x] else near
+        if near >= 0:
+            out[x] = min(out[x], (step * (near - x)) ** 2)
+
+
+@njit(cache=True, nogil=True)
 def _squares(target: NDArray[np.uint8], spacing: Doubles) -> Doubles:
     nz, ny, nx = target.shape
     square = np.empty(target.shape)
-    longest = max(nz, ny, nx)
+    longest = max(nz, ny)
     line, out = np.empty(longest), np.empty(longest)
     place, bound = np.empty(longest, np.int64), np.empty(longest)
     for z in range(nz):
         for y in range(ny):
-            for x in range(nx):
-                line[x] = 0.0 if target[z, y, x] else FAR
-            _envelope(line[:nx], spacing[2], out[:nx], place, bound)
-            square[z, y] = out[:nx]
+            _along_row(target[z, y], spacing[2], square[z, y])
         for x in range(nx):
+            largest = 0.0
             for y in range(ny):
                 line[y] = square[z, y, x]
-            _envelope(line[:ny], spacing[1], out[:ny], place, bound)
-            for y in range(ny):
-                square[z, y, x] = out[y]
+                largest = max(largest, line[y])
+            if largest > 0 and ny > 1:
+                _envelope(line[:ny], spacing[1], out[:ny], place, bound)
+                for y in range(ny):
+                    square[z, y, x] = out[y]
     for y in range(ny):
         for x in range(nx):
+            largest = 0.0
             for z in range(nz):
                 line[z] = square[z, y, x]
-            _envelope(line[:nz], spacing[0], out[:nz], place, bound)
-            for z in range(nz):
-                square[z, y, x] = out[z]
+                largest = max(largest, line[z])
+            if largest > 0 and nz > 1:
+                _envelope(line[:nz], spacing[0], out[:nz], place, bound)
+                for z in range(nz):
+                    square[z, y, x] = out[z]
     return square
 
 

@@ -18,7 +18,7 @@ CROSSING = 6
 only near it, where it has not come to 0 or 1 yet."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _push(keys: Doubles, items: NDArray[np.int32], slot: NDArray[np.int32], size: int, item: int, key: float) -> int:
     """Insert `item` into a binary heap, or lower its key; `slot` tells where each item lies (-1: nowhere)."""
     at = slot[item]
@@ -37,7 +37,7 @@ def _push(keys: Doubles, items: NDArray[np.int32], slot: NDArray[np.int32], size
     return size
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _pop(keys: Doubles, items: NDArray[np.int32], slot: NDArray[np.int32], size: int) -> int:
     """Remove the first item of the heap, which the caller has read; returns the new size."""
     slot[items[0]] = -2
@@ -61,7 +61,7 @@ def _pop(keys: Doubles, items: NDArray[np.int32], slot: NDArray[np.int32], size:
     return size
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _edge_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
     """As `_face_path`, for neighbours in the particle that share a face or an edge."""
     if abs(dz) + abs(dy) + abs(dx) == 1:
@@ -73,7 +73,7 @@ def _edge_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) ->
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _face_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
     """Whether faces inside the particle join a voxel to its neighbour at (dz, dy, dx), each -1, 0 or 1.
 
@@ -90,7 +90,7 @@ def _face_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) ->
     return mask[z, y, x + dx] != 0 and _edge_path(mask, z, y, x + dx, dz, dy, 0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _open_steps(mask: Mask, voxel: NDArray[np.int32], index: NDArray[np.int32]) -> NDArray[np.uint32]:
     """For each boundary voxel a bit for every neighbour (of 26) on the boundary that faces join it to.
 
@@ -110,12 +110,12 @@ def _open_steps(mask: Mask, voxel: NDArray[np.int32], index: NDArray[np.int32]) 
     return bits
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _bit(dz: int, dy: int, dx: int) -> int:
     return (dz + 1) * 9 + (dy + 1) * 3 + dx + 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _passable(voxel: NDArray[np.int32], index: NDArray[np.int32], steps: NDArray[np.uint32], i: int, j: int) -> bool:
     """Whether a path may step from `i` to `j`: directly, or over one boundary voxel between the two."""
     z, y, x = voxel[i]
@@ -136,14 +136,14 @@ def _passable(voxel: NDArray[np.int32], index: NDArray[np.int32], steps: NDArray
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _apart(voxel: NDArray[np.int32], i: int, j: int) -> int:
     """Square of the distance of two voxels, counted in voxels."""
     dz, dy, dx = voxel[i, 0] - voxel[j, 0], voxel[i, 1] - voxel[j, 1], voxel[i, 2] - voxel[j, 2]
     return dz * dz + dy * dy + dx * dx
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _arc(point: Floats, normal: Floats, i: int, j: int) -> tuple[float, float]:
     """Length of the arc from `i` to `j` on a surface that turns evenly between them, and their normals' cosine."""
     chord, agree = 0.0, 0.0
@@ -154,7 +154,7 @@ def _arc(point: Floats, normal: Floats, i: int, j: int) -> tuple[float, float]:
     return np.sqrt(chord) * (1.0 + turn / 24.0), agree
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _spread(
     voxel: NDArray[np.int32],
     index: NDArray[np.int32],

@@ -82,7 +82,7 @@ class FixedPoint:
         return cls(low, 32768.0 / (high - low)) if high > low else cls(low, 1.0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _row_of(keys: Ints, rows: Ints, label: int, used: int) -> int:
     """Row of a label in an open hash table; a new label gets row `used`."""
     size = len(keys)
@@ -95,7 +95,7 @@ def _row_of(keys: Ints, rows: Ints, label: int, used: int) -> int:
     return rows[at]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add_run(row: Ints, z: int, y: int, a: int, b: int) -> None:
     """Add the voxels a <= x < b of one line."""
     n = b - a
@@ -113,14 +113,14 @@ def _add_run(row: Ints, z: int, y: int, a: int, b: int) -> None:
     row[SECOND + 5] += y * x1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _widen(low: Ints, high: Ints, z: int, y: int, a: int, b: int) -> None:
     low[0], high[0] = min(low[0], z), max(high[0], z + 1)
     low[1], high[1] = min(low[1], y), max(high[1], y + 1)
     low[2], high[2] = min(low[2], a), max(high[2], b)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add_grey(row: Ints, grey: NDArray[Any], whole: bool, offset: float, scale: float) -> None:
     """Add the grey values of a run: as they are where they are integers, else in fixed point, NaN left out."""
     total, square, seen = np.int64(0), np.int64(0), np.int64(0)
@@ -143,7 +143,7 @@ def _add_grey(row: Ints, grey: NDArray[Any], whole: bool, offset: float, scale: 
     row[SEEN] += seen
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add_phases(
     row: Ints, grey: NDArray[Any], phases: NDArray[np.uint8], whole: bool, offset: float, scale: float
 ) -> None:
@@ -157,7 +157,7 @@ def _add_phases(
             start = x
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add_faces(
     row: Ints, labels: NDArray[np.uint32], phases: NDArray[np.uint8], z: int, y: int, a: int, b: int
 ) -> None:
@@ -184,7 +184,7 @@ def _add_faces(
             row[at + (OTHER if labels[z, y, x] else phases[z, y, x])] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _scan(
     labels: NDArray[np.uint32],
     grey: NDArray[Any],

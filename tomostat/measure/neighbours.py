@@ -44,7 +44,7 @@ def touching(labels: NDArray[Any], label: int) -> NDArray[Any]:
     return near[(near != 0) & (near != label)]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _nearest_other(
     labels: NDArray[np.uint32], label: int, place: NDArray[np.float64], spacing: NDArray[np.float64]
 ) -> NDArray[np.uint32]:

@@ -13,7 +13,7 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _place(node: Ints, index: Ints, point: Floats, spacing: Doubles, out: Doubles) -> None:
     """Where a voxel lies: boundary voxels on the surface, others at their centre."""
     number = index[node[0], node[1], node[2]]
@@ -21,7 +21,7 @@ def _place(node: Ints, index: Ints, point: Floats, spacing: Doubles, out: Double
         out[a] = point[number, a] if number >= 0 else node[a] * spacing[a]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _apart(i: Ints, j: Ints, index: Ints, point: Floats, spacing: Doubles, p: Doubles, q: Doubles) -> float:
     """Straight distance of two voxels in micrometers."""
     _place(i, index, point, spacing, p)
@@ -29,7 +29,7 @@ def _apart(i: Ints, j: Ints, index: Ints, point: Floats, spacing: Doubles, p: Do
     return np.sqrt(((p - q) ** 2).sum())
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _visible(solid: Mask, i: Ints, j: Ints) -> bool:
     """Whether the straight line between two voxels stays in the solid, looked at every half voxel."""
     longest = max(abs(i[0] - j[0]), abs(i[1] - j[1]), abs(i[2] - j[2]))
@@ -44,7 +44,7 @@ def _visible(solid: Mask, i: Ints, j: Ints) -> bool:
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _margin(
     voxel: Ints, start: NDArray[np.int64], neighbour: Ints, point: Floats, contact: Floats, out: Doubles
 ) -> None:
@@ -65,7 +65,7 @@ def _margin(
             out[i] = least
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _flow(
     solid: Mask,
     number: Ints,

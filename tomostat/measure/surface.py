@@ -103,7 +103,7 @@ class Surface:
         return float(self.area.sum(dtype=np.float64))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _flood(mask: Mask, seen: Mask) -> None:
     """Mark in `seen` the background voxels that faces connect to the box's edge."""
     nz, ny, nx = mask.shape
@@ -153,7 +153,7 @@ def gaussian_weights(sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
     return (half / (2 * half.sum() - half[0])).astype(np.float32)
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _smooth_rows(source: Floats, weights: Floats, axis: int, out: Floats) -> None:
     """Convolve along z (axis 0) or y (axis 1); rows along x are the inner, vectorised loop."""
     nz, ny, nx = source.shape
@@ -173,7 +173,7 @@ def _smooth_rows(source: Floats, weights: Floats, axis: int, out: Floats) -> Non
                     row[x] += weights[k] * (a[x] + b[x])
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _smooth_x(source: Mask, weights: Floats, out: Floats) -> None:
     """Convolve along x."""
     nz, ny, nx = source.shape
@@ -229,7 +229,7 @@ def smooth(mask: Mask, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
     return first
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _gradient(f: Floats, z: int, y: int, x: int, spacing: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     """Central differences per micrometer, one-sided at the box's edge."""
     nz, ny, nx = f.shape
@@ -241,7 +241,7 @@ def _gradient(f: Floats, z: int, y: int, x: int, spacing: NDArray[np.float64], o
     out[2] = (f[z, y, b] - f[z, y, a]) / (max(b - a, 1) * spacing[2])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _mark_boundary(mask: Mask, flat: bool, edge: Mask) -> int:
     """Mark voxels with a face on the outside or on the box's edge; rows along x are the inner, vectorised loop."""
     nz, ny, nx = mask.shape
@@ -267,7 +267,7 @@ def _mark_boundary(mask: Mask, flat: bool, edge: Mask) -> int:
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _collect(
     edge: Mask,
     f: Floats,
@@ -302,7 +302,7 @@ def _collect(
                 n += 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _place_of_face(
     f: Floats,
     a: NDArray[np.int64],
@@ -327,7 +327,7 @@ def _place_of_face(
         out[i] = 0.5 * (a[i] + b[i]) * spacing[i] - g[i] / size * shift
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _neighbours(
     voxel: NDArray[np.int32], index: NDArray[np.int32], start: NDArray[np.int64], found: NDArray[np.int32]
 ) -> int:
@@ -353,7 +353,7 @@ def _neighbours(
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _pack_voters(point: Floats, normal: Floats, steady: Floats, spacing: NDArray[np.float64], voters: Floats) -> None:
     """What `_vote` reads of a voter, side by side: place, normal, vote, and what its offset is measured with."""
     for i in range(len(point)):
@@ -365,7 +365,7 @@ def _pack_voters(point: Floats, normal: Floats, steady: Floats, spacing: NDArray
         voters[i, 7] = 1.0 / (max(pitch, 1e-12) * FLATNESS**2)  # a single voxel faces nowhere
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _vote(
     place: NDArray[np.float64],
     members: NDArray[np.int32],
@@ -401,7 +401,7 @@ def _vote(
     return size / weights
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _steady_normals(
     start: NDArray[np.int64],
     neighbour: NDArray[np.int32],
@@ -422,7 +422,7 @@ def _steady_normals(
             better[i, j] = out[j]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _face_areas(
     mask: Mask,
     f: Floats,
@@ -515,24 +515,21 @@ def extract_surface(mask: Mask, spacing: Spacing, *, outside: NDArray[Any] | Non
     return Surface(mask, voxel, point, normal, area, cut, index, start, neighbour, spacing)
 
 
-@njit(cache=True)
-def _transitions(mask: Mask, directions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Changes between particle and not, along each direction; beyond the box is not."""
-    nz, ny, nx = mask.shape
+@njit(cache=True, nogil=True)
+def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Changes between particle and not, along each direction, in a box with an empty voxel on all sides."""
+    nz, ny, nx = padded.shape
     counts = np.zeros(len(directions), np.int64)
-    for z in range(nz):
-        for y in range(ny):
-            for x in range(nx):
-                if not mask[z, y, x]:
-                    continue
-                for k in range(len(directions)):
-                    dz, dy, dx = directions[k]
-                    a, b, c = z + dz, y + dy, x + dx
-                    if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx) or not mask[a, b, c]:
-                        counts[k] += 1
-                    a, b, c = z - dz, y - dy, x - dx
-                    if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx) or not mask[a, b, c]:
-                        counts[k] += 1
+    for k in range(len(directions)):
+        dz, dy, dx = directions[k]
+        low, high = max(-dx, 0), nx - max(dx, 0)
+        for z in range(nz - dz):
+            for y in range(max(-dy, 0), ny - max(dy, 0)):
+                here, there = padded[z, y, low:high], padded[z + dz, y + dy, low + dx : high + dx]
+                changes = 0
+                for x in range(high - low):
+                    changes += here[x] ^ there[x]
+                counts[k] += changes
     return counts
 
 
@@ -566,5 +563,5 @@ def crofton_area(mask: Mask, spacing: Spacing) -> float:
     Legland, The Insight Journal (2012).
     """
     lengths = np.linalg.norm(DIRECTIONS * np.asarray(spacing), axis=1)
-    counts = _transitions(mask, DIRECTIONS)
+    counts = _transitions(np.pad(mask, 1), DIRECTIONS)
     return float(2 * np.prod(spacing) * (crofton_weights(spacing) * counts / lengths).sum())

@@ -32,7 +32,7 @@ def reach_of(sigma: float) -> int:
     return math.ceil(TRUNCATE * sigma)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _filter_slow(image: Image, weights: Image) -> Image:
     """Weighted sums along the first axis of (n, m), only where the kernel fits. A fixed order of additions."""
     n, m = image.shape
@@ -44,7 +44,7 @@ def _filter_slow(image: Image, weights: Image) -> Image:
     return out
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _filter_fast(image: Image, weights: Image) -> Image:
     """Weighted sums along the last axis of (n, m), only where the kernel fits. A fixed order of additions."""
     n, m = image.shape
@@ -81,7 +81,7 @@ def gaussian(image: Image, sigmas: tuple[float, float, float]) -> Image:
     return image
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def white(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int) -> Image:
     """White noise (mean 0, variance 1) of the voxels from `start`: a function of their global indices."""
     out = np.empty(shape, np.float32)
@@ -101,7 +101,7 @@ def noise(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int, sigm
     return field if gain == 1.0 else field / np.float32(gain)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _filter_slanted(image: Image, weights: Image, slope: float) -> Image:
     """Weighted sums along lines that rise by `slope` rows per column, only where the kernel fits."""
     reach = weights.shape[0] // 2
@@ -130,7 +130,7 @@ def streaks(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int) ->
     return even
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def add_slow(
     image: Image, start: NDArray[np.int64], shape: NDArray[np.int64], seed: int, rings: float, shading: float
 ) -> None:
@@ -166,7 +166,7 @@ def add_slow(
                     image[iz, iy, ix] += 1.5 * shading * f
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def close_circle(
     image: Image,
     labels: NDArray[np.uint32],

@@ -20,7 +20,7 @@ def _mix(h: np.uint32) -> np.uint32:
     return U(h ^ (h >> U(16)))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def uniform(z: int, y: int, x: int, seed: int) -> float:
     """Return a number in [0, 1) of a lattice point."""
     return float(_mix(U(U(U(z) * _Z) ^ U(U(y) * _Y) ^ U(U(x) * _X) ^ U(U(seed) * _SEED))) / 4294967296.0)
@@ -62,7 +62,7 @@ def _line(z: float, y: float, plane: np.uint32, iz: int, iy: int) -> tuple[float
     return value, slope
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def gradient_noise(z: float, y: float, x: float, seed: int) -> float:
     """Gradient noise: smooth, mean 0, standard deviation 0.27, structures of about one unit.
 
@@ -87,7 +87,7 @@ def gradient_noise(z: float, y: float, x: float, seed: int) -> float:
     return float(low + _fade(t) * (high + high_slope * (t - 1.0) - low))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def noise_row(out: NDArray[np.float64], z: float, y: float, start: float, step: float, seed: int) -> None:
     """Write gradient noise along a row: at x = (start + k) * step, equal to `gradient_noise` there.
 

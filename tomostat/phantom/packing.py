@@ -86,7 +86,7 @@ def _close_pairs(
     return np.ascontiguousarray(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _wanted(i: int, j: int, touching: float, clearance: float, smaller: float) -> float:
     """Free distance that a pair should keep; negative where it should touch. A fixed draw per pair."""
     draw = math.sin(12.9898 * (i + 1) + 78.233 * (j + 1)) * 43758.5453
@@ -96,7 +96,7 @@ def _wanted(i: int, j: int, touching: float, clearance: float, smaller: float) -
     return clearance * (0.5 + (draw - touching) / (1.0 - touching))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _push(
     centres: NDArray[np.float64],
     radius: NDArray[np.float32],

@@ -54,7 +54,7 @@ def state_of(
     return state, distance, radius
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _state_at(bodies: Bodies, film: float, i: int, z: float, y: float, x: float) -> int:
     """State of a point, in micrometers, relative to particle i."""
     z, y, x = z - bodies.centre[i, 0], y - bodies.centre[i, 1], x - bodies.centre[i, 2]
@@ -64,7 +64,7 @@ def _state_at(bodies: Bodies, film: float, i: int, z: float, y: float, x: float)
     return int(state_of(bodies.radius[i], bodies.detached[i], bodies.gap[i], film, z, y, x)[0])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def web_at(matter: Matter, z: float, y: float, x: float) -> float:
     """Noise of the CBD web at a point in micrometers; there is CBD where it exceeds the threshold."""
     total = 0.0
@@ -74,7 +74,7 @@ def web_at(matter: Matter, z: float, y: float, x: float) -> float:
     return total
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def between(matter: Matter, state: int, depth: float, web: float) -> int:
     """Phase between the particles, at a position along the depth axis and a value of the web noise."""
     if depth < matter.low:
@@ -86,7 +86,7 @@ def between(matter: Matter, state: int, depth: float, web: float) -> int:
     return CBD if web > matter.threshold and depth <= matter.high else PORE
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def phase_at(bodies: Bodies, matter: Matter, near: NDArray[np.int64], z: float, y: float, x: float) -> tuple[int, int]:
     """Phase and particle (-1: none) at a point in micrometers, given the particles that may be near.
 
@@ -104,7 +104,7 @@ def phase_at(bodies: Bodies, matter: Matter, near: NDArray[np.int64], z: float, 
     return between(matter, state, depth, web_at(matter, z, y, x)), -1
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def states_at(bodies: Bodies, film: float, points: Floats) -> NDArray[np.uint8]:
     """States (n,) of points (n, 3), in micrometers, relative to all particles."""
     states = np.zeros(points.shape[0], np.uint8)
@@ -119,7 +119,7 @@ def states_at(bodies: Bodies, film: float, points: Floats) -> NDArray[np.uint8]:
     return states
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def ball_fraction(centres: Floats, radii: Floats, points: Floats) -> float:
     """Share of points (n, 3) inside balls (k, 3), (k,) that do not overlap."""
     count = 0
@@ -132,7 +132,7 @@ def ball_fraction(centres: Floats, radii: Floats, points: Floats) -> float:
     return float(count / points.shape[0])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def web_at_points(matter: Matter, points: Floats) -> Floats:
     """Web noise (n,) at points (n, 3) in micrometers."""
     noise = np.empty(points.shape[0])
@@ -141,7 +141,7 @@ def web_at_points(matter: Matter, points: Floats) -> Floats:
     return noise
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def seen(bodies: Bodies, shape: NDArray[np.int64], spacing: Floats, circle: float) -> NDArray[np.bool_]:
     """Whether each particle holds at least one voxel centre of the field, whose circle has a radius in voxels."""
     n = bodies.centre.shape[0]

@@ -42,7 +42,7 @@ def blend(table: NDArray[np.float32], i: int, j: int, a: float, b: float) -> flo
     return float(low + a * (high - low))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def value(table: NDArray[np.float32], z: float, y: float, x: float) -> float:
     """Interpolate a table of shape (SIDE, SIDE) in a direction (of any length)."""
     i, j, a, b = node(z, y, x)
@@ -81,7 +81,7 @@ def even_directions(count: int) -> NDArray[np.float64]:
     return np.stack([z, ring * np.cos(angle), ring * np.sin(angle)], axis=-1)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def fill_radius(
     table: NDArray[np.float32],
     vectors: NDArray[np.float64],
@@ -124,7 +124,7 @@ def fill_radius(
             table[i, j] = bump / math.sqrt(square) + rough
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def fill_waves(table: NDArray[np.float32], vectors: NDArray[np.float64], waves: NDArray[np.float64]) -> None:
     """Write a sum of cosines over directions (as in `fill_radius`) into a table of shape (SIDE, SIDE)."""
     for i in range(SIDE):
@@ -138,7 +138,7 @@ def fill_waves(table: NDArray[np.float32], vectors: NDArray[np.float64], waves: 
             table[i, j] = total
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _within_split(whole: NDArray[np.float32], split: NDArray[np.float64], z: float, y: float, x: float) -> bool:
     """Whether a point belongs to a body whose part beyond a plane moved away: undo the move, then ask."""
     along = split[0] * z + split[1] * y + split[2] * x - split[3]
@@ -149,7 +149,7 @@ def _within_split(whole: NDArray[np.float32], split: NDArray[np.float64], z: flo
     return bool(z * z + y * y + x * x < value(whole, z, y, x) ** 2)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def split_radius(table: NDArray[np.float32], vectors: NDArray[np.float64], split: NDArray[np.float64]) -> None:
     """Move the part of a body beyond a plane away; the opened crack stays inside the filled body.
 
@@ -178,7 +178,7 @@ def split_radius(table: NDArray[np.float32], vectors: NDArray[np.float64], split
             table[i, j] = low
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def cut_radius(
     table: NDArray[np.float32], vectors: NDArray[np.float64], normal: NDArray[np.float64], distance: float
 ) -> None:
@@ -190,7 +190,7 @@ def cut_radius(
                 table[i, j] = distance / cosine
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def overlap(
     first: NDArray[np.float32],
     second: NDArray[np.float32],

@@ -21,7 +21,7 @@ ON_CBD, ON_PARTICLE, ON_COLLECTOR, ON_NOTHING, CUT = 0, 1, 2, 3, 4
 """What a piece of surface touches; CUT lies outside the field."""
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _normal(radii: NDArray[np.float32], z: float, y: float, x: float, step: float) -> tuple[float, float, float]:
     """Outward unit normal of the surface at a point: gradient of |v| - r(v) over differences of two steps."""
     gz = 2 * step * z / np.sqrt(z * z + y * y + x * x) - value(radii, z + step, y, x) + value(radii, z - step, y, x)
@@ -31,7 +31,7 @@ def _normal(radii: NDArray[np.float32], z: float, y: float, x: float, step: floa
     return gz / length, gy / length, gx / length
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def surface_areas(
     bodies: Bodies,
     matter: Matter,

@@ -31,7 +31,7 @@ class Inner(NamedTuple):
     crack: Floats
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def cracked(inner: Inner, z: float, y: float, x: float, s: float, grain: float) -> bool:
     """Whether a point inside a particle lies in a crack.
 
@@ -72,7 +72,7 @@ def cracked(inner: Inner, z: float, y: float, x: float, s: float, grain: float) 
     return False
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def inside(inner: Inner, z: float, y: float, x: float, distance: float, radius: float) -> tuple[bool, float]:
     """Inside a filled particle: whether a point is void (core, crack, pore), and the grain noise there."""
     s = distance / radius
@@ -92,7 +92,7 @@ def inside(inner: Inner, z: float, y: float, x: float, distance: float, radius: 
     return cracked(inner, z, y, x, s, grain), grain
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def paint_bodies(
     bodies: Bodies,
     film: float,
@@ -159,7 +159,7 @@ def _span(centre: float, reach: float, step: float, origin: float, count: int) -
     return max(math.ceil(low), 0), min(math.floor(high) + 1, count)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _paint_body(
     label: int,
     inner: Inner,
@@ -201,7 +201,7 @@ def _paint_body(
                     grey[iz, iy, ix] = VOID if void else solid * (1.0 + texture * (0.15 * patch - 0.3 * grain))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _rows(
     matter: Matter, z: float, y: float, first: float, step: float, row: Floats, web: Floats, texture: Floats
 ) -> None:
@@ -216,7 +216,7 @@ def _rows(
             texture[ix] += OCTAVES[k][2] * row[ix]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def paint_matter(
     matter: Matter,
     origin: Floats,

@@ -96,7 +96,7 @@ def _shade(
     return np.concatenate([np.clip(rgb, 0, 1), seen[..., None].astype(float)], axis=-1)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _level(solid: NDArray[np.float32], z: float, y: float, x: float) -> float:
     """Trilinear value, 0 outside."""
     nz, ny, nx = solid.shape
@@ -113,7 +113,7 @@ def _level(solid: NDArray[np.float32], z: float, y: float, x: float) -> float:
     return low * (1 - a) + high * a
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _nearest_label(labels: NDArray[np.int64], z: float, y: float, x: float) -> int:
     """Label of the closest labelled voxel within one voxel."""
     best, found = 1e9, 0
@@ -127,7 +127,7 @@ def _nearest_label(labels: NDArray[np.int64], z: float, y: float, x: float) -> i
     return found
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _span(shape: tuple[int, int, int], start: Floats, ahead: Floats) -> tuple[float, float]:
     """Where a ray enters the volume and leaves it; the second is smaller where it misses."""
     first, last = 0.0, 1e18
@@ -140,7 +140,7 @@ def _span(shape: tuple[int, int, int], start: Floats, ahead: Floats) -> tuple[fl
     return first, last
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _first(solid: NDArray[np.float32], start: Floats, ahead: Floats, step: float) -> float:
     """Distance to the first surface, by steps and then by halving; negative where there is none."""
     t, last = _span(solid.shape, start, ahead)
@@ -163,7 +163,7 @@ def _first(solid: NDArray[np.float32], start: Floats, ahead: Floats, step: float
     return -1.0
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def cast(
     solid: NDArray[np.float32],
     labels: NDArray[np.int64],
