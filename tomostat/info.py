@@ -151,12 +151,13 @@ def _graph_lines(path: Path) -> str:
     closest = pairs.iloc[pairs.score.abs().argsort(kind="stable")[:CLOSEST]]
     if len(closest):
         lines += ["", f"{'closest pairs':<16}{'particles':<14}{'score':>8}  {'place z y x':<22}verdict"]
-    for pair in closest.itertuples():
-        a, b = tracks.loc[pair.a], tracks.loc[pair.b]
+    known = tracks.to_dict("index")
+    for pair in closest.to_dict("records"):
+        a, b = known[pair["a"]], known[pair["b"]]
         place = " ".join(f"{(a[axis] + b[axis]) / 2:.1f}" for axis in "zyx")
-        both = f"{a.particle:.0f} {b.particle:.0f}"
-        verdict = f"{'joined' if pair.joined else 'apart'}, {pair.reason}"
-        lines.append(f"{f'{pair.a} {pair.b}':<16}{both:<14}{pair.score:>8.3f}  {place:<22}{verdict}")
+        names, both = f"{pair['a']} {pair['b']}", f"{a['particle']} {b['particle']}"
+        verdict = f"{'joined' if pair['joined'] else 'apart'}, {pair['reason']}"
+        lines.append(f"{names:<16}{both:<14}{pair['score']:>8.3f}  {place:<22}{verdict}")
     return "\n".join(lines)
 
 
