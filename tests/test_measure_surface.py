@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
-from tomostat.measure.surface import crofton_area, crofton_weights, extract_surface, fill_holes, smooth
+from tomostat.measure.crofton import crofton_area, crofton_weights
+from tomostat.measure.smoothing import smooth
+from tomostat.measure.surface import extract_surface, fill_holes
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)

@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.measure.surface import Floats, Surface
+from tomostat.measure.smoothing import Floats
+from tomostat.measure.surface import Surface
 
 SPREAD = 1.25
 """Sigma in voxels of one round of averaging."""

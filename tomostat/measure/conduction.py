@@ -17,7 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg, splu
 from scipy.special import ndtri
 
-from tomostat.measure.surface import SIGMA, STEPS, Spacing, Surface, smooth
+from tomostat.measure.smoothing import SIGMA, Spacing, smooth
+from tomostat.measure.surface import STEPS, Surface
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]

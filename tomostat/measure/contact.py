@@ -18,7 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.measure.surface import Floats, Surface, smooth
+from tomostat.measure.smoothing import Floats, smooth
+from tomostat.measure.surface import Surface
 
 Doubles = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from tomostat.measure.along import Links, average_along
-from tomostat.measure.surface import Floats
+from tomostat.measure.smoothing import Floats
 
 Doubles = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.measure.surface import Spacing
+from tomostat.measure.smoothing import Spacing
 
 Doubles = NDArray[np.float64]
 

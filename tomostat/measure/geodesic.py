@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.measure.surface import Floats, Mask, Surface
+from tomostat.measure.smoothing import Floats, Mask
+from tomostat.measure.surface import Surface
 
 Doubles = NDArray[np.float64]
 

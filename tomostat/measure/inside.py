@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomostat.measure.crofton import crofton_area
 from tomostat.measure.distance import distance_to
-from tomostat.measure.surface import Mask, Spacing, crofton_area
+from tomostat.measure.smoothing import Mask, Spacing
 
 PROFILE = 8
 """Shells from surface to core in which the grey value is averaged."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
-from tomostat.measure.surface import RADIUS, Floats, Mask, Spacing, fill_holes, smooth
+from tomostat.measure.smoothing import RADIUS, Floats, Mask, Spacing, smooth
+from tomostat.measure.surface import fill_holes
 
 CLEAR = 0.02
 """How far the smoothed mask stays off 1/2 in every voxel: what the smoothing would wipe out, a flake or a crack of one

@@ -15,7 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tomostat.measure.surface import Floats, Surface
+from tomostat.measure.smoothing import Floats
+from tomostat.measure.surface import Surface
 
 
 def touching(labels: NDArray[Any], label: int) -> NDArray[Any]:

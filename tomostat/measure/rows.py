@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from tomostat.measure.along import average_along, link_surface
 from tomostat.measure.conduction import conduction_columns
 from tomostat.measure.contact import Levels
+from tomostat.measure.crofton import crofton_area
 from tomostat.measure.decide import Groups
 from tomostat.measure.geodesic import surface_distance
 from tomostat.measure.inside import crack_columns, grey_columns, shell_columns
 from tomostat.measure.neighbours import touched_areas, touching
 from tomostat.measure.points import SurfacePoints
+from tomostat.measure.smoothing import Floats
 from tomostat.measure.solid import solid_distance
-from tomostat.measure.surface import Floats, Surface, crofton_area, extract_surface, fill_holes
+from tomostat.measure.surface import Surface, extract_surface, fill_holes
 from tomostat.measure.touch import (
     TOLERANCES,
     TOUCH,

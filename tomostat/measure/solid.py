@@ -7,7 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomostat.measure.geodesic import _face_path, _pop, _push
-from tomostat.measure.surface import Floats, Mask, Surface
+from tomostat.measure.smoothing import Floats, Mask
+from tomostat.measure.surface import Surface
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]

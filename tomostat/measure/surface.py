@@ -16,17 +16,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.spatial import SphericalVoronoi
 
-Mask = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Spacing = tuple[float, float, float]
-
-SIGMA = 1.0
-"""Width of the smoothing in voxels: the votes hide the voxel steps that it leaves, and cracks stay open."""
-
-RADIUS = 4
-"""Voxels on each side that the smoothing reads."""
+from tomostat.measure.smoothing import Floats, Mask, Spacing, smooth
 
 VOTES = 3
 """Rounds of voting: a single one leaves the steps of planes that hardly tilt."""
@@ -47,12 +38,6 @@ little about the planes beside it."""
 
 STEPS = np.array([(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)], np.int64)
 """The six face neighbours; face k lies on the low (even) or high (odd) side of axis k // 2."""
-
-DIRECTIONS = np.array(
-    [(z, y, x) for z in (0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)],
-    np.int64,
-)
-"""The 13 directions of the 26 neighbours."""
 
 
 @dataclass(frozen=True)
@@ -145,88 +130,6 @@ def fill_holes(mask: Mask) -> Mask:
     seen = np.zeros_like(mask)
     _flood(mask, seen)
     return np.where(seen == 0, 1, 0).astype(np.uint8)
-
-
-def gaussian_weights(sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
-    """One half of a sampled Gaussian, centre first; the whole sums to 1."""
-    half = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return (half / (2 * half.sum() - half[0])).astype(np.float32)
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _smooth_rows(source: Floats, weights: Floats, axis: int, out: Floats) -> None:
-    """Convolve along z (axis 0) or y (axis 1); rows along x are the inner, vectorised loop."""
-    nz, ny, nx = source.shape
-    last = nz - 1 if axis == 0 else ny - 1
-    for z in range(nz):
-        for y in range(ny):
-            row = out[z, y]
-            centre = source[z, y]
-            for x in range(nx):
-                row[x] = weights[0] * centre[x]
-            at = z if axis == 0 else y
-            for k in range(1, len(weights)):
-                low, high = max(at - k, 0), min(at + k, last)
-                a = source[low, y] if axis == 0 else source[z, low]
-                b = source[high, y] if axis == 0 else source[z, high]
-                for x in range(nx):
-                    row[x] += weights[k] * (a[x] + b[x])
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _smooth_x(source: Mask, weights: Floats, out: Floats) -> None:
-    """Convolve along x."""
-    nz, ny, nx = source.shape
-    radius = len(weights) - 1
-    padded = np.empty(nx + 2 * radius, np.float32)
-    for z in range(nz):
-        for y in range(ny):
-            total = 0
-            for x in range(nx):
-                padded[x + radius] = source[z, y, x]
-                total += source[z, y, x]
-            row = out[z, y]
-            if total == 0:
-                row[:] = 0
-                continue
-            padded[:radius] = padded[radius]
-            padded[nx + radius :] = padded[nx + radius - 1]
-            for x in range(nx):
-                row[x] = weights[0] * padded[x + radius]
-            for k in range(1, radius + 1):
-                a = padded[radius - k : radius - k + nx]
-                b = padded[radius + k : radius + k + nx]
-                for x in range(nx):
-                    row[x] += weights[k] * (a[x] + b[x])
-
-
-def smooth(mask: Mask, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
-    """Smooth a mask with a Gaussian of `sigma` voxels along each axis.
-
-    Voxels at the box's edge are repeated outwards: a particle cut by the field goes on behind the cut. An axis of one
-    voxel is not smoothed.
-
-    Parameters
-    ----------
-    mask
-        (z, y, x) uint8.
-    sigma, radius
-        Width and reach in voxels.
-
-    Returns
-    -------
-    numpy.ndarray
-        (z, y, x) float32.
-    """
-    weights = gaussian_weights(sigma, radius)
-    first = np.empty(mask.shape, np.float32)
-    _smooth_x(mask, weights, first)
-    for axis in (1, 0):
-        if mask.shape[axis] > 1:
-            second = np.empty_like(first)
-            _smooth_rows(first, weights, axis, second)
-            first = second
-    return first
 
 
 @njit(cache=True, nogil=True)
@@ -513,55 +416,3 @@ def extract_surface(mask: Mask, spacing: Spacing, *, outside: NDArray[Any] | Non
         _pack_voters(point, normal, vote, size, voters)
     _face_areas(mask, f, dark, size, flat, voxel, start, neighbour, voters, nearness, area, cut)
     return Surface(mask, voxel, point, normal, area, cut, index, start, neighbour, spacing)
-
-
-@njit(cache=True, nogil=True)
-def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Changes between particle and not, along each direction, in a box with an empty voxel on all sides."""
-    nz, ny, nx = padded.shape
-    counts = np.zeros(len(directions), np.int64)
-    for k in range(len(directions)):
-        dz, dy, dx = directions[k]
-        low, high = max(-dx, 0), nx - max(dx, 0)
-        for z in range(nz - dz):
-            for y in range(max(-dy, 0), ny - max(dy, 0)):
-                here, there = padded[z, y, low:high], padded[z + dz, y + dy, low + dx : high + dx]
-                changes = 0
-                for x in range(high - low):
-                    changes += here[x] ^ there[x]
-                counts[k] += changes
-    return counts
-
-
-def crofton_weights(spacing: Spacing) -> NDArray[np.float64]:
-    """Share of all directions that each of the 13 stands for, (13,); it sums to 1.
-
-    The Voronoi cells of the 26 directions on the sphere, for any voxel aspect ratio; cubic voxels give 0.09156 (axes),
-    0.07396 (face diagonals) and 0.07039 (body diagonals).
-    """
-    physical = DIRECTIONS * np.asarray(spacing)
-    unit = physical / np.linalg.norm(physical, axis=1, keepdims=True)
-    cells = SphericalVoronoi(np.concatenate([unit, -unit])).calculate_areas()
-    return np.asarray(cells[: len(unit)] / (2 * np.pi))
-
-
-def crofton_area(mask: Mask, spacing: Spacing) -> float:
-    """Area of a particle's whole surface from intersections with lines in 13 directions, micrometer^2.
-
-    An independent check of the faces' sum: it needs no normals, but is off by some 2 % on planes.
-
-    Parameters
-    ----------
-    mask
-        (z, y, x) uint8, 1 in the particle.
-    spacing
-        Voxel size (z, y, x) in micrometers.
-
-    Notes
-    -----
-    ``S = 2 sum w_d N_d V / |d|``, all transitions ``N_d`` along direction ``d``, volume ``V`` of a voxel: Lehmann and
-    Legland, The Insight Journal (2012).
-    """
-    lengths = np.linalg.norm(DIRECTIONS * np.asarray(spacing), axis=1)
-    counts = _transitions(np.pad(mask, 1), DIRECTIONS)
-    return float(2 * np.prod(spacing) * (crofton_weights(spacing) * counts / lengths).sum())

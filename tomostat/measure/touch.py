@@ -18,7 +18,8 @@ from tomostat.measure.decide import (
     share_uncertainty,
     steady_weights,
 )
-from tomostat.measure.surface import Floats, Surface
+from tomostat.measure.smoothing import Floats
+from tomostat.measure.surface import Surface
 
 TOLERANCES = (1, 2, 3)
 """Contact tolerances in voxels; a layer outside the edge is one voxel thick."""
