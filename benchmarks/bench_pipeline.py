@@ -27,14 +27,22 @@ from tomostat.study import study_of_volume
 
 HELD_ASIDE = PhantomOptions(shape=(160, 384, 384), seed=777_001)
 """A seed that no weights were trained and no threshold was chosen on."""
-SMALL = PhantomOptions(shape=(32, 96, 96), seed=777_002, diameters=(5.0, 9.0))
+SMALL = PhantomOptions(shape=(40, 112, 112), seed=777_002, diameters=(3.0, 5.0))
+
+FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
+"""Kept until the process ends."""
+
+
+def new_folder() -> Path:
+    """An empty folder that goes when the process does."""
+    FOLDERS.append(tempfile.TemporaryDirectory(prefix="tomostat-bench-"))
+    return Path(FOLDERS[-1].name)
 
 
 @lru_cache(maxsize=4)
 def electrode(options: PhantomOptions) -> Path:
     """A simulated volume, made once."""
-    folder = Path(tempfile.mkdtemp(prefix="tomostat-bench-"))
-    return ts.simulate_volume(folder / "electrode.zarr", options)
+    return ts.simulate_volume(new_folder() / "electrode.zarr", options)
 
 
 def run(volume: Path, workers: int = 2, **options: StageOptions) -> tuple[Layout, dict[str, float], int]:
@@ -45,7 +53,7 @@ def run(volume: Path, workers: int = 2, **options: StageOptions) -> tuple[Layout
     Layout, dict, int
         The output, seconds by stage, and the peak memory in bytes of the worker that took most.
     """
-    folder = Path(tempfile.mkdtemp(prefix="tomostat-bench-")) / "results"
+    folder = new_folder() / "results"
     study = study_of_volume(volume, folder).with_options(**options)
     with open_client(workers=workers) as client:
         layout = pipeline.run(study, client=client)
