@@ -20,7 +20,7 @@ from tomostat.measure.contact import Levels
 from tomostat.measure.contacts import contact_table, write_contacts
 from tomostat.measure.decide import BINS, Groups, field_groups
 from tomostat.measure.density import NMC811, Curve
-from tomostat.measure.maps import block_size, points_folder, remove_maps, started, write_maps, write_points
+from tomostat.measure.maps import Run, block_size, points_folder, remove_maps, started, write_maps, write_points
 from tomostat.measure.moments import (
     BORDER,
     COUNT,
@@ -49,6 +49,9 @@ BATCH_VOXELS = 16_000_000
 
 READ_BYTES, BYTES_PER_VOXEL = 16, 60
 """Memory of a voxel that is read, and of a voxel in the box of the particle that is measured."""
+
+CONDUCTION_BYTES = 350_000_000
+"""Memory of solving for the conduction in a large particle."""
 
 SAMPLES, SAMPLE_VOXELS = 32, 500
 """Particles that tell a field's levels, and the least number of their voxels."""
@@ -116,17 +119,11 @@ def measure_particles(
     levels = _levels(fit)
     pad = [max(PAD, math.ceil(options.shell / size) + 1) for size in info.spacing]
     chosen = make_batches(moments, info, samples(moments), pad)
-    seen = run(
-        level_tasks(path, chosen, levels, options), label="levels", markers=markers and markers / "levels",
-        need=max((batch.need for batch in chosen), default=0),
-    )  # fmt: skip
+    seen = _run_batches(run, "levels", chosen, level_tasks(path, chosen, levels, options), markers)
     batches = make_batches(moments, info, np.arange(len(moments)), pad)
     points = points_folder(path, markers) if options.maps else None
     tasks = surface_tasks(path, batches, levels, _groups(seen.values(), levels), options, points)
-    found = run(
-        tasks, label="particles", markers=markers and markers / "particles",
-        need=max((batch.need for batch in batches), default=0),
-    )  # fmt: skip
+    found = _run_batches(run, "particles", batches, tasks, markers, beside=CONDUCTION_BYTES * options.conduction)
     if points is not None:
         boxes = {_points_file(i): batch.boxes for i, batch in enumerate(batches)}
         write_maps(info, points, boxes, markers=markers, run=run, attributes={"measure": as_dict(options)})
@@ -139,6 +136,14 @@ def measure_particles(
     if contacts is not None:
         write_contacts(contacts, [contact_table(names["field"], *pairs)])
     return make_table(columns, len(moments), {"measure": str(as_dict(options))})
+
+
+def _run_batches(
+    run: Run, label: str, batches: Sequence[Batch], tasks: Mapping[str, Delayed], markers: Path | None, beside: int = 0
+) -> dict[str, Any]:
+    """Run one task per batch, `beside` bytes needed beside its own."""
+    need = max((batch.need for batch in batches), default=0) + beside
+    return run(tasks, label=label, markers=markers and markers / label, need=need)
 
 
 def _check(path: Path) -> tuple[VolumeInfo, dict[str, Any]]:
