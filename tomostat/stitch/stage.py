@@ -29,8 +29,6 @@ from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks
 if TYPE_CHECKING:
     from distributed import Client
 
-BLOCK: Shape = (64, 512, 512)
-"""Voxels of a block of work where the caller names none; rounded to whole shards."""
 BYTES_PER_VOXEL = 24
 """Peak memory of painting for each voxel that a task reads."""
 
@@ -68,7 +66,7 @@ def stitch_particles(
     progress
         Called as blocks are finished.
     block
-        Voxels (z, y, x) of a block of work, whole shards. Labels do not depend on it.
+        Voxels (z, y, x) of a block of work, whole shards; one shard when not given. Labels do not depend on it.
 
     Returns
     -------
@@ -136,10 +134,9 @@ class Runner:
 
 def plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> Job:
     """The job, with blocks of whole shards."""
-    if block is None:
-        block = tuple(-(-b // s) * s for b, s in zip(BLOCK, info.shards, strict=True))  # type: ignore[assignment]
-    check_whole_shards(block, info.shards, info.shape)  # type: ignore[arg-type]
-    block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment,arg-type]
+    block = block or info.shards
+    check_whole_shards(block, info.shards, info.shape)
+    block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment]
     return Job(info.path, folder, graph, info.shape, info.spacing, block, options)  # type: ignore[arg-type]
 
 
