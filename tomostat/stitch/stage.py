@@ -137,7 +137,7 @@ def plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, bl
     block = block or info.shards
     check_whole_shards(block, info.shards, info.shape)
     block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment]
-    return Job(info.path, folder, graph, info.shape, info.spacing, block, options)  # type: ignore[arg-type]
+    return Job(info.path, folder, graph, info.shape, info.spacing, block, options)
 
 
 def check_tables(folder: Path, shape: Sequence[int]) -> None:
