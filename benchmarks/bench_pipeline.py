@@ -136,14 +136,18 @@ class Memory:
     """Peak memory of a worker at equal blocks for two sizes of volume."""
 
     shapes = ((256, 256, 256), (512, 512, 512))
-    detect = DetectOptions()
+    slices = (32, 8)
+    """Slices of a block of detection: equal voxels in both."""
+    detect = DetectOptions(tile=256, overlap=0)
 
     def track_memory_ratio(self) -> float:
         """Peak of the larger volume over peak of the smaller."""
         peaks = []
-        for shape in self.shapes:
+        for shape, slices in zip(self.shapes, self.slices, strict=True):
             options = dataclasses.replace(HELD_ASIDE, shape=shape)
-            peaks.append(run(electrode(options), workers=1, detect=self.detect)[2])
+            detect = dataclasses.replace(self.detect, slices=slices)
+            peaks.append(run(electrode(options), workers=1, detect=detect)[2])
+            print(f"{' x '.join(map(str, shape))}: {peaks[-1] / 2**30:.2f} GiB", flush=True)
         return peaks[1] / peaks[0]
 
 

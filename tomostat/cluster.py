@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 MEMORY_PER_WORKER = 1.5 * 2**30
 """Bytes that a local worker should have at least: the network and one block fit."""
 
-ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**29, "MALLOC_MMAP_THRESHOLD_": 2**28}
-"""glibc keeps freed memory for the next array. Workers of `distributed` hand every array back to the system by default;
-fetching the pages anew makes the network a third slower."""
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
+"""glibc keeps freed memory for the next array, up to 64 MiB, and hands back arrays of more than 32 MiB. Workers of
+`distributed` hand every array back by default; fetching the pages anew makes the network a third slower."""
 
 
 @contextlib.contextmanager
