@@ -68,13 +68,36 @@ def test_scale_is_native():
     assert found[:, [1, 3]].max() <= 96
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v3"])
-def test_other_backbones_give_losses(name):
-    network = build(NetworkConfig(backbone=name, channels=16, box_units=16, slices=3, mask_convs=2)).train()
+def one_particle():
+    """Training target: a particle at the top, the lower half ignored."""
     masks = torch.zeros(1, 64, 64, dtype=torch.uint8)
     masks[0, 10:30, 20:44] = 1
-    target = {"boxes": torch.tensor([[20.0, 10, 44, 30]]), "labels": torch.ones(1, dtype=torch.int64), "masks": masks}
-    losses = network(torch.rand(1, 3, 64, 64), [target])
+    ignored = torch.zeros(64, 64, dtype=torch.bool)
+    ignored[32:] = True
+    boxes, labels = torch.tensor([[20.0, 10, 44, 30]]), torch.ones(1, dtype=torch.int64)
+    return {"boxes": boxes, "labels": labels, "masks": masks, "ignored": ignored}
+
+
+def test_nothing_is_learnt_from_ignored_places():
+    network, target = build(TINY), one_particle()
+    rng = np.random.default_rng(0)
+    low = rng.uniform(-4, 60, (300, 2))
+    boxes = torch.from_numpy(np.hstack([low, low + rng.uniform(1, 40, (300, 2))])).float()
+    corners = boxes.round().int().clamp(0, 64)
+    ignored = torch.stack([target["ignored"][y0:y1, x0:x1].float().mean() > 0.5 for x0, y0, x1, y1 in corners])
+    assert 50 < ignored.sum() < 250
+    (labels,), _ = network.rpn.assign_targets_to_anchors([boxes], [target])
+    assert (labels[ignored] == -1).all()
+    assert (labels[~ignored] == 0).any()
+    assert (labels == 1).any()
+    sampled = network.heads.select_training_samples([boxes[ignored]], [target])[0][0]
+    assert sampled.tolist() == target["boxes"].tolist()
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v3", "efficientnet_lite0"])
+def test_other_backbones_give_losses(name):
+    network = build(NetworkConfig(backbone=name, channels=16, box_units=16, slices=3, mask_convs=2)).train()
+    losses = network(torch.rand(1, 3, 64, 64), [one_particle()])
     assert set(losses) >= {"loss_mask", "loss_box_reg", "loss_classifier", "loss_objectness", "loss_rpn_box_reg"}
     assert all(torch.isfinite(value) for value in losses.values())
 

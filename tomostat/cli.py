@@ -323,6 +323,7 @@ def train(
     validation: Path | None = None,
     images: Path | None = None,
     classes: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    partial: bool = False,
     options: Annotated[TrainOptions | None, Flat] = None,
 ) -> None:
     """Adapt the network to annotated slices; the same command resumes.
@@ -330,24 +331,32 @@ def train(
     Parameters
     ----------
     annotations
-        COCO or VIA json, a label image NAME_instances.tif beside NAME.tif, or a folder of those.
+        COCO or VIA json, a label image NAME_instances.tif beside NAME.tif, a folder of those, or an OME-Zarr volume
+        with labels/particles.
     out
         Folder for checkpoints and log; give its checkpoint to `tomostat detect --weights`.
     weights
-        What to start from: shipped, random, imagenet, or the path of a checkpoint.
+        What to start from: shipped, random, imagenet, coco, or the path of a checkpoint.
     validation
         Annotations that judge the checkpoints by mAP; the last checkpoint wins without any.
     images
         Folder of the images; that of the annotations when not given.
     classes
         Names of what is a particle; all names when not given. "ignore" is always known.
+    partial
+        Only some particles are annotated: learn nothing from places where none is.
     """
+    from functools import partial as with_arguments
+
     from tomostat.detect.annotations import as_slices, read_annotations
     from tomostat.detect.train import fine_tune
 
-    known = as_slices(read_annotations(annotations, images=images, classes=classes))
-    judges = as_slices(read_annotations(validation, images=images, classes=classes)) if validation else []
     schedule = options or TrainOptions()
+    read = with_arguments(
+        read_annotations, images=images, classes=classes, partial=partial, around=schedule.slices // 2
+    )
+    known = as_slices(read(annotations))
+    judges = as_slices(read(validation)) if validation else []
     with _bars() as bars:
         task = bars.add_task("training", total=schedule.steps)
         best = fine_tune(

@@ -384,6 +384,10 @@ class TrainOptions(StageOptions):
 
     Attributes
     ----------
+    network
+        Architecture, where the weights to start from are random, imagenet or coco; a checkpoint brings its own.
+    slices
+        Slices that the network sees, likewise: 1, or 3 with the neighbours z - 1 and z + 1.
     steps
         Steps of descent.
     batch
@@ -400,6 +404,8 @@ class TrainOptions(StageOptions):
         Decay of the running average of the weights, which is what is saved.
     zoom
         Smallest and largest magnification of the crops.
+    outline
+        Weight of the errors of boxes and masks beside those of finding and classifying.
     seed
         Seed of everything random.
     checkpoint_every
@@ -414,6 +420,10 @@ class TrainOptions(StageOptions):
         single, or half for the feature extractor (bfloat16).
     """
 
+    network: Literal["resnet18", "mobilenet_v3", "efficientnet_lite0", "resnet50", "resnet50_v2", "resnet101"] = (
+        "resnet18"
+    )
+    slices: Literal[1, 3] = 1
     steps: int = 300
     batch: int = 2
     crop: int = 256
@@ -422,6 +432,7 @@ class TrainOptions(StageOptions):
     weight_decay: float = 0.02
     average: float = 0.98
     zoom: tuple[float, float] = (0.8, 1.25)
+    outline: float = 1.0
     seed: int = 0
     checkpoint_every: int = 100
     threads: int = 2
@@ -430,10 +441,14 @@ class TrainOptions(StageOptions):
     precision: Literal["single", "half"] = "single"
 
     def __post_init__(self) -> None:
+        networks = get_args(get_type_hints(TrainOptions)["network"])
+        check(self.network in networks, "network", self.network, f"one of {', '.join(networks)}")
+        check(self.slices in (1, 3), "slices", self.slices, "1 or 3")
         for name in ("steps", "batch", "warmup", "checkpoint_every", "threads"):
             check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         check(self.crop >= 64, "crop", self.crop, "64 pixels or more")
         check(self.rate > 0, "rate", self.rate, "a positive number")
+        check(self.outline > 0, "outline", self.outline, "a positive number")
         check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         check(0 <= self.average < 1, "average", self.average, "a number from 0 to below 1")
         check(

@@ -1,7 +1,7 @@
 """Annotations made elsewhere as training slices: COCO, VIA 1 and 2, label images, labelled volumes.
 
-Regions marked ``ignore`` (and an optional border zone) are blanked with the image's median grey, so that the network
-neither learns them as particles nor as background structure.
+Pixels of regions marked ``ignore``, of an optional border zone, and of everything that is not annotated where only some
+particles are, get the label `IGNORED`: the network learns nothing from them, neither particle nor background.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from skimage.draw import ellipse as draw_ellipse
 from skimage.draw import polygon as draw_polygon
 from skimage.io import imread
 
+from tomostat.detect.crops import IGNORED
 from tomostat.detect.scenes import scale_grey
 from tomostat.volume import describe, read_box, read_flat
 
@@ -41,17 +42,14 @@ class Annotated:
     name
         File name, or volume and slice.
     grey
-        (ny, nx) float32, robust percentiles at 0 and 1, ignored pixels blanked.
+        (ny, nx) float32, robust percentiles at 0 and 1; (slices, ny, nx) with its neighbours.
     labels
-        (ny, nx) int32, particles 1 .. n.
-    ignore
-        (ny, nx) bool, pixels that are neither particle nor background.
+        (ny, nx) int32, particles 1 .. n, 0 for background and `IGNORED`.
     """
 
     name: str
     grey: NDArray[np.float32]
     labels: NDArray[np.int32]
-    ignore: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,21 +61,40 @@ class _Region:
     pixels: tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
+@dataclass(frozen=True)
+class _Zones:
+    """What is ignored beside regions of that name: a border of so many pixels, all that is not annotated."""
+
+    border: int = 0
+    partial: bool = False
+
+
 def read_annotations(
-    path: str | Path, *, images: str | Path | None = None, classes: Sequence[str] | None = None, border: int = 0
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    border: int = 0,
+    partial: bool = False,
+    around: int = 0,
 ) -> list[Annotated]:
     """Read annotated images.
 
     Parameters
     ----------
     path
-        COCO json, VIA 1 or 2 json, a label image ``NAME_instances.tif`` beside ``NAME.tif``, or a folder of those.
+        COCO json, VIA 1 or 2 json, a label image ``NAME_instances.tif`` beside ``NAME.tif``, a folder of those, or an
+        OME-Zarr store with the label image ``particles`` (see `read_labelled_volume`).
     images
         Folder of the images; that of `path` when not given.
     classes
         Names of what is a particle, all when not given. "ignore" is always known.
     border
         Width in pixels of a border zone that is ignored.
+    partial
+        Only some particles are annotated: what is not annotated is ignored.
+    around
+        Neighbouring slices on either side that come along, from volumes only.
 
     Raises
     ------
@@ -87,27 +104,35 @@ def read_annotations(
         When the file is empty or of no known kind, a polygon crosses itself or leaves its image, or a class is
         unknown; the message names file and region.
     """
-    path = Path(path)
+    path, zones = Path(path), _Zones(border, partial)
+    if path.suffix.lower() == ".zarr":
+        return read_labelled_volume(path, border=border, partial=partial, around=around)
     folder = Path(images) if images is not None else (path if path.is_dir() else path.parent)
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.stem.endswith(INSTANCES))
         if not files:
             raise ValueError(f"{path} holds no label image named NAME{INSTANCES}.tif")
-        return [_from_labels(file, folder, border) for file in files]
+        return [_from_labels(file, folder, zones) for file in files]
     if not path.is_file():
         raise FileNotFoundError(f"no annotations at {path}")
     if path.suffix.lower() != ".json":
-        return [_from_labels(path, folder, border)]
+        return [_from_labels(path, folder, zones)]
     found = _read_json(path)
     regions = _coco(path, found, classes) if "annotations" in found else _via(path, found, classes)
-    drawn = [_draw(path, folder / name, list(of_image), border) for name, of_image in regions]
+    drawn = [_draw(path, folder / name, list(of_image), zones) for name, of_image in regions]
     if not drawn:
         raise ValueError(f"{path} lists no image")
     return drawn
 
 
 def read_labelled_volume(
-    path: str | Path, *, label: str = "particles", slices: Sequence[int] | None = None, border: int = 0
+    path: str | Path,
+    *,
+    label: str = "particles",
+    slices: Sequence[int] | None = None,
+    border: int = 0,
+    partial: bool = False,
+    around: int = 0,
 ) -> list[Annotated]:
     """Read slices of a volume whose particles are known (corrected by hand, or simulated).
 
@@ -118,9 +143,9 @@ def read_labelled_volume(
     label
         Name of its label image.
     slices
-        Slice indices; all when not given.
-    border
-        Width in pixels of a border zone that is ignored.
+        Slice indices; those that hold a particle when not given.
+    border, partial, around
+        As in `read_annotations`.
 
     Raises
     ------
@@ -133,9 +158,14 @@ def read_labelled_volume(
         raise ValueError(f"slices is {wanted}; {path} has slices 0 to {depth - 1}")
     annotated = []
     for z in wanted:
-        box = (slice(z, z + 1), slice(0, ny), slice(0, nx))
-        labels = read_box(path, box, label)[0]
-        annotated.append(_annotated(f"{path}:{z}", read_flat(path, box)[0], labels, np.zeros((ny, nx), bool), border))
+        labels = read_box(path, (slice(z, z + 1), slice(0, ny), slice(0, nx)), label)[0]
+        if slices is None and not labels.any():
+            continue
+        near = (slice(max(z - around, 0), min(z + around + 1, depth)), slice(0, ny), slice(0, nx))
+        missing = (max(around - z, 0), max(z + around + 1 - depth, 0))
+        grey = np.pad(read_flat(path, near), (missing, (0, 0), (0, 0)), mode="edge")
+        none = np.zeros((ny, nx), bool)
+        annotated.append(_annotated(f"{path}:{z}", grey if around else grey[0], labels, none, _Zones(border, partial)))
     return annotated
 
 
@@ -145,22 +175,18 @@ def as_slices(annotated: Sequence[Annotated]) -> list[tuple[NDArray[np.float32],
 
 
 def _annotated(
-    name: str, grey: NDArray[Any], labels: NDArray[Any], ignore: NDArray[np.bool_], border: int
+    name: str, grey: NDArray[Any], labels: NDArray[Any], ignored: NDArray[np.bool_], zones: _Zones
 ) -> Annotated:
-    """Number particles from 1, scale the grey values, blank what is ignored."""
-    if border:
-        inner = np.zeros_like(ignore)
-        inner[border:-border, border:-border] = True
-        ignore = ignore | ~inner
+    """Number particles from 1, scale the grey values, mark what is ignored."""
+    inner = np.zeros_like(ignored)
+    inner[zones.border : len(inner) - zones.border, zones.border : inner.shape[1] - zones.border] = True
     _, dense = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
     numbered = dense[:-1].reshape(labels.shape).astype(np.int32)
-    scaled = scale_grey(grey.astype(np.float32))
-    scaled[ignore] = np.median(scaled)
-    numbered[ignore] = 0
-    return Annotated(name, scaled, numbered, ignore)
+    numbered[ignored | ~inner | (zones.partial & (numbered == 0))] = IGNORED
+    return Annotated(name, scale_grey(grey.astype(np.float32)), numbered)
 
 
-def _from_labels(path: Path, folder: Path, border: int) -> Annotated:
+def _from_labels(path: Path, folder: Path, zones: _Zones) -> Annotated:
     """A label image and the image it belongs to."""
     if not path.stem.endswith(INSTANCES):
         raise ValueError(f"{path} is neither json nor a label image named NAME{INSTANCES}{path.suffix}")
@@ -170,7 +196,7 @@ def _from_labels(path: Path, folder: Path, border: int) -> Annotated:
         raise ValueError(
             f"{path} has {labels.dtype} pixels {labels.shape}; expected integers and {grey.shape} as {image.name}"
         )
-    return _annotated(image.name, grey, labels, np.zeros(labels.shape, bool), border)
+    return _annotated(image.name, grey, labels, np.zeros(labels.shape, bool), zones)
 
 
 def _read_image(path: Path, owner: Path) -> NDArray[Any]:
@@ -195,7 +221,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _draw(owner: Path, image: Path, shapes: list[tuple[str, str, Mapping[str, Any]]], border: int) -> Annotated:
+def _draw(owner: Path, image: Path, shapes: list[tuple[str, str, Mapping[str, Any]]], zones: _Zones) -> Annotated:
     """Paint the regions of one image, large ones first, so that small ones on top of them stay."""
     grey = _read_image(image, owner)
     shape = (grey.shape[0], grey.shape[1])
@@ -206,7 +232,7 @@ def _draw(owner: Path, image: Path, shapes: list[tuple[str, str, Mapping[str, An
             ignore[region.pixels] = True
         else:
             labels[region.pixels] = number
-    return _annotated(image.name, grey, labels, ignore & (labels == 0), border)
+    return _annotated(image.name, grey, labels, ignore & (labels == 0), zones)
 
 
 def _kind(where: str, name: str, classes: Sequence[str] | None) -> str:

@@ -1,7 +1,9 @@
 """Training crops: slices from a source, cut, turned, zoomed and disturbed; and the targets of a crop.
 
-A source is any callable ``source(rng) -> (grey, labels)`` that returns a slice (float32, robust percentiles at 0 and 1)
-and its filled particles: flat phantoms (`scenes.random_slice`), slices of volumes, or annotated crops.
+A source is any callable ``source(rng) -> (grey, labels)`` that returns a slice (float32, robust percentiles at 0 and 1;
+with a leading axis where its neighbours z - 1 and z + 1 come along) and its filled particles: flat phantoms
+(`scenes.random_slice`), slices of volumes, or annotated crops. Labels are 0 in the background and `IGNORED` where
+nothing is to be learnt.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from tomostat.options import TrainOptions
 
 Slice = tuple[NDArray[np.float32], NDArray[np.int32]]
 Source = Callable[[np.random.Generator], Slice]
+IGNORED = -1
+"""Label of pixels that are neither particle nor background."""
 POOL = 48
 """Slices that are kept to cut crops from."""
 
@@ -38,7 +42,7 @@ def mixture(sources: Sequence[Source], weights: Sequence[float]) -> Source:
 
 def slice_source(slices: Sequence[Slice]) -> Source:
     """A source that draws from given slices, such as annotated crops."""
-    if not any(labels.any() for _, labels in slices):
+    if not any((labels > 0).any() for _, labels in slices):
         raise ValueError(f"slices: none of the {len(slices)} given holds a particle; expected at least one particle")
 
     def draw(rng: np.random.Generator) -> Slice:
@@ -57,40 +61,43 @@ def augment(
     rng
         Source of all randomness.
     grey, labels
-        (ny, nx) slice and its particles.
+        (ny, nx) or (slices, ny, nx) grey, and the (ny, nx) particles.
     options
         Gives crop size and range of zoom.
 
     Returns
     -------
     tuple
-        grey (crop, crop) float32 and labels (crop, crop) int32.
+        grey (1 or slices, crop, crop) float32 and labels (crop, crop) int32.
     """
+    stack = grey.reshape(-1, *labels.shape)
     size = options.crop
     zoom = math.exp(rng.uniform(math.log(options.zoom[0]), math.log(options.zoom[1])))
     turn = rng.uniform(0, 2 * math.pi) if rng.random() < 0.5 else rng.integers(4) * math.pi / 2
     mirror = rng.choice([-1.0, 1.0])
     matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * [1.0, mirror] / zoom
     matrix = matrix * np.exp(rng.normal(0, 0.08, (2, 1)))
-    margin = np.minimum(size / zoom / 2, np.array(grey.shape) / 2)
-    centre = rng.uniform(margin, np.array(grey.shape) - margin)
+    margin = np.minimum(size / zoom / 2, np.array(labels.shape) / 2)
+    centre = rng.uniform(margin, np.array(labels.shape) - margin)
     at = np.stack(np.meshgrid(*(np.arange(size) - (size - 1) / 2,) * 2, indexing="ij"))
     where = np.tensordot(matrix, at, 1) + centre[:, None, None]
     if rng.random() < 0.3:
         where += rng.uniform(0, 3) * np.stack([noise(rng, (size, size), rng.uniform(15, 40)) for _ in range(2)])
-    source = ndimage.gaussian_filter(grey, 0.4 / zoom) if zoom < 0.8 else grey  # no aliasing when shrunk
-    image = ndimage.map_coordinates(source, where, order=1, mode="mirror")
+    if zoom < 0.8:  # no aliasing when shrunk
+        stack = ndimage.gaussian_filter(stack, (0, 0.4 / zoom, 0.4 / zoom))
+    image = np.stack([ndimage.map_coordinates(one, where, order=1, mode="mirror") for one in stack])
     truth = ndimage.map_coordinates(labels, where, order=0, mode="mirror")
     return _look(rng, image), truth
 
 
 def _look(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
     """Change blur, noise, contrast and shading, and cut out small patches."""
-    shape = image.shape[0], image.shape[1]
+    shape = image.shape[1], image.shape[2]
     if rng.random() < 0.3:
-        image = ndimage.gaussian_filter(image, rng.uniform(0.3, 1.3))
+        image = ndimage.gaussian_filter(image, (0, *[rng.uniform(0.3, 1.3)] * 2))
     if rng.random() < 0.5:
-        image = image + rng.uniform(0, 0.1) * noise(rng, shape, rng.uniform(0, 1.2))
+        amplitude, grain = rng.uniform(0, 0.1), rng.uniform(0, 1.2)
+        image = image + amplitude * np.stack([noise(rng, shape, grain) for _ in image])
     if rng.random() < 0.3:
         image = image + rng.uniform(0, 0.1) * noise(rng, shape, rng.uniform(40, 100))
     if rng.random() < 0.5:
@@ -98,14 +105,14 @@ def _look(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
     image = image * rng.normal(1, 0.08) + rng.normal(0, 0.05)
     if rng.random() < 0.1:
         y, x = rng.integers(0, np.array(shape) - 8)
-        image[y : y + rng.integers(3, 16), x : x + rng.integers(3, 16)] = rng.uniform(0, 1)
+        image[:, y : y + rng.integers(3, 16), x : x + rng.integers(3, 16)] = rng.uniform(0, 1)
     return np.clip(image, -0.5, 1.8).astype(np.float32)
 
 
 def targets_of(labels: NDArray[np.int32], *, smallest: int = 20) -> dict[str, Tensor]:
     """Training targets of one label image; slivers below `smallest` pixels or 4 pixels across are left out."""
     boxes, masks = [], []
-    for i, found in enumerate(ndimage.find_objects(labels), start=1):
+    for i, found in enumerate(ndimage.find_objects(np.maximum(labels, 0)), start=1):
         if found is None:
             continue
         mask = labels[found] == i
@@ -121,6 +128,7 @@ def targets_of(labels: NDArray[np.int32], *, smallest: int = 20) -> dict[str, Te
         "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(count, 4),
         "labels": torch.ones(count, dtype=torch.int64),
         "masks": torch.from_numpy(np.stack(masks) if count else np.zeros((0, *labels.shape), np.uint8)),
+        "ignored": torch.from_numpy(labels == IGNORED),
     }
 
 
@@ -131,7 +139,7 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
         self.source, self.options, self.start = source, options, start
 
     def __iter__(self) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
-        """Batches: images (batch, 1, crop, crop) and their targets."""
+        """Batches: images (batch, 1 or slices, crop, crop) and their targets."""
         seed = self.options.seed
         pool: dict[int, Slice] = {}
         for step in range(self.start, self.options.steps):
@@ -142,4 +150,4 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
             pool = {i: pool[i] for i in range(max(newest - POOL, 0), newest)}
             rng = np.random.default_rng([seed, 1, step])
             crops = [augment(rng, *pool[int(rng.choice(list(pool)))], self.options) for _ in range(self.options.batch)]
-            yield torch.from_numpy(np.stack([g for g, _ in crops]))[:, None], [targets_of(t) for _, t in crops]
+            yield torch.from_numpy(np.stack([g for g, _ in crops])), [targets_of(t) for _, t in crops]

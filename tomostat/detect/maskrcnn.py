@@ -14,20 +14,18 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v3_large, resnet
-from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, MultiScaleRoIAlign
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from tomostat.detect.backbones import BACKBONES, NORMS, build_body, group_norm
 from tomostat.options import check
 
-BACKBONES = ("resnet18", "resnet50", "resnet101", "mobilenet_v3")
 MASK = 28
 _MULTIPLE = 64
 """Slices are padded to multiples of the coarsest stride: the anchors' strides are image size // feature size, which for
@@ -36,8 +34,6 @@ _MIDDLE = 0.5
 """Grey value that the network sees as 0, which is what its convolutions pad with."""
 _SMALLEST_SHARE = 0.5
 """Share of the proposals of 512 x 512 pixels that the smallest slices get: they may be denser than large ones."""
-_STAGES = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
-_MOBILE_STAGES = {"3": "0", "6": "1", "12": "2", "16": "3"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +43,7 @@ class NetworkConfig:
     Attributes
     ----------
     backbone
-        Feature extractor: resnet18, resnet50, resnet101 or mobilenet_v3.
+        Feature extractor: resnet18, resnet50, resnet101, mobilenet_v3 or efficientnet_lite0.
     norm
         Normalisation of the backbone: "group" (trained from scratch with small batches) or "frozen" (the statistics of
         ImageNet weights).
@@ -75,7 +71,7 @@ class NetworkConfig:
         Detections below this score are dropped.
     """
 
-    backbone: Literal["resnet18", "resnet50", "resnet101", "mobilenet_v3"] = "resnet18"
+    backbone: Literal["resnet18", "resnet50", "resnet101", "mobilenet_v3", "efficientnet_lite0"] = "resnet18"
     norm: Literal["group", "frozen"] = "group"
     slices: int = 1
     channels: int = 96
@@ -93,7 +89,7 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         check(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {', '.join(BACKBONES)}")
-        check(self.norm in ("group", "frozen"), "norm", self.norm, "group or frozen")
+        check(self.norm in NORMS, "norm", self.norm, "group or frozen")
         check(self.slices in (1, 3), "slices", self.slices, "1 or 3")
         check(len(self.anchors) == 5, "anchors", self.anchors, "five groups of edge lengths")
         check(self.detections > 0, "detections", self.detections, "a positive number")
@@ -110,11 +106,18 @@ class NetworkConfig:
 LIGHT = NetworkConfig()
 """ResNet-18 that runs on two CPU cores: the shipped network."""
 
-PAPER = NetworkConfig(backbone="resnet101", norm="frozen", channels=256, box_units=1024, mask_convs=4)
-"""ResNet-101 with feature pyramid, as in the paper."""
+_WIDE = replace(LIGHT, channels=256, box_units=1024, mask_convs=4)
 
-ACCURATE = replace(PAPER, backbone="resnet50", box_convs=4, rpn_convs=2)
-"""ResNet-50 with the heads of torchvision's second version."""
+NETWORKS = {
+    "resnet18": LIGHT,
+    "mobilenet_v3": replace(LIGHT, backbone="mobilenet_v3"),
+    "efficientnet_lite0": replace(LIGHT, backbone="efficientnet_lite0"),
+    "resnet50": replace(_WIDE, backbone="resnet50"),
+    "resnet50_v2": replace(_WIDE, backbone="resnet50", box_convs=4, rpn_convs=2),
+    "resnet101": replace(_WIDE, backbone="resnet101"),
+}
+"""Architectures by name: three light ones; ResNet-50 with the heads of torchvision's first and second version; and
+ResNet-101 with feature pyramid, as in the paper."""
 
 
 class MaskRCNN(nn.Module):
@@ -135,7 +138,7 @@ class MaskRCNN(nn.Module):
         super().__init__()
         self.config = config
         self.precision: torch.dtype | None = None
-        body, widths = _body(config)
+        body, widths = build_body(config.backbone, config.norm, config.slices)
         self.body = body
         self.fpn = FeaturePyramidNetwork(widths, config.channels, LastLevelMaxPool())
         self.rpn = _proposals(config)
@@ -157,7 +160,7 @@ class MaskRCNN(nn.Module):
             (n, slices, ny, nx) float, grey scaled so that the volume's robust percentiles are 0 and 1.
         targets
             While training, per image: boxes (k, 4) float x0 y0 x1 y1, labels (k,) int64 of ones, masks (k, ny, nx)
-            uint8.
+            uint8, ignored (ny, nx) bool.
 
         Returns
         -------
@@ -191,29 +194,45 @@ def build(config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
     return converted
 
 
-def _group_norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(min(32, channels // 8), channels)
+class _Proposals(RegionProposalNetwork):
+    """Region proposals that learn nothing from anchors in ignored places."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        labels, boxes = super().assign_targets_to_anchors(anchors, targets)
+        for label, anchor, target in zip(labels, anchors, targets, strict=True):
+            label[(label == 0) & _mostly_ignored(anchor, target["ignored"])] = -1
+        return labels, boxes
 
 
-def _body(config: NetworkConfig) -> tuple[nn.Module, list[int]]:
-    """Feature extractor with outputs at strides 4, 8, 16 and 32, and their channels."""
-    norm = _group_norm if config.norm == "group" else FrozenBatchNorm2d
-    if config.backbone == "mobilenet_v3":
-        trunk = mobilenet_v3_large(norm_layer=norm).features
-        trunk[0][0] = nn.Conv2d(config.slices, 16, 3, stride=2, padding=1, bias=False)
-        return IntermediateLayerGetter(trunk, _MOBILE_STAGES), [24, 40, 112, 960]
-    trunk = resnet.__dict__[config.backbone](norm_layer=norm, zero_init_residual=False)
-    trunk.conv1 = nn.Conv2d(config.slices, 64, 7, stride=2, padding=3, bias=False)
-    nn.init.kaiming_normal_(trunk.conv1.weight, mode="fan_out", nonlinearity="relu")
-    width = trunk.fc.in_features
-    return IntermediateLayerGetter(trunk, _STAGES), [width // 8, width // 4, width // 2, width]
+class _Heads(RoIHeads):
+    """Heads that learn nothing from proposals in ignored places."""
+
+    def select_training_samples(
+        self, proposals: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        kept = [p[~_mostly_ignored(p, t["ignored"])] for p, t in zip(proposals, targets, strict=True)]
+        samples: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
+        samples = super().select_training_samples(kept, targets)
+        return samples
+
+
+def _mostly_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
+    """Which boxes (n, 4) have more than half of their pixels ignored, (n,) bool."""
+    sums = nn.functional.pad(ignored.float().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    ny, nx = ignored.shape
+    x0, x1 = (boxes[:, i].round().long().clamp(0, nx) for i in (0, 2))
+    y0, y1 = (boxes[:, i].round().long().clamp(0, ny) for i in (1, 3))
+    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return inside > 0.5 * (y1 - y0) * (x1 - x0)
 
 
 def _proposals(config: NetworkConfig) -> RegionProposalNetwork:
     """Region proposals with anchors of particle size."""
     generator = AnchorGenerator(config.anchors, (config.ratios,) * len(config.anchors))
     count = generator.num_anchors_per_location()[0]
-    return RegionProposalNetwork(
+    return _Proposals(
         generator,
         RPNHead(config.channels, count, config.rpn_convs),
         fg_iou_thresh=0.6,
@@ -233,10 +252,10 @@ def _heads(config: NetworkConfig) -> RoIHeads:
     box_pool = MultiScaleRoIAlign(levels, 7, 2, canonical_scale=config.roi_scale)
     mask_pool = MultiScaleRoIAlign(levels, MASK // 2, 2, canonical_scale=config.roi_scale)
     if config.box_convs:
-        head = FastRCNNConvFCHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], _group_norm)
+        head = FastRCNNConvFCHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], group_norm)
     else:
         head = TwoMLPHead(channels * 49, config.box_units)
-    return RoIHeads(
+    return _Heads(
         box_pool,
         head,
         FastRCNNPredictor(config.box_units, 2),
@@ -300,9 +319,8 @@ def anchor_sizes(diameters: Sequence[float]) -> tuple[tuple[float, ...], ...]:
 
 
 __all__ = [
-    "ACCURATE",
     "LIGHT",
-    "PAPER",
+    "NETWORKS",
     "MaskRCNN",
     "NetworkConfig",
     "activation_map",

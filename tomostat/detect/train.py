@@ -7,9 +7,10 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,11 +18,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.models import get_model
 
+from tomostat.detect.backbones import fetch, grey_channels, load_imagenet
 from tomostat.detect.checkpoint import load_checkpoint, save_checkpoint, weights_path
-from tomostat.detect.crops import Crops, Slice, Source, slice_source
-from tomostat.detect.maskrcnn import LIGHT, MaskRCNN, NetworkConfig, build
+from tomostat.detect.crops import IGNORED, Crops, Slice, Source, slice_source, targets_of
+from tomostat.detect.maskrcnn import LIGHT, NETWORKS, MaskRCNN, NetworkConfig, anchor_sizes, build
 from tomostat.detect.predict import detect_tiles, found_in_tile
 from tomostat.matching import overlaps_of_labels
 from tomostat.options import TrainOptions, as_dict
@@ -36,32 +37,48 @@ def initial_network(weights: str = "shipped", config: NetworkConfig = LIGHT, *, 
     Parameters
     ----------
     weights
-        shipped, random, imagenet (torchvision's weights of the backbone, fetched from the network) or the path of a
-        checkpoint.
+        shipped, random, imagenet (weights of the backbone), coco (torchvision's Mask R-CNN with ResNet-50, fetched from
+        the network; what does not fit the architecture stays random) or the path of a checkpoint.
     config
-        Architecture for random and imagenet; a checkpoint brings its own.
+        Architecture for random, imagenet and coco; a checkpoint brings its own.
     seed
         Seed of random weights.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        When the weights are none, or ImageNet weights are asked for with group norm, which has none.
+        When the weights are none, cannot be fetched, or are of another backbone.
     """
-    if weights == "random":
-        return build(config, seed=seed)
-    if weights != "imagenet":
+    if weights not in ("random", "imagenet", "coco"):
         return load_checkpoint(weights_path(weights))[0]
-    if config.norm != "frozen" or not config.backbone.startswith("resnet"):
-        raise ValueError(
-            f"weights is 'imagenet' with {config.backbone} and {config.norm} norm; expected resnet and frozen"
-        )
     network = build(config, seed=seed)
-    given = get_model(config.backbone, weights="DEFAULT").state_dict()
-    given = {name: value for name, value in given.items() if name in network.body.state_dict()}
-    given["conv1.weight"] = given["conv1.weight"].sum(1, keepdim=True).expand(-1, config.slices, -1, -1) / config.slices
-    network.body.load_state_dict(given)
+    if weights == "imagenet":
+        load_imagenet(network.body, config.backbone, config.norm, config.slices)
+    if weights == "coco":
+        _load_coco(network)
     return network
+
+
+def _load_coco(network: MaskRCNN) -> None:
+    """Take what fits of torchvision's Mask R-CNN, which saw COCO."""
+    config = network.config
+    if config.backbone != "resnet50" or config.norm != "frozen":
+        raise ValueError(
+            f"weights is 'coco' with {config.backbone} and {config.norm} norm; expected resnet50 and frozen"
+        )
+    given = fetch("maskrcnn_resnet50_fpn_v2" if config.box_convs else "maskrcnn_resnet50_fpn", "coco")
+    parts = {"backbone.body.": "body.", "backbone.fpn.": "fpn.", "rpn.": "rpn.", "roi_heads.": "heads."}
+    named = {
+        new + name.removeprefix(old): v
+        for old, new in parts.items()
+        for name, v in given.items()
+        if name.startswith(old)
+    }
+    named["body.conv1.weight"] = grey_channels(named["body.conv1.weight"], config.slices)
+    own = network.state_dict()
+    fit = {name: value for name, value in named.items() if name in own and own[name].shape == value.shape}
+    logger.info("%d of the network's %d tensors come from COCO", len(fit), len(own))
+    network.load_state_dict(own | fit)
 
 
 def fine_tune(
@@ -97,8 +114,18 @@ def fine_tune(
     """
     options = options or TrainOptions()
     judge = partial(mean_average_precision, slices=validation) if validation else None
-    network = initial_network(weights)
-    return train(network, slice_source(slices), folder, options=options, validate=judge, progress=progress)
+    source = slice_source(slices)
+    network = initial_network(weights, _fitting_config(weights, slices, options), seed=options.seed)
+    return train(network, source, folder, options=options, validate=judge, progress=progress)
+
+
+def _fitting_config(weights: str, slices: Sequence[Slice], options: TrainOptions) -> NetworkConfig:
+    """Architecture for weights that bring none: anchors fit the annotated particles; pretrained norms are frozen."""
+    boxes = torch.cat([targets_of(labels)["boxes"] for _, labels in slices])
+    edges = (boxes[:, 2:] - boxes[:, :2]).flatten().tolist()
+    norm: Literal["group", "frozen"] = "group" if weights == "random" else "frozen"
+    anchors = anchor_sizes(edges) if edges else LIGHT.anchors
+    return replace(NETWORKS[options.network], norm=norm, slices=options.slices, anchors=anchors)
 
 
 def mean_average_precision(network: MaskRCNN, slices: Sequence[Slice]) -> float:
@@ -107,9 +134,11 @@ def mean_average_precision(network: MaskRCNN, slices: Sequence[Slice]) -> float:
     tables, scores = [], []
     network.eval()
     for grey, labels in slices:
-        image = torch.from_numpy(np.ascontiguousarray(grey))[None].expand(network.config.slices, -1, -1)
-        tile = found_in_tile(next(detect_tiles(network, iter([image]), 1, device)), grey.shape)
-        table = overlaps_of_labels(labels, tile.labels)
+        image = torch.from_numpy(grey.reshape(-1, *labels.shape)).expand(network.config.slices, -1, -1)
+        tile = found_in_tile(next(detect_tiles(network, iter([image]), 1, device)), labels.shape)
+        outside = np.bincount(tile.labels[labels == IGNORED], minlength=tile.labels.max() + 1)
+        counted = 2 * outside <= np.bincount(tile.labels.ravel())
+        table = overlaps_of_labels(np.maximum(labels, 0), np.where(counted[tile.labels], tile.labels, 0))
         tables.append(table)
         scores.append(tile.scores[table.second_label - 1])
     return score_tables(tables, scores).map
@@ -254,7 +283,8 @@ def _step(
     torch.manual_seed(options.seed * 1_000_003 + step)  # proposals are sampled: repeatable after a resume
     targets = [{name: value.to(options.device) for name, value in target.items()} for target in targets]
     losses = network(images.expand(-1, network.config.slices, -1, -1), targets)
-    total = torch.stack(list(losses.values())).sum()
+    weights = {"loss_box_reg": options.outline, "loss_mask": options.outline}
+    total = torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
     if not math.isfinite(total.item()):
         raise FloatingPointError(f"loss is {total.item()} at step {step}; the last good checkpoint is kept")
     for group in optimizer.param_groups:

@@ -68,12 +68,15 @@ def _link(
             other[n] = j
             weight[n] = area[j] * agree * agree * math.exp(-far / (2 * SPREAD**2))
             n += 1
+        total = weight[first[i] : n].sum()
+        if total > 0:
+            weight[first[i] : n] /= total
     first[len(voxel)] = n
 
 
 @dataclass(frozen=True)
 class Links:
-    """Weights of one round of averaging over a surface, rows compressed (see `Surface.start`)."""
+    """Weights of one round of averaging over a surface, rows compressed (see `Surface.start`); a row's add up to 1."""
 
     first: NDArray[np.int64]
     other: NDArray[np.int32]
@@ -99,16 +102,55 @@ def _average(first: NDArray[np.int64], other: NDArray[np.int32], weight: Floats,
     for i in range(len(out)):
         row = out[i]
         row[:] = 0
-        total = np.float32(0.0)
         for k in range(first[i], first[i + 1]):
             w = weight[k]
-            total += w
             source = values[other[k]]
             for c in range(len(row)):
                 row[c] += w * source[c]
-        if total > 0:
-            for c in range(len(row)):
-                row[c] /= total
+
+
+@njit(cache=True, nogil=True)
+def _average_four(
+    first: NDArray[np.int64], other: NDArray[np.int32], weight: Floats, values: Floats, out: Floats
+) -> None:
+    """`_average` for four columns, which stay in registers."""
+    for i in range(len(out)):
+        a = b = c = d = np.float32(0.0)
+        for k in range(first[i], first[i + 1]):
+            w, j = weight[k], other[k]
+            a += w * values[j, 0]
+            b += w * values[j, 1]
+            c += w * values[j, 2]
+            d += w * values[j, 3]
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = a, b, c, d
+
+
+@njit(cache=True, nogil=True)
+def _pieces(first: NDArray[np.int64], other: NDArray[np.int32], kind: NDArray[np.int8]) -> NDArray[np.int32]:
+    piece = np.full(len(kind), -1, np.int32)
+    waiting = np.empty(len(kind), np.int32)
+    count = 0
+    for seed in range(len(kind)):
+        if piece[seed] >= 0:
+            continue
+        piece[seed] = count
+        waiting[0], n = seed, 1
+        while n:
+            n -= 1
+            i = waiting[n]
+            for k in range(first[i], first[i + 1]):
+                j = other[k]
+                if piece[j] < 0 and kind[j] == kind[i]:
+                    piece[j] = count
+                    waiting[n] = j
+                    n += 1
+        count += 1
+    return piece
+
+
+def find_pieces(links: Links, kind: NDArray[np.int8]) -> NDArray[np.int32]:
+    """Number, from 0, of the connected piece of one kind that each surface point belongs to, (n,)."""
+    return _pieces(links.first, links.other, kind)
 
 
 def average_along(links: Links, values: Floats, rounds: int = ROUNDS) -> Floats:
@@ -128,9 +170,12 @@ def average_along(links: Links, values: Floats, rounds: int = ROUNDS) -> Floats:
     numpy.ndarray
         (n, k) float32.
     """
-    here = np.ascontiguousarray(values, np.float32)
+    count, columns = values.shape
+    width = 4 if columns <= 4 else -(-columns // 8) * 8  # whole registers
+    average = _average_four if columns <= 4 else _average
+    here, there = np.zeros((count, width), np.float32), np.empty((count, width), np.float32)
+    here[:, :columns] = values
     for _ in range(rounds):
-        there = np.empty_like(here)
-        _average(links.first, links.other, links.weight, here, there)
-        here = there
-    return here
+        average(links.first, links.other, links.weight, here, there)
+        here, there = there, here
+    return here[:, :columns]

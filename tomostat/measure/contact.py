@@ -29,6 +29,9 @@ REACH = np.arange(-1.0, 7.0)
 OFFSETS = np.arange(-1.2, 1.5, 0.4)
 """Places tried for the edge, in voxels."""
 
+BETWEEN = 16
+"""Steps between two offsets to which the edge is placed at last."""
+
 LAYERS = np.array([1.0, 2.0, 3.0, 4.0, 5.5])
 """Where one layer outside the edge ends and the next begins, in voxels."""
 
@@ -185,6 +188,7 @@ def _fit_one(
     steps: Doubles,
     a: Doubles,
     b: Doubles,
+    row: Doubles,
 ) -> float:
     """Least squares with priors at one place of the edge: levels into `b`, the misfit (less a constant) returned."""
     size = len(b)
@@ -198,16 +202,20 @@ def _fit_one(
             a[k, k] += 1 / steps[1] ** 2
             a[k + 1, k + 1] += 1 / steps[1] ** 2
             a[k + 1, k] -= 1 / steps[1] ** 2
+    scale = 1.0 / noise**2
     for k in range(len(profile)):
-        w = weight[k] / noise**2
-        outside = 1.0 - basis[k, 0]
-        share = max(outside - solid[k], 0.0) / max(outside, 1e-9)
+        w = weight[k] * scale
         y = w * (profile[k] - bright * solid[k])
+        share = 1.0
+        if solid[k] > 0:
+            outside = 1.0 - basis[k, 0]
+            share = max(outside - solid[k], 0.0) / max(outside, 1e-9)
         for p in range(size):
-            row = basis[k, p] * (share if p else 1.0)
-            b[p] += y * row
+            row[p] = basis[k, p] * (share if p else 1.0)
+            b[p] += y * row[p]
+            wide = w * row[p]
             for q in range(p + 1):
-                a[p, q] += w * row * basis[k, q] * (share if q else 1.0)
+                a[p, q] += wide * row[q]
     return _solve(a, b)
 
 
@@ -228,11 +236,11 @@ def _fit(
 ) -> None:
     """Fit every profile at each offset of the edge, then between the best offset's neighbours."""
     size, count = len(layers) + 2, len(offsets)
-    basis = np.empty((count, len(at), size))
-    for j in range(count):
-        _basis(at, offsets[j], blur, layers, basis[j])
-    between = np.empty((len(at), size))
-    a, b = np.empty((size, size)), np.empty(size)
+    step = offsets[1] - offsets[0]
+    basis = np.empty(((count - 1) * BETWEEN + 1, len(at), size))
+    for j in range(len(basis)):
+        _basis(at, offsets[0] + j * step / BETWEEN, blur, layers, basis[j])
+    a, b, row = np.empty((size, size)), np.empty(size), np.empty(size)
     misfit = np.empty(count)
     for i in range(len(profile)):
         misfit[:] = np.inf
@@ -240,7 +248,9 @@ def _fit(
         while 0 <= j < count:  # downhill from the middle
             for k in range(max(j - 1, 0), min(j + 2, count)):
                 if misfit[k] == np.inf:
-                    misfit[k] = _fit_one(profile[i], weight[i], solid[i], basis[k], bright, noise, steps, a, b)
+                    misfit[k] = _fit_one(
+                        profile[i], weight[i], solid[i], basis[k * BETWEEN], bright, noise, steps, a, b, row
+                    )
                     misfit[k] += (offsets[k] / steps[3]) ** 2
                 if misfit[k] < misfit[best]:
                     best = k
@@ -251,9 +261,9 @@ def _fit(
         if 0 < best < count - 1:  # a parabola through the best three
             bend = misfit[best - 1] - 2 * misfit[best] + misfit[best + 1]
             slope = 0.5 * (misfit[best - 1] - misfit[best + 1])
-            edge[i] += (offsets[1] - offsets[0]) * slope / max(bend, 1e-9)
-        _basis(at, edge[i], blur, layers, between)
-        _fit_one(profile[i], weight[i], solid[i], between, bright, noise, steps, a, b)
+            edge[i] += step * slope / max(bend, 1e-9)
+        nearest = min(max(round((edge[i] - offsets[0]) / step * BETWEEN), 0), len(basis) - 1)
+        _fit_one(profile[i], weight[i], solid[i], basis[nearest], bright, noise, steps, a, b, row)
         value[i] = b[1:]
 
 

@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
-from tomostat.measure.along import Links, average_along
+from tomostat.measure.along import Links, average_along, find_pieces
 from tomostat.measure.smoothing import Floats
 
 Doubles = NDArray[np.float64]
@@ -216,11 +214,8 @@ def drop_specks(verdict: Floats, voice: Floats, links: Links, face: float) -> Fl
     numpy.ndarray
         (n,) float32.
     """
-    kind = np.where(voice > 0, np.where(verdict > 0.5, 2, 1), 0)
-    rows = np.repeat(np.arange(len(verdict)), np.diff(links.first))
-    same = kind[rows] == kind[links.other]
-    graph = csr_array((np.ones(int(same.sum()), np.int8), (rows[same], links.other[same])), shape=(len(verdict),) * 2)
-    _, piece = connected_components(graph, directed=False)
+    kind = np.where(voice > 0, np.where(verdict > 0.5, 2, 1), 0).astype(np.int8)
+    piece = find_pieces(links, kind)
     area = np.bincount(piece, voice.astype(np.float64))
     speck = (area[piece] < SPECK * face) & (area.max(initial=0.0) >= SPECK * face) & (kind > 0)
     return np.where(speck, np.where(kind == 2, 0, 1), verdict).astype(np.float32)

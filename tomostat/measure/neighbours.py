@@ -40,7 +40,8 @@ def touching(labels: NDArray[Any], label: int) -> NDArray[Any]:
         low, high = [slice(None)] * 3, [slice(None)] * 3
         low[axis], high[axis] = slice(None, -1), slice(1, None)
         below, above = tuple(low), tuple(high)
-        found += [labels[above][own[below]], labels[below][own[above]]]
+        edge = own[below] != own[above]
+        found += [labels[above][edge], labels[below][edge]]
     near = np.unique(np.concatenate(found))
     return near[(near != 0) & (near != label)]
 

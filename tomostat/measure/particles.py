@@ -44,7 +44,7 @@ from tomostat.volume import Spacing, VolumeInfo, describe, read_box, read_flat
 if TYPE_CHECKING:
     from distributed import Client
 
-BATCH_VOXELS = 16_000_000
+BATCH_VOXELS = 4_000_000
 """Voxels in the boxes of one batch, and in the box around them, where no single particle has more."""
 
 READ_BYTES, BYTES_PER_VOXEL = 16, 60

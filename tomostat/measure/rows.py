@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from tomostat.measure.along import average_along, link_surface
+from tomostat.measure.along import Links, average_along, link_surface
 from tomostat.measure.conduction import conduction_columns
 from tomostat.measure.contact import Levels
 from tomostat.measure.crofton import crofton_area
@@ -98,7 +99,8 @@ class Box:
 def count_layers(box: Box, levels: Levels, tolerance: int) -> NDArray[np.int64]:
     """Histograms of the layer values beyond one particle's edge, see `tomostat.measure.touch.layer_counts`."""
     surface = box.surface()
-    return layer_counts(surface, find_layers(surface, box.around(), levels, tolerance))
+    layers = find_layers(surface, link_surface(surface), box.around(), levels, tolerance)
+    return layer_counts(surface, layers)
 
 
 def measure_box(
@@ -127,10 +129,11 @@ def measure_box(
     if np.count_nonzero(box.labels == box.label) < SMALLEST:
         return {"touched": _touched_faces(box), "too_small": True}, SurfacePoints.join([])
     surface, around = box.surface(), box.around()
+    links = link_surface(surface)
     if expected is None:
         contact = touch_without_binder(surface, around)
     else:
-        layers = find_layers(surface, around, levels, options.tolerance)
+        layers = find_layers(surface, links, around, levels, options.tolerance)
         contact = judge(surface, layers, expected, options.tolerance)
     active = box.phases == ACTIVE
     void = (surface.mask > 0) & ~active
@@ -142,16 +145,24 @@ def measure_box(
     if options.conduction and expected is not None and len(box.labels) > 1:
         wet = contact.known & ~contact.particle
         row |= conduction_columns(surface, conducting_surface(contact, options), wet, void)
-    row |= crack_columns(surface.mask, active, box.spacing)
-    row |= grey_columns(surface.mask, active, box.grey, levels.blur, box.spacing)
+    inner = _tight(surface.mask)
+    mask = np.ascontiguousarray(surface.mask[inner])
+    row |= crack_columns(mask, active[inner], box.spacing)
+    row |= grey_columns(mask, active[inner], box.grey[inner], levels.blur, box.spacing)
     row |= shell_columns(surface.mask, around.other, around.outside, options.shell, box.spacing)
-    row["surface_area_crofton"] = crofton_area(surface.mask, box.spacing)
-    row["roughness"] = roughness(surface)
+    row["surface_area_crofton"] = crofton_area(mask, box.spacing)
+    row["roughness"] = roughness(surface, links)
     points = surface_points(surface, contact, distance, options, box.origin)
     if len(box.labels) > 1:
         return row, points
     section = {name: value for name, value in row.items() if name not in SOLID_ONLY}
     return section | {"touched": _touched_faces(box)}, points
+
+
+def _tight(mask: NDArray[np.uint8]) -> tuple[slice, ...]:
+    """The voxels of a particle and one around them, as far as its box goes."""
+    found = ndimage.find_objects(mask)[0]
+    return tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in found)
 
 
 def _touched_faces(box: Box) -> list[tuple[int, float]]:
@@ -173,9 +184,8 @@ def surface_points(
     return SurfacePoints(voxel, relative.astype(np.float32), binder.astype(np.float32)).take(told)
 
 
-def roughness(surface: Surface) -> float:
+def roughness(surface: Surface, links: Links) -> float:
     """Standard deviation of the surface's height over its mean within 5 voxels, area-weighted, in micrometers."""
-    links = link_surface(surface)
     mean = average_along(links, surface.point, ROUGHNESS_ROUNDS)
     height = ((surface.point - mean) * surface.normal).sum(axis=1).astype(np.float64)
     area = surface.area.astype(np.float64)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.along import Links, average_along, link_surface
+from tomostat.measure.along import Links, average_along
 from tomostat.measure.contact import REACH, Levels, blurred_solid, fit_layers, sample_profiles
 from tomostat.measure.decide import (
     Groups,
@@ -112,13 +112,15 @@ class Contact:
     voiced: float
 
 
-def find_layers(surface: Surface, around: Around, levels: Levels, tolerance: int) -> Layers:
+def find_layers(surface: Surface, links: Links, around: Around, levels: Levels, tolerance: int) -> Layers:
     """Look beyond a particle's edge.
 
     Parameters
     ----------
     surface
         Outer surface of the particle.
+    links
+        Weights with which its points average their neighbours.
     around
         The voxels of its box.
     levels
@@ -131,7 +133,6 @@ def find_layers(surface: Surface, around: Around, levels: Levels, tolerance: int
     Layers
         One value per surface point.
     """
-    links = link_surface(surface)
     profile, weight, solid = _profiles(surface, around, levels, links)
     layers, edge = fit_layers(profile, weight, solid, levels)
     value = np.stack([layers[:, :reach].mean(axis=1) for reach in TOLERANCES])
