@@ -1,7 +1,7 @@
 """Figures of the detector: what was asked beside what is measured.
 
-``python -m benchmarks.bench_detect [phantoms] [real] [speed] [finetune] [--weights PATH]`` prints tables; without a
-name, all but the long fine-tuning.
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [finetune] [--weights PATH]`` prints
+tables; without a name, all but the long fine-tuning.
 Real slices are looked for in ``../shared/data`` and left out where absent.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
+from benchmarks import detect_peer
 from benchmarks.report import Figure, print_figures
 from tomostat.detect.annotations import as_slices, read_annotations
 from tomostat.detect.checkpoint import file_hash, weights_path
-from tomostat.detect.crops import Slice
+from tomostat.detect.crops import IGNORED, Slice
 from tomostat.detect.maskrcnn import LIGHT, build
 from tomostat.detect.masks import paste
 from tomostat.detect.predict import NetworkDetector, detect_tiles
@@ -212,11 +214,12 @@ def powder(network: NetworkDetector, steps: int) -> None:
 
 
 def _crop(case: Case, seed: int, side: int = 256) -> Slice:
-    """A crop of a real slice, what is not annotated included as background."""
+    """A crop of a real slice; it is annotated in part, and what is not is ignored."""
     _, ny, nx = case.grey.shape
     rng = np.random.default_rng(seed)
     y, x = rng.integers(0, max(ny - side, 0) + 1), rng.integers(0, max(nx - side, 0) + 1)
-    return case.grey[0, y : y + side, x : x + side], case.truth.labels(0)[y : y + side, x : x + side]
+    labels = case.truth.labels(0)[y : y + side, x : x + side]
+    return case.grey[0, y : y + side, x : x + side], np.where(labels > 0, labels, IGNORED).astype(np.int32)
 
 
 def _tuned(network: NetworkDetector, slices: list[Slice], steps: int) -> NetworkDetector:
@@ -252,6 +255,33 @@ def speed(network: NetworkDetector) -> None:
     print_figures("inference", figures)
 
 
+def peer(network: NetworkDetector) -> None:
+    """Whole slices beside plain torchvision, shipped weights."""
+    print_figures("beside torchvision's model(images)", detect_peer.figures())
+
+
+def tiles(network: NetworkDetector, count: int = 4, side: int = 2048) -> None:
+    """Slices in tiles beside a single pass, pooled; memory of a large one."""
+    scores = []
+    for k in range(count):
+        grey = random_slice(np.random.default_rng([90_000, k]), (side, side))[0][None]
+        whole = replace(network, threads=2, tile=side)(grey, grey, 0)
+        scores.append(score_instances(whole, replace(network, threads=2)(grey, grey, 0)))
+    matched, both = sum(s.matched for s in scores), sum(s.truth + s.found for s in scores)
+    print(" ".join(f"{s.truth}/{s.found}: {s.f1:.4f}" for s in scores))
+    large = detect_peer.one_side("ours", 4096)
+    figures = [
+        Figure(
+            f"{count} slices of {side} x {side}, {both // 2} particles: F1 of tiles to one pass",
+            2 * matched / both,
+            0.99,
+        ),
+        Figure(f"4096 x 4096, {large['count']} particles: memory", large["bytes"] / 2**30, 4.0, "<=", "GiB"),
+        Figure("its time", large["seconds"], unit="s"),
+    ]
+    print_figures("tiles", figures)
+
+
 def pasting_seconds(side: int, count: int = 300) -> tuple[float, float]:
     """Seconds from 28 x 28 masks to run lengths here, and to full-size masks in torchvision."""
     rng = np.random.default_rng(0)
@@ -280,17 +310,27 @@ class TimeDetection:
         next(detect_tiles(self.network, iter([self.image]), 1, "cpu"))
 
 
+TABLES: dict[str, Callable[[NetworkDetector], None]] = {
+    "phantoms": phantoms,
+    "real": real,
+    "speed": speed,
+    "peer": peer,
+    "tiles": tiles,
+    "finetune": finetune,
+}
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["phantoms", "real", "speed"])
+    parser.add_argument("what", nargs="*", choices=list(TABLES), default=["phantoms", "real", "speed", "peer", "tiles"])
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--score", type=float, default=0.5)
     arguments = parser.parse_args()
     path = weights_path(arguments.weights)
     network = NetworkDetector(weights=str(path), digest=file_hash(path), score=arguments.score)
     for name in arguments.what:
-        {"phantoms": phantoms, "real": real, "speed": speed, "finetune": finetune}[name](network)
+        TABLES[name](network)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
-from tomostat.detect.masks import Tile, join_tiles, paste, tile_starts
+from tomostat.detect.masks import Tile, join_tiles, paste, tile_size, tile_starts
 
 
 def disc_mask(size=28):
@@ -79,6 +79,9 @@ def test_empty_and_outside_boxes_are_dropped():
 
 @given(st.integers(1, 3000), st.integers(64, 600), st.integers(0, 63))
 def test_tiles_cover_the_axis_with_overlap(length, tile, overlap):
+    equal = tile_size(length, tile, overlap, 8)
+    assert equal <= min(length, tile)
+    assert len(tile_starts(length, equal, overlap)) == len(tile_starts(length, tile, overlap))
     starts = tile_starts(length, tile, overlap)
     assert starts[0] == 0
     assert starts[-1] == max(length - tile, 0)

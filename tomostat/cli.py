@@ -367,8 +367,17 @@ def train(
 
 
 @app.command(sort_key=11)
-def evaluate(truth: Path, found: Path, /, *, iou: float = 0.5, on_truth: float = 0.0) -> None:
-    """Score found objects against the truth, in 2D or 3D.
+def evaluate(
+    truth: Path,
+    /,
+    *found: Path,
+    iou: float = 0.5,
+    on_truth: float = 0.0,
+    to: Path | None = None,
+    grey: Path | None = None,
+    section: int | None = None,
+) -> None:
+    """Score found objects against the truth, in 2D or 3D, several side by side.
 
     Parameters
     ----------
@@ -378,11 +387,19 @@ def evaluate(truth: Path, found: Path, /, *, iou: float = 0.5, on_truth: float =
         Smallest intersection over union of a match.
     on_truth
         Found objects with less than this share of their area on true ones are not counted.
+    to
+        Folder for scores.csv, metrics.png (the six metrics) and outcomes.png (hits, misses, splits, merges).
+    grey
+        Image or volume to draw the outcomes over.
+    section
+        Slice of a volume to draw; that with most true objects when not given.
     """
-    from tomostat.info import read_labels, score_table
-    from tomostat.score import score_labels
+    from tomostat.compare import compare_labels, score_table
 
-    print(score_table(score_labels(read_labels(truth), read_labels(found), iou=iou, on_truth=on_truth)))
+    if not found:
+        raise ValueError("name one or more label images of found objects after the truth")
+    scores = compare_labels(truth, found, iou=iou, on_truth=on_truth, to=to, grey=grey, section=section)
+    print(score_table(scores))
 
 
 @app.command(sort_key=12)

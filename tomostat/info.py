@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
-import tifffile
 import xarray as xr
 
 from tomostat.ingest import probe
@@ -14,9 +12,8 @@ from tomostat.instances import read_instances
 from tomostat.manifest import Layout, read_manifest
 from tomostat.measure.table import open_particles
 from tomostat.options import IngestOptions
-from tomostat.score import Scores
 from tomostat.stitch import open_graph
-from tomostat.volume import describe, is_map, label_names, map_names, open_volume
+from tomostat.volume import describe, is_map, label_names, map_names
 
 
 def describe_path(path: Path) -> str:
@@ -77,35 +74,6 @@ def condition_table(particles: xr.Dataset) -> str:
         lines.append(f"{name:<14}{count:>7}{rows.sizes['particle']:>11}{means[0]:>13}{means[1]:>12}{means[2]:>12}")
     if len(lines) == 2:
         lines.append("no particle")
-    return "\n".join(lines)
-
-
-def read_labels(path: Path) -> np.ndarray:
-    """Labels of an image file, or of a volume's label image named after a colon (VOLUME.zarr:particles).
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        When there are none.
-    """
-    store, colon, label = str(path).rpartition(":")
-    if colon and store.endswith(".zarr"):
-        return open_volume(store, label).values
-    if not path.exists():
-        raise FileNotFoundError(f"nothing at {path}")
-    if path.suffix == ".npy":
-        return np.load(path)
-    try:
-        return tifffile.imread(path)
-    except tifffile.TiffFileError as error:
-        raise ValueError(f"{path} is no label image: {error}") from None
-
-
-def score_table(scores: Scores) -> str:
-    """Scores as lines of text."""
-    lines = []
-    for name, value in dataclasses.asdict(scores).items():
-        lines.append(f"{name:<12}{value:>10}" if isinstance(value, int) else f"{name:<12}{value:>10.4f}")
     return "\n".join(lines)
 
 

@@ -344,7 +344,7 @@ class DetectOptions(StageOptions):
     score
         Smallest confidence of a detection that is kept.
     tile
-        Side of the square tiles, in pixels, that the network sees.
+        Largest side of the tiles, in pixels, that the network sees; larger slices are cut into equal tiles.
     overlap
         Overlap of neighbouring tiles in pixels; a particle smaller than this is seen whole by one tile.
     batch

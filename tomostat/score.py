@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,57 @@ class Scores:
     splits: int
     merges: int
     off_truth: int
+
+
+class Outcome(IntEnum):
+    """What became of a true object, or what a found one is worth."""
+
+    NONE = 0
+    HIT = 1
+    MISSED = 2
+    SPLIT = 3
+    MERGED = 4
+    FALSE = 5
+    OFF_TRUTH = 6
+
+
+def outcomes(
+    truth: NDArray[Any], found: NDArray[Any], *, iou: float = 0.5, on_truth: float = 0.0
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """What became of every object.
+
+    Parameters
+    ----------
+    truth, found, iou, on_truth
+        As in `score_labels`.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        `Outcome` by label value of the true objects (hit, missed, split or merged; the latter two also where a piece
+        matches) and of the found ones (hit, split for a piece, merged, false or off the truth). NONE where there is no
+        such label.
+    """
+    table = overlaps_of_labels(truth, found)
+    taken = _matches(table, iou)
+    split, pieces = _holders(table.first, table.second_size[table.second], table.first_size[table.first], table.overlap)
+    merge, parts = _holders(table.second, table.first_size[table.first], table.second_size[table.second], table.overlap)
+    of_truth = np.full(len(table.first_size), Outcome.MISSED, np.uint8)
+    of_truth[table.first[taken]] = Outcome.HIT
+    of_truth[table.first[parts]] = Outcome.MERGED
+    of_truth[split] = Outcome.SPLIT
+    of_found = np.where(_counted(table, taken, on_truth), np.uint8(Outcome.FALSE), np.uint8(Outcome.OFF_TRUTH))
+    of_found[table.second[pieces]] = Outcome.SPLIT
+    of_found[table.second[taken]] = Outcome.HIT
+    of_found[merge] = Outcome.MERGED
+    return _by_label(of_truth, table.first_label), _by_label(of_found, table.second_label)
+
+
+def _by_label(kinds: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Values of rows by label value."""
+    found = np.zeros(int(labels.max(initial=0)) + 1, np.uint8)
+    found[labels] = kinds
+    return found
 
 
 def score_labels(
@@ -166,8 +218,12 @@ def score_tables(
         ap50=ap[THRESHOLDS.index(0.5)],
         ap75=ap[THRESHOLDS.index(0.75)],
         map=float(np.mean(ap)),
-        splits=sum(_holders(t.first, t.second_size[t.second], t.first_size[t.first], t.overlap) for t in tables),
-        merges=sum(_holders(t.second, t.first_size[t.first], t.second_size[t.second], t.overlap) for t in tables),
+        splits=sum(
+            len(_holders(t.first, t.second_size[t.second], t.first_size[t.first], t.overlap)[0]) for t in tables
+        ),
+        merges=sum(
+            len(_holders(t.second, t.first_size[t.first], t.second_size[t.second], t.overlap)[0]) for t in tables
+        ),
         off_truth=sum(int((~keep).sum()) for keep in counted),
     )
 
@@ -253,10 +309,11 @@ def _greedy_hits(table: Overlaps, score: NDArray[Any], iou: float) -> NDArray[np
 
 def _holders(
     holder: NDArray[Any], piece_size: NDArray[Any], holder_size: NDArray[Any], overlap: NDArray[np.int64]
-) -> int:
-    """Objects that hold two or more pieces, each by more than half inside and no mere speck."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that hold two or more pieces, each by more than half inside and no mere speck; and the pairs of them."""
     inside = (2 * overlap > piece_size) & (overlap >= PIECE * holder_size)
-    return int((np.bincount(holder[inside]) > 1).sum())
+    many = np.bincount(holder[inside], minlength=int(holder.max(initial=-1)) + 1) > 1
+    return np.flatnonzero(many), np.flatnonzero(inside & many[holder])
 
 
 def _ratio(a: float, b: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -90,6 +90,15 @@ def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
     return kept
 
 
+def tile_size(length: int, tile: int, overlap: int, multiple: int = 64) -> int:
+    """Smallest tiles, a multiple of pixels, that cover an axis with as few of them as those of size `tile` would."""
+    if length <= tile:
+        return length
+    count = math.ceil((length - overlap) / (tile - overlap))
+    least = math.ceil((length + (count - 1) * overlap) / count)
+    return min(math.ceil(least / multiple) * multiple, tile)
+
+
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
     """Starts of equal tiles that cover an axis, neighbours sharing at least `overlap` pixels."""
     if length <= tile:
@@ -119,21 +128,32 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """One detection of one tile, in slice coordinates."""
+    """One detection of one tile, in slice coordinates.
 
+    `depth` is how far from the tile's borders it lies, `owned` whether no other tile sees it from farther inside;
+    `covered`, whether other tiles look at all of its pixels.
+    """
+
+    tile: int
     corner: Corner
     mask: NDArray[np.bool_]
     score: float
-    cut: bool
+    depth: float
+    owned: bool
     covered: bool
+
+    @property
+    def cut(self) -> bool:
+        return self.depth <= 1
 
 
 def join_tiles(tiles: Sequence[Tile], shape: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Join detections of overlapping tiles: a particle seen whole in one tile wins over its cut pieces elsewhere.
+    """Join detections of overlapping tiles: the tile that sees a place from farthest inside has the say.
 
     Two detections of different tiles are the same particle when, where both tiles look, they share half of the
-    smaller one. Pieces of a particle that no tile sees whole are united. A cut piece that lies where a neighbouring
-    tile sees more of it, and which that tile does not confirm, is dropped.
+    smaller one. Of a particle that several tiles see whole, the one of the deepest tile stays; what the deepest tile
+    does not find is dropped, since the network knows less of places at the border of its view. Pieces of a particle
+    that no tile sees whole are united.
 
     Parameters
     ----------
@@ -165,28 +185,40 @@ def join_tiles(tiles: Sequence[Tile], shape: tuple[int, int]) -> tuple[NDArray[n
 
 
 def _pieces(tiles: Sequence[Tile], shape: tuple[int, int]) -> tuple[list[_Piece], list[int]]:
-    """All detections with their state at the tile's border, and where each tile's begin."""
+    """All detections with their place in the tiles, and where each tile's begin."""
     pieces: list[_Piece] = []
     start = []
     seen = np.zeros(shape, np.uint8)  # how many tiles look at a pixel
     for tile in tiles:
         seen[_window(tile)] += 1
-    for tile in tiles:
+    for number, tile in enumerate(tiles):
         start.append(len(pieces))
-        boxes = ndimage.find_objects(tile.labels, len(tile.scores))
+        boxes = [b or (slice(0, 0), slice(0, 0)) for b in ndimage.find_objects(tile.labels, len(tile.scores))]
+        depths = _depths(boxes, tile.corner, tiles, shape)
         for i, box in enumerate(boxes):
-            if box is None:
-                pieces.append(_Piece(tile.corner, np.zeros((0, 0), bool), 0.0, True, True))
-                continue
             mask = tile.labels[box] == i + 1
             corner = (tile.corner[0] + box[0].start, tile.corner[1] + box[1].start)
-            cut = any(
-                (side.start <= 1 and origin > 0) or (side.stop >= size - 1 and origin + size < whole)
-                for side, origin, size, whole in zip(box, tile.corner, tile.labels.shape, shape, strict=True)
-            )
             around = seen[corner[0] : corner[0] + mask.shape[0], corner[1] : corner[1] + mask.shape[1]]
-            pieces.append(_Piece(corner, mask, float(tile.scores[i]), cut, bool((around[mask] > 1).all())))
+            depth = float(depths[i, number])
+            owned, covered = bool(depth >= depths[i].max()), bool((around[mask] > 1).all())
+            pieces.append(_Piece(number, corner, mask, float(tile.scores[i]), depth, owned, covered))
     return pieces, start
+
+
+def _depths(
+    boxes: Sequence[tuple[slice, ...]], corner: Corner, tiles: Sequence[Tile], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Distance of boxes (given from `corner`) to the borders of tiles, (boxes, tiles); the slice's own are none."""
+    depth = np.full((len(boxes), len(tiles)), np.inf)
+    for axis in range(2):
+        low = np.array([box[axis].start for box in boxes], float)[:, None] + corner[axis]
+        high = np.array([box[axis].stop for box in boxes], float)[:, None] + corner[axis]
+        first = np.array([tile.corner[axis] for tile in tiles], float)
+        last = first + [tile.labels.shape[axis] for tile in tiles]
+        before = np.where(first > 0, low - first, np.inf)
+        after = np.where(last < shape[axis], last - high, np.inf)
+        depth = np.minimum(depth, np.minimum(before, after))
+    return depth
 
 
 def _window(tile: Tile) -> tuple[slice, slice]:
@@ -211,10 +243,14 @@ def _same(a: Tile, b: Tile) -> list[tuple[int, int]]:
 
 def _resolve(pieces: list[_Piece]) -> list[_Piece]:
     """What remains of the pieces of one particle."""
-    pieces = [piece for piece in pieces if piece.mask.size]
+    pieces = [piece for piece in pieces if piece.mask.any()]
     whole = [piece for piece in pieces if not piece.cut]
-    if whole or not pieces:
-        return whole
+    if whole:
+        deepest = max(whole, key=lambda piece: piece.depth)
+        confirmed = deepest.owned or any(piece.tile != deepest.tile for piece in pieces)
+        return [piece for piece in whole if piece.tile == deepest.tile] if confirmed else []
+    if not pieces:
+        return []
     if len(pieces) == 1:
         return [] if pieces[0].covered else pieces
     top, left = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
@@ -223,7 +259,8 @@ def _resolve(pieces: list[_Piece]) -> list[_Piece]:
     for piece in pieces:
         y, x = piece.corner[0] - top, piece.corner[1] - left
         union[y : y + piece.mask.shape[0], x : x + piece.mask.shape[1]] |= piece.mask
-    return [_Piece((top, left), union, max(piece.score for piece in pieces), False, False)]
+    best = max(pieces, key=lambda piece: piece.score)
+    return [replace(best, corner=(top, left), mask=union)]
 
 
 def _paint(pieces: Sequence[_Piece], shape: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

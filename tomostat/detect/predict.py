@@ -6,6 +6,7 @@ Nothing here knows of volumes or dask; `stage` runs a detector over a volume.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +19,16 @@ from numpy.typing import NDArray
 
 from tomostat.detect.checkpoint import load_checkpoint
 from tomostat.detect.maskrcnn import MaskRCNN
-from tomostat.detect.masks import Tile, join_tiles, paste, tile_starts
+from tomostat.detect.masks import Tile, join_tiles, paste, tile_size, tile_starts
 from tomostat.instances import Instances
 
 logger = logging.getLogger(__name__)
 
 SMALLEST = 12
 """Detections of fewer pixels are noise."""
+
+BYTES_PER_PIXEL = 1000
+"""Memory that the light network takes for a pixel of a tile on a CPU."""
 
 _loading = threading.Lock()
 
@@ -87,25 +91,30 @@ class NetworkDetector:
         with _loading:
             network = _network(self.weights, self.digest, self.device)
         torch.set_num_threads(self.threads)
+        size = (tile_size(shape[0], self.tile, self.overlap), tile_size(shape[1], self.tile, self.overlap))
         where = [
             (z, y, x)
             for z in range(len(grey))
-            for y in tile_starts(shape[0], self.tile, self.overlap)
-            for x in tile_starts(shape[1], self.tile, self.overlap)
+            for y in tile_starts(shape[0], size[0], self.overlap)
+            for x in tile_starts(shape[1], size[1], self.overlap)
         ]
         found: list[list[Tile]] = [[] for _ in grey]
-        images = (self._cut(grey, place) for place in where)
-        size = (min(self.tile, shape[0]), min(self.tile, shape[1]))
+        images = (self._cut(grey, place, size) for place in where)
         for (z, y, x), detections in zip(where, detect_tiles(network, images, self.batch, self.device), strict=True):
             found[z].append(found_in_tile(detections, size, (y, x), self.score))
         parts = [_slice_instances(tiles, first + z, shape) for z, tiles in enumerate(found)]
         return Instances.concatenate([Instances.empty(shape), *parts])
 
-    def _cut(self, grey: NDArray[np.float32], place: tuple[int, int, int]) -> torch.Tensor:
+    def memory(self, shape: tuple[int, int]) -> int:
+        """Bytes that the network takes beside slices of `shape`: on a GPU they are the GPU's."""
+        pixels = math.prod(tile_size(n, self.tile, self.overlap) for n in shape)
+        return BYTES_PER_PIXEL * pixels if self.device == "cpu" else 0
+
+    def _cut(self, grey: NDArray[np.float32], place: tuple[int, int, int], size: tuple[int, int]) -> torch.Tensor:
         """One tile (slices, h, w) with neighbouring slices where the network wants them."""
         z, y, x = place
         around = np.clip(np.arange(z - self.halo, z + self.halo + 1), 0, len(grey) - 1)
-        image = np.asarray(grey[around, y : y + self.tile, x : x + self.tile], np.float32)
+        image = np.asarray(grey[around, y : y + size[0], x : x + size[1]], np.float32)
         return torch.from_numpy(np.ascontiguousarray(np.clip(image, -0.5, 1.8)))
 
 

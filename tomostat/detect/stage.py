@@ -2,7 +2,8 @@
 
 A detector is any callable ``detector(grey, phases, first) -> Instances``: grey (n, ny, nx) float32 scaled so that the
 volume's percentiles 0.5 and 99.5 are 0 and 1, phases (n, ny, nx) uint8, and the index of the first slice. An attribute
-``halo`` (default 0) asks for that many neighbouring slices on either side; detections in them are ignored.
+``halo`` (default 0) asks for that many neighbouring slices on either side; detections in them are ignored. A method
+``memory(shape)`` tells the bytes that it takes beside a block of slices of that shape.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 Detector = Callable[[NDArray[np.float32], NDArray[np.uint8], int], Instances]
 
-CODE_VERSION = 2
+BYTES_PER_VOXEL = 12
+"""Memory of a voxel of a block: grey while it is scaled, phases."""
+
+CODE_VERSION = 3
 """Raised when detections change for the same input, options and weights."""
 
 
@@ -123,7 +127,13 @@ def detect_instances(
     detector = detector or make_detector(options)
     tasks = detect_tasks(path, folder, detector, options)
     gpu = {"GPU": 1.0} if client is not None and options.device == "cuda" else None
-    counts = execute(tasks, label="detect", markers=markers, client=client, progress=progress, resources=gpu)
+    shape = describe(path).shape
+    beside = getattr(detector, "memory", lambda shape: 0)((shape[1], shape[2]))
+    block = (min(options.slices, shape[0]) + 2 * getattr(detector, "halo", 0)) * shape[1] * shape[2]
+    counts = execute(
+        tasks, label="detect", markers=markers, client=client, progress=progress, resources=gpu,
+        need=BYTES_PER_VOXEL * block + beside,
+    )  # fmt: skip
     return sum(counts.values())
 
 

@@ -1,0 +1,139 @@
+"""A whole slice beside plain torchvision ``model(images)``, same weights: each side in a process of its own.
+
+``python -m benchmarks.detect_peer ours|torchvision SIDE`` prints seconds, bytes of memory taken and objects as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from benchmarks.report import Figure
+from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint, weights_path
+from tomostat.detect.maskrcnn import MaskRCNN
+from tomostat.detect.predict import NetworkDetector
+from tomostat.detect.scenes import random_slice
+
+SCORE = 0.5
+"""Detections below it are dropped before masks are pasted, on both sides."""
+
+SEED = [90_000, 1]
+"""A flat phantom with some 300 particles on 2048 x 2048 pixels."""
+
+
+def twin(network: MaskRCNN, shape: tuple[int, int]) -> GeneralizedRCNN:
+    """Torchvision's own model around our network's parts, at native scale."""
+    network._scale_limits(shape)
+    backbone = nn.Sequential(OrderedDict(body=network.body, fpn=network.fpn))
+    transform = GeneralizedRCNNTransform(min(shape), max(shape), [0.5], [0.25], size_divisible=64)
+    return GeneralizedRCNN(backbone, network.rpn, network.heads, transform).eval()
+
+
+def _network() -> MaskRCNN:
+    network = load_checkpoint(weights_path("shipped"))[0].eval()
+    network.config = replace(network.config, score=SCORE)
+    network.heads.score_thresh = SCORE
+    return network
+
+
+def _image(side: int) -> NDArray[np.float32]:
+    return random_slice(np.random.default_rng(SEED), (side, side))[0]
+
+
+def one_side(name: str, side: int) -> dict[str, float]:
+    """Time and memory of one side, the second of two runs timed."""
+    torch.set_num_threads(2)
+    image = _image(side)
+    with tempfile.TemporaryDirectory() as folder:
+        if name == "ours":
+            path = Path(folder) / "limited.safetensors"
+            save_checkpoint(path, _network())
+            detector = NetworkDetector(weights=str(path), digest=file_hash(path), score=SCORE, threads=2)
+            small = image[None, :512, :512]
+            detector(small, small, 0)  # loads the network, compiles the kernels
+
+            def run() -> int:
+                return len(detector(image[None], image[None], 0))
+
+        else:
+            model = twin(_network(), image.shape)
+            small = torch.from_numpy(image[None, :512, :512])
+            with torch.inference_mode():
+                twin(_network(), (512, 512))([small])
+
+            def run() -> int:
+                with torch.inference_mode():
+                    return len(model([torch.from_numpy(image[None])])[0]["masks"])
+
+        before = _memory("VmRSS")
+        count, seconds = 0, []
+        for _ in range(2):
+            start = time.perf_counter()
+            count = run()
+            seconds.append(time.perf_counter() - start)
+    return {"seconds": min(seconds), "bytes": _memory("VmHWM") - before, "count": count}
+
+
+def _memory(which: str) -> int:
+    """Memory of this process in bytes: VmRSS now, VmHWM at its peak."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split(f"{which}:")[1].split()[0]) * 1024
+
+
+def same_detections(side: int = 512) -> float:
+    """Largest difference of boxes (pixels), scores and mask probabilities; infinite where the number differs."""
+    network, image = _network(), torch.from_numpy(_image(side)[None])
+    model = twin(network, (side, side))
+    with torch.inference_mode():
+        ours = network(image[None])[0]
+        features = model.backbone(model.transform([image])[0].tensors)
+        proposals, _ = model.rpn(model.transform([image])[0], features)
+        theirs = model.roi_heads(features, proposals, [(side, side)])[0][0]
+        whole = model([image])[0]
+    if not len(ours["boxes"]) == len(theirs["boxes"]) == len(whole["boxes"]):
+        return float("inf")
+    return max(float((ours[k] - theirs[k]).abs().max()) for k in ("boxes", "scores", "masks"))
+
+
+def figures() -> list[Figure]:
+    """Ours beside torchvision's."""
+    found = [Figure("boxes, scores, masks: largest difference", same_detections(), 1e-3, "<=")]
+    for side, faster in ((1024, 1.0), (2048, 1.5)):
+        ours, theirs = _run("ours", side), _run("torchvision", side)
+        name = f"{side} x {side}, {theirs['count']:.0f} particles"
+        found += [
+            Figure(f"{name}: ours", ours["seconds"], unit="s"),
+            Figure(f"{name}: torchvision", theirs["seconds"], unit="s"),
+            Figure(f"{name}: times faster", theirs["seconds"] / ours["seconds"], faster),
+            Figure(f"{name}: memory of ours", ours["bytes"] / 2**30, unit="GiB"),
+            Figure(
+                f"{name}: memory, share of torchvision's {theirs['bytes'] / 2**30:.1f} GiB",
+                ours["bytes"] / theirs["bytes"], 0.2 if side == 2048 else None, "<=",
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def _run(name: str, side: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.detect_peer", name, str(side)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    result: dict[str, Any] = json.loads(printed)
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(one_side(sys.argv[1], int(sys.argv[2]))))
