@@ -98,12 +98,16 @@ def phases_of(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.where(smooth > threshold_otsu(smooth), np.uint8(Phase.ACTIVE), np.uint8(Phase.PORE))
 
 
-def judge(cases: list[Case], detector: Any, on_truth: float = 0.0, score: float = 0.0) -> Scores:
+def detect(cases: list[Case], detector: Any) -> list[Instances]:
+    """What a detector finds in each case."""
+    return [detector(case.grey, case.phases, 0) for case in cases]
+
+
+def judge(cases: list[Case], found: list[Instances], on_truth: float = 0.0, score: float = 0.0) -> Scores:
     """Pool slices of several cases as if they were one stack (shapes may differ between cases).
 
     Average precision takes all detections, everything else those of at least `score`.
     """
-    found = [detector(case.grey, case.phases, 0) for case in cases]
     side = (max(c.truth.shape[0] for c in cases), max(c.truth.shape[1] for c in cases))
     truth, everything = _stack([c.truth for c in cases], cases, side), _stack(found, cases, side)
     chosen = score_instances(truth, everything.take(everything.score >= score), on_truth=on_truth)
@@ -136,22 +140,27 @@ def line(name: str, s: Scores) -> str:
 
 def beside_watershed(
     name: str, cases: list[Case], network: NetworkDetector, on_truth: float = 0.0
-) -> tuple[Scores, list[Figure]]:
-    """Print network and watershed; return the network's scores and the figures that compare the two."""
-    ours = judge(cases, replace(network, score=0.05), on_truth, network.score)
-    baseline = judge(cases, WatershedDetector(), on_truth)
+) -> tuple[Scores, list[Instances], list[Figure]]:
+    """Print network and watershed; return the network's scores and finds, and the figures that compare the two."""
+    found = detect(cases, replace(network, score=0.05))
+    ours = judge(cases, found, on_truth, network.score)
+    baseline = judge(cases, detect(cases, WatershedDetector()), on_truth)
     print(line(f"{name}, network", ours))
     print(line(f"{name}, watershed", baseline), flush=True)
     better = sum(getattr(ours, m) >= getattr(baseline, m) for m in SIX)
-    return ours, [
-        Figure(f"{name}: metrics of six at least watershed's", better, 6),
-        Figure(f"{name}: splits, of watershed's {baseline.splits}", ours.splits, baseline.splits / 2, "<="),
-    ]
+    return (
+        ours,
+        found,
+        [
+            Figure(f"{name}: metrics of six at least watershed's", better, 6),
+            Figure(f"{name}: splits, of watershed's {baseline.splits}", ours.splits, baseline.splits / 2, "<="),
+        ],
+    )
 
 
-def precision_at(cases: list[Case], network: NetworkDetector, recall: float) -> float:
+def precision_at(cases: list[Case], found: list[Instances], recall: float, on_truth: float = 0.0) -> float:
     """Best precision that any score threshold gives at this recall or more; NaN where none reaches it."""
-    scores = [judge(cases, replace(network, score=float(t))) for t in np.arange(0.3, 0.71, 0.05)]
+    scores = [judge(cases, found, on_truth, float(t)) for t in np.arange(0.3, 0.71, 0.05)]
     return max((s.precision for s in scores if s.recall >= recall), default=float("nan"))
 
 
@@ -159,11 +168,11 @@ def phantoms(network: NetworkDetector) -> None:
     """Unseen phantoms, network beside watershed with its default parameters and true phases."""
     print(f"\n{'unseen phantoms':30s} {HEAD}")
     for name, cases in (("volumes", volume_phantoms()), ("flat", flat_phantoms())):
-        got, compared = beside_watershed(name, cases, network)
+        got, found, compared = beside_watershed(name, cases, network)
         asked = [
             Figure("AP50", got.ap50, 0.97),
             Figure("mAP (trained on CPU alone)", got.map, 0.75),
-            Figure("best precision at a recall of 0.93 or more", precision_at(cases, network, 0.93), 0.98),
+            Figure("best precision at a recall of 0.93 or more", precision_at(cases, found, 0.93), 0.98),
             Figure("mean IoU", got.mean_iou, 0.92),
         ]
         print_figures(f"unseen phantoms, {name}", asked + compared)
@@ -174,43 +183,54 @@ def real(network: NetworkDetector) -> None:
     print(f"\n{'real slices':30s} {HEAD}")
     figures = []
     for name, case in real_slices().items():
-        got, compared = beside_watershed(name, [case], network, 0.2)
+        got, _, compared = beside_watershed(name, [case], network, 0.2)
         figures += [Figure(f"{name}: F1", got.f1, REAL[name]), *compared]
     print_figures("real slices, weights as they are", figures)
 
 
-def finetune(network: NetworkDetector, steps: int = 150, counts: tuple[int, ...] = (0, 2, 8)) -> None:
+def finetune(network: NetworkDetector, counts: tuple[int, ...] = (0, 2, 8)) -> None:
     """Fine-tuning: a learning curve on real slices, each held out in turn, and powder images of another kind."""
     cases = real_slices()
     figures = []
     for count in counts:
-        scores = []
-        for held in cases:
+        found = []
+        for held, case in cases.items():
             others = [_crop(cases[name], seed) for seed, name in enumerate(n for n in [*cases] * 3 if n != held)]
-            tuned = _tuned(network, others[:count], steps)
-            scores.append(judge([cases[held]], replace(tuned, score=0.05), 0.2, network.score))
-        bars = (0.97, 0.98, 0.95) if count == 8 else (None,) * 3
-        for name, bar in zip(("ap50", "precision", "recall"), bars, strict=True):
-            figures.append(Figure(f"{count} crops: {name}", float(np.mean([getattr(s, name) for s in scores])), bar))
-    print_figures(f"real slices, each held out in turn, {steps} steps", figures)
-    powder(network, steps)
+            tuned = _tuned(network, others[:count], GENTLE)
+            found += detect([case], replace(tuned, score=0.05))
+            print(line(f"{held}, {count} crops of others", judge([case], found[-1:], 0.2, network.score)), flush=True)
+        pooled = judge([*cases.values()], found, 0.2, network.score)
+        precise = precision_at([*cases.values()], found, 0.95, 0.2)
+        asked = count == max(counts)
+        figures += [
+            Figure(f"{count} crops: AP50", pooled.ap50, 0.97 if asked else None),
+            Figure(f"{count} crops: best precision at a recall of 0.95 or more", precise, 0.98 if asked else None),
+            Figure(f"{count} crops: precision at a score of 0.5", pooled.precision),
+            Figure(f"{count} crops: recall at a score of 0.5", pooled.recall),
+            Figure(f"{count} crops: mean IoU", pooled.mean_iou),
+        ]
+    print_figures("real slices, each held out in turn, pooled", figures)
+    powder(network)
 
 
-def powder(network: NetworkDetector, steps: int) -> None:
+def powder(network: NetworkDetector) -> None:
     """SEM images of metal powder: fine-tuned on three, tested on the fourth."""
     if not (DATA / "powder").exists():
         return
     images = as_slices(read_annotations(DATA / "powder" / "via_training.json"))
-    tuned = _tuned(network, images[:3], steps)
+    tuned = _tuned(network, images[:3], THOROUGH)
     grey, labels = images[3]
     case = Case(grey[None], phases_of(grey)[None], Instances.from_labels(labels, 0))
-    baseline = judge([case], WatershedDetector()).ap50
+    baseline, plain, better = (
+        judge([case], detect([case], detector)).ap50
+        for detector in (WatershedDetector(), replace(network, score=0.05), replace(tuned, score=0.05))
+    )
     figures = [
-        Figure("AP50 as it is", judge([case], replace(network, score=0.05)).ap50),
-        Figure("AP50 fine-tuned on three images", judge([case], replace(tuned, score=0.05)).ap50, baseline + 0.2),
+        Figure("AP50 as it is", plain),
+        Figure("AP50 fine-tuned on three images", better, baseline + 0.2),
         Figure("AP50 of watershed", baseline),
     ]
-    print_figures(f"powder, {steps} steps", figures)
+    print_figures("powder", figures)
 
 
 def _crop(case: Case, seed: int, side: int = 256) -> Slice:
@@ -222,14 +242,21 @@ def _crop(case: Case, seed: int, side: int = 256) -> Slice:
     return case.grey[0, y : y + side, x : x + side], np.where(labels > 0, labels, IGNORED).astype(np.int32)
 
 
-def _tuned(network: NetworkDetector, slices: list[Slice], steps: int) -> NetworkDetector:
+GENTLE = TrainOptions(steps=48, rate=5e-5, precision="half", checkpoint_every=12, zoom=(0.5, 1.25))
+"""Slices like those that the network knows; a quarter of the crops tells which checkpoint is best, if any."""
+THOROUGH = TrainOptions(steps=150, precision="half", checkpoint_every=150, zoom=(0.5, 1.25))
+"""Images of another kind; all crops are trained on."""
+
+
+def _tuned(network: NetworkDetector, slices: list[Slice], options: TrainOptions) -> NetworkDetector:
     """The network fine-tuned on slices; as it is when there is none."""
     if not slices:
         return network
-    options = TrainOptions(steps=steps, precision="half", checkpoint_every=steps, zoom=(0.5, 1.25))
     folder = tempfile.TemporaryDirectory()
     TUNED.append(folder)  # kept until the process ends: the detector loads the file when it is called
-    path = fine_tune(slices, folder.name, weights=network.weights, options=options)
+    judges = slices[-max(len(slices) // 4, 1) :] if options is GENTLE else []
+    known = slices[: len(slices) - len(judges)]
+    path = fine_tune(known, folder.name, weights=network.weights, options=options, validation=judges)
     return replace(network, weights=str(path), digest=file_hash(path))
 
 

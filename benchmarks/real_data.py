@@ -86,8 +86,10 @@ def phases(data: Path, out: Path) -> None:
     grey = ndimage.gaussian_filter(np.array([60, 180, 100], np.float32)[known], 0.8)
     grey += np.random.default_rng(0).normal(0, 4, grey.shape)
     tifffile.imwrite(folder / "nmc_phases.tif", np.clip(grey, 0, 255).astype(np.uint8))
-    detect = DetectOptions(detector="watershed")
-    layout = run(folder / "nmc_phases.tif", folder / "results", 0.4, detect=detect)
+    layout = run(
+        folder / "nmc_phases.tif", folder / "results", 0.4,
+        phases=PhasesOptions(thresholds=(80.0, 140.0)), detect=DetectOptions(detector="watershed"),
+    )  # fmt: skip
     found = ts.open_volume(layout.volume("nmc_phases"), "phases").values
     particles = ts.open_particles(layout.particles)
     inner = particles.isel(particle=~particles["touches_border"].values & ~particles["too_small"].values)

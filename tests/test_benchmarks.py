@@ -99,7 +99,10 @@ def test_storage():
 
 
 def test_detection(capsys):
-    scores = bench_detect.judge(bench_detect.flat_phantoms(1), WatershedDetector())
+    cases = bench_detect.flat_phantoms(1)
+    found = bench_detect.detect(cases, WatershedDetector())
+    scores = bench_detect.judge(cases, found)
+    assert bench_detect.precision_at(cases, found, 0.0) >= scores.precision
     assert 0 <= scores.f1 <= 1
     assert "watershed" in bench_detect.line("watershed", scores)
     ours, theirs = bench_detect.pasting_seconds(128, 4)

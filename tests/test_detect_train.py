@@ -139,13 +139,22 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_pa
 
 
 def test_best_checkpoint_is_kept(tmp_path):
-    scores = iter([0.7, 0.4])
+    scores = iter([0.2, 0.7, 0.4])  # before the first step, then every second one
     best = train(build(TINY), squares, tmp_path, options=SHORT, validate=lambda network: next(scores))
     assert load_checkpoint(best)[1]["validation"] == 0.7
     assert load_checkpoint(best)[1]["step"] == 2
     longer = replace(SHORT, steps=6)
     best = train(build(TINY), squares, tmp_path, options=longer, validate=lambda network: 0.5)  # resumed: 0.7 stands
     assert load_checkpoint(best)[1]["validation"] == 0.7
+
+
+def test_training_that_makes_it_worse_keeps_the_start(tmp_path):
+    scores = iter([0.9, 0.7, 0.4])
+    start = build(TINY)
+    expected = {name: value.clone() for name, value in start.state_dict().items()}
+    best, about = load_checkpoint(train(start, squares, tmp_path, options=SHORT, validate=lambda network: next(scores)))
+    assert (about["step"], about["validation"]) == (0, 0.9)
+    assert all(torch.equal(value, expected[name]) for name, value in best.state_dict().items())
 
 
 def test_loss_falls(tmp_path):
@@ -170,7 +179,8 @@ def test_fine_tuning_starts_from_a_checkpoint_and_keeps_the_best(tmp_path):
     network, about = load_checkpoint(path)
     assert network.config == TINY
     assert 0 <= about["validation"] <= 1
-    moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), network.parameters(), strict=True)]
+    last, _ = load_checkpoint(tmp_path / "out" / "last.safetensors")
+    moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), last.parameters(), strict=True)]
     assert all(moved)
 
 

@@ -103,7 +103,8 @@ def fine_tune(
     options
         Schedule; the default is short and gentle.
     validation
-        Annotated slices that judge the checkpoints by mAP; the last checkpoint wins without any.
+        Annotated slices that judge the checkpoints, and the network as it was, by mAP; the last checkpoint wins without
+        any.
     progress
         Called with (step, steps).
 
@@ -230,7 +231,8 @@ def train(
     options
         Schedule, augmentation and seed.
     validate
-        Judges a network, larger is better (mAP, say); called every `options.checkpoint_every` steps.
+        Judges a network, larger is better (mAP, say); called before the first step and every
+        `options.checkpoint_every` steps.
     progress
         Called with (step, steps).
 
@@ -254,6 +256,8 @@ def train(
     start = _resume(folder / "state.safetensors", network, average, optimizer)
     batches = DataLoader(Crops(source, options, start), batch_size=None, num_workers=options.workers)
     began = time.monotonic()
+    if validate is not None and start == 0:  # what is worse than the start on the validation slices is not kept
+        _checkpoint(folder, 0, network, average, options, validate)
     for step, (images, targets) in enumerate(batches, start=start):
         losses = _step(network, optimizer, images.to(options.device), targets, step, options)
         average.update(network, step)
@@ -263,11 +267,8 @@ def train(
             progress(step + 1, options.steps)
         done = step + 1
         if done % options.checkpoint_every == 0 or done == options.steps:
-            about = {"step": done, "options": as_dict(options)}
-            save_checkpoint(folder / "last.safetensors", network, weights=average.weights, metadata=about)
+            _checkpoint(folder, done, network, average, options, validate)
             _save_state(folder / "state.safetensors", done, network, average, optimizer)
-            if validate is not None:
-                _keep_best(folder, validate)
     return folder / ("best.safetensors" if validate is not None else "last.safetensors")
 
 
@@ -294,6 +295,21 @@ def _step(
     torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimizer.step()
     return {"loss": total.item(), **{name: value.item() for name, value in losses.items()}}
+
+
+def _checkpoint(
+    folder: Path,
+    step: int,
+    network: MaskRCNN,
+    average: _Average,
+    options: TrainOptions,
+    validate: Callable[[MaskRCNN], float] | None,
+) -> None:
+    """Write the averaged weights; validate them."""
+    about = {"step": step, "options": as_dict(options)}
+    save_checkpoint(folder / "last.safetensors", network, weights=average.weights, metadata=about)
+    if validate is not None:
+        _keep_best(folder, validate)
 
 
 def _keep_best(folder: Path, validate: Callable[[MaskRCNN], float]) -> None:

@@ -211,7 +211,9 @@ def _otsu_cuts(
         between = multi_otsu(total["dark"], bins, 2) if np.count_nonzero(total["dark"]) > 1 else None
         if between is not None and _is_binder(total, bins, between, steps):
             return replace(cuts, cbd=float(between[0]))
-        warnings.append("no carbon-binder domain: its grey level cannot be told from the pores'")
+        warnings.append(
+            "no carbon-binder domain: its grey level cannot be told from the pores'; give thresholds to set it"
+        )
     return cuts
 
 
