@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -403,6 +403,40 @@ def evaluate(
 
 
 @app.command(sort_key=12)
+def look(
+    source: Path,
+    /,
+    *,
+    to: Path,
+    section: int | None = None,
+    weights: str = "shipped",
+    level: Literal["0", "1", "2", "3"] = "0",
+    kind: Literal["change", "strength"] = "change",
+) -> None:
+    """Show what the network looks at in a slice: outlines of particles are bright, cracks are not.
+
+    Parameters
+    ----------
+    source
+        Image file or OME-Zarr volume.
+    to
+        File to write: .png for a picture, .tif or .npy for values from 0 to 1.
+    section
+        Slice of a volume; the middle one when not given.
+    weights
+        shipped, or the path of a checkpoint.
+    level
+        Level of the feature pyramid, of strides 4, 8, 16 and 32.
+    kind
+        How much the features change from place to place, or how strong they are.
+    """
+    from tomostat.look import write_activation
+
+    write_activation(source, to, section=section, weights=weights, level=level, kind=kind)
+    print(f"written to {to}")
+
+
+@app.command(sort_key=13)
 def info(path: Path, /) -> None:
     """Tell what a volume, table or output folder holds.
 

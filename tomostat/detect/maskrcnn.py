@@ -273,8 +273,10 @@ def _heads(config: NetworkConfig) -> RoIHeads:
     )
 
 
-def activation_map(network: MaskRCNN, image: Tensor, level: str = "0") -> Tensor:
-    """What the network looks at: mean absolute feature over a slice.
+def activation_map(
+    network: MaskRCNN, image: Tensor, level: str = "0", kind: Literal["change", "strength"] = "change"
+) -> Tensor:
+    """What the network looks at in a slice.
 
     Parameters
     ----------
@@ -284,17 +286,36 @@ def activation_map(network: MaskRCNN, image: Tensor, level: str = "0") -> Tensor
         (slices, ny, nx) float, scaled grey.
     level
         Pyramid level: "0" to "3" for strides 4 to 32.
+    kind
+        "change", how much the features differ from those of the next place (the length of their gradient): the outlines
+        of what the network takes for particles are bright, cracks inside of them are not. "strength", the mean absolute
+        feature.
 
     Returns
     -------
     Tensor
-        (ny, nx) float in 0 .. 1.
+        (ny, nx) float in 0 .. 1, from the 1st to the 99th percentile.
+
+    Raises
+    ------
+    ValueError
+        When there is no such level or kind.
     """
+    check(level in ("0", "1", "2", "3"), "level", level, "0 to 3")
+    check(kind in ("change", "strength"), "kind", kind, "change or strength")
     network.eval()
+    ny, nx = (int(n) for n in image.shape[-2:])
+    pad = (0, -nx % _MULTIPLE, 0, -ny % _MULTIPLE)
     with torch.inference_mode():
-        strength = network.features(image[None])[level].abs().mean(1, keepdim=True)
-        full = nn.functional.interpolate(strength, size=image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
-    return (full - full.min()) / (full.max() - full.min()).clamp(min=1e-12)
+        features = network.features(nn.functional.pad(image[None], pad, mode="replicate"))[level]
+        strength = features.abs().mean(1, keepdim=True)
+        if kind == "change":
+            down, right = torch.gradient(features, dim=(2, 3))
+            strength = (down**2 + right**2).sum(1, keepdim=True).sqrt()
+        whole = (ny + pad[3], nx + pad[1])
+        full = nn.functional.interpolate(strength, size=whole, mode="bilinear", align_corners=False)[0, 0, :ny, :nx]
+    low, high = torch.quantile(full.flatten()[:: max(full.numel() // 10**6, 1)], torch.tensor([0.01, 0.99]))
+    return ((full - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
 
 
 def anchor_sizes(diameters: Sequence[float]) -> tuple[tuple[float, ...], ...]:
