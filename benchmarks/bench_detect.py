@@ -135,7 +135,7 @@ def line(name: str, s: Scores) -> str:
     """One row of a table."""
     values = (s.precision, s.recall, s.f1, s.mean_iou, s.ap50, s.ap75, s.map, s.pq)
     row = " ".join(f"{v:6.3f}" for v in values)
-    return f"{name:28s}   {row} {s.splits:6d} {s.merges:6d} {s.off_truth:4d}"
+    return f"{name:31s} {row} {s.splits:6d} {s.merges:6d} {s.off_truth:4d}"
 
 
 def beside_watershed(
@@ -166,7 +166,7 @@ def precision_at(cases: list[Case], found: list[Instances], recall: float, on_tr
 
 def phantoms(network: NetworkDetector) -> None:
     """Unseen phantoms, network beside watershed with its default parameters and true phases."""
-    print(f"\n{'unseen phantoms':30s} {HEAD}")
+    print(f"\n{'unseen phantoms':31s} {HEAD}")
     for name, cases in (("volumes", volume_phantoms()), ("flat", flat_phantoms())):
         got, found, compared = beside_watershed(name, cases, network)
         asked = [
@@ -180,7 +180,7 @@ def phantoms(network: NetworkDetector) -> None:
 
 def real(network: NetworkDetector) -> None:
     """Real slices with the weights as they are; found objects off the annotated ones are not counted."""
-    print(f"\n{'real slices':30s} {HEAD}")
+    print(f"\n{'real slices':31s} {HEAD}")
     figures = []
     for name, case in real_slices().items():
         got, _, compared = beside_watershed(name, [case], network, 0.2)
@@ -350,13 +350,13 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=list(TABLES), default=["phantoms", "real", "speed", "peer", "tiles"])
+    parser.add_argument("what", nargs="*", choices=[[], *TABLES], default=[])
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--score", type=float, default=0.5)
     arguments = parser.parse_args()
     path = weights_path(arguments.weights)
     network = NetworkDetector(weights=str(path), digest=file_hash(path), score=arguments.score)
-    for name in arguments.what:
+    for name in arguments.what or [name for name in TABLES if name != "finetune"]:
         TABLES[name](network)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
-from tomostat.detect.crops import Slice, mixture
+from tomostat.detect.crops import Slice, Source, mixture
 from tomostat.detect.maskrcnn import build
 from tomostat.detect.scenes import empty_slice, random_slice, scale_grey
 from tomostat.detect.train import initial_network, train
@@ -38,12 +38,20 @@ def _scene(seed: int) -> Scene:
     return make_scene(random_options(np.random.default_rng(seed), (16, 320, 320)))
 
 
-def phantom_slice(rng: np.random.Generator) -> Slice:
-    """A slice of one of the volume phantoms."""
-    scene = _scene(FIRST_SEED + int(rng.integers(SCENES)))
-    nz, ny, nx = scene.options.shape
-    drawn = render(scene, (int(rng.integers(nz)), 0, 0), (1, ny, nx))
-    return scale_grey(drawn.grey[0].astype(np.float32), rng=rng), np.ascontiguousarray(drawn.labels[0], np.int32)
+def phantom_stack(slices: int) -> Source:
+    """A source of slices of the volume phantoms, with as many neighbours around as make `slices` in all."""
+
+    def draw(rng: np.random.Generator) -> Slice:
+        scene = _scene(FIRST_SEED + int(rng.integers(SCENES)))
+        nz, ny, nx = scene.options.shape
+        drawn = render(scene, (int(rng.integers(nz - slices + 1)), 0, 0), (slices, ny, nx))
+        labels = np.ascontiguousarray(drawn.labels[slices // 2], np.int32)
+        return scale_grey(drawn.grey.astype(np.float32), rng=rng), labels
+
+    return draw
+
+
+phantom_slice = phantom_stack(1)
 
 
 @cache

@@ -1,0 +1,127 @@
+"""Light networks side by side: the same batches, the same steps, from scratch; and a slice with and without neighbours.
+
+``python -m benchmarks.compare_networks [backbones] [slices] [--steps N]`` prints scores on unseen electrodes,
+seconds for a slice of 512 x 512 pixels, and weights. Some hundred steps tell which network learns faster, not how
+good it becomes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.bench_detect import HEAD, UNSEEN, Case, judge, line
+from benchmarks.train_shipped import FIRST_SEED, phantom_slice, phantom_stack
+from tomostat.detect.checkpoint import file_hash, load_checkpoint
+from tomostat.detect.crops import Source, mixture
+from tomostat.detect.maskrcnn import NETWORKS, MaskRCNN, build
+from tomostat.detect.predict import NetworkDetector
+from tomostat.detect.scenes import random_slice, scale_grey
+from tomostat.detect.train import initial_network, train
+from tomostat.instances import Instances
+from tomostat.options import TrainOptions
+from tomostat.phantom import make_scene, random_options, render
+from tomostat.score import without_specks
+
+BACKBONES = {
+    "resnet18, from scratch": ("resnet18", "random"),
+    "mobilenet_v3, from scratch": ("mobilenet_v3", "random"),
+    "efficientnet_lite0, from scratch": ("efficientnet_lite0", "random"),
+    "efficientnet_lite0, ImageNet": ("efficientnet_lite0", "imagenet"),
+}
+"""Name to architecture and start."""
+
+
+def middle_cases(count: int = 12) -> list[Case]:
+    """The middle one of three slices of unseen electrodes; truth is that of the middle one."""
+    cases = []
+    for seed in range(UNSEEN, UNSEEN + count):
+        drawn = render(make_scene(random_options(np.random.default_rng(seed))), (6, 0, 0), (3, 256, 256))
+        grey = scale_grey(drawn.grey.astype(np.float32))
+        truth = Instances.from_labels(without_specks(drawn.labels[1]), 0)
+        cases.append(Case(grey, drawn.phases, truth))
+    return cases
+
+
+def trained(network: MaskRCNN, source: Source, folder: Path, steps: int, rate: float) -> NetworkDetector:
+    """The network after some steps, as a detector."""
+    options = TrainOptions(
+        steps=steps, rate=rate, warmup=min(50, steps), average=0.98, zoom=(0.6, 1.6), precision="half",
+        checkpoint_every=steps,
+    )  # fmt: skip
+    path = train(network, source, folder, options=options)
+    return NetworkDetector(
+        weights=str(path), digest=file_hash(path), halo=network.config.slices // 2, score=0.05, threads=2
+    )
+
+
+def show(name: str, detector: NetworkDetector, cases: list[Case]) -> None:
+    """One row: scores on the middle slices, seconds for a slice, weights."""
+    found = []
+    for case in cases:
+        every = detector(case.grey, case.phases, 0)
+        middle = every.of_slice(1)
+        labels = middle.labels(1)
+        found.append(Instances.from_labels(labels, 0, np.concatenate([[0], middle.score])))
+    alone = [Case(case.grey[1:2], case.phases[1:2], case.truth) for case in cases]
+    weights = sum(value.numel() for value in load_checkpoint(detector.weights)[0].parameters())
+    told = f"{seconds(detector):5.2f} s, {weights / 1e6:.1f} million weights"
+    print(line(name, judge(alone, found, 0.0, 0.5)), told, flush=True)
+
+
+def seconds(detector: NetworkDetector) -> float:
+    """Best of three for a slice of 512 x 512 pixels, two threads."""
+    grey: NDArray[np.float32] = random_slice(np.random.default_rng(UNSEEN), (512, 512))[0][None]
+    taken = []
+    for _ in range(4):
+        start = time.perf_counter()
+        detector(grey, grey, 0)
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:])
+
+
+def backbones(steps: int) -> None:
+    """Three light feature extractors."""
+    cases, source = middle_cases(), mixture([random_slice, phantom_slice], [0.5, 0.5])
+    for name, (network, start) in BACKBONES.items():
+        config = replace(NETWORKS[network], norm="group" if start == "random" else "frozen")
+        with tempfile.TemporaryDirectory() as folder:
+            show(name, trained(initial_network(start, config), source, Path(folder), steps, 4e-4), cases)
+
+
+def slices(steps: int) -> None:
+    """One slice, and with its neighbours, both from the shipped weights."""
+    cases = middle_cases()
+    for count in (1, 3):
+        shipped = initial_network("shipped")
+        network = build(replace(shipped.config, slices=count))
+        state = shipped.state_dict()
+        state["body.conv1.weight"] = state["body.conv1.weight"].expand(-1, count, -1, -1) / count
+        network.load_state_dict(state)
+        with tempfile.TemporaryDirectory() as folder:
+            show(f"{count} slices", trained(network, phantom_stack(count), Path(folder), steps, 1e-4), cases)
+
+
+def main() -> None:
+    """Train and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", choices=[[], "backbones", "slices"], default=[])
+    parser.add_argument("--steps", type=int, default=250)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    torch.set_num_threads(2)
+    print(f"{'':31s} {HEAD}   after {arguments.steps} steps, electrodes of seeds from {FIRST_SEED}")
+    for name in arguments.what or ("backbones", "slices"):
+        {"backbones": backbones, "slices": slices}[name](arguments.steps)
+
+
+if __name__ == "__main__":
+    main()
