@@ -1,7 +1,7 @@
 """Figures of the detector: what was asked beside what is measured.
 
-``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [finetune] [--weights PATH]`` prints
-tables; without a name, all but the long fine-tuning.
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [pictures] [finetune]
+[--weights PATH]`` prints tables; without a name, all but pictures and the long fine-tuning.
 Real slices are looked for in ``../shared/data`` and left out where absent.
 """
 
@@ -35,14 +35,21 @@ from tomostat.detect.scenes import random_slice, scale_grey
 from tomostat.detect.train import fine_tune
 from tomostat.detect.watershed import WatershedDetector
 from tomostat.instances import Instances
+from tomostat.look import write_activation
 from tomostat.options import TrainOptions
 from tomostat.phantom import make_scene, random_options, render
+from tomostat.report.scores import draw_metrics, draw_outcomes
+from tomostat.report.style import save_png, styled
 from tomostat.score import Scores, score_instances, without_specks
 from tomostat.volume import Phase
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 REAL = {"nmc_slice_a": 0.99, "nmc_strip_1": 0.95, "nmc_strip_2": 0.98, "nmc_strip_3": 0.90}
 """Real slices, and the F1 that is asked for."""
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SHOWN = [50_000, 7]
+"""Seed of the flat phantom that is shown."""
 
 TUNED: list[tempfile.TemporaryDirectory[str]] = []
 """Folders of fine-tuned weights."""
@@ -186,6 +193,34 @@ def real(network: NetworkDetector) -> None:
         got, _, compared = beside_watershed(name, [case], network, 0.2)
         figures += [Figure(f"{name}: F1", got.f1, REAL[name]), *compared]
     print_figures("real slices, weights as they are", figures)
+
+
+def pictures(network: NetworkDetector) -> None:
+    """Into ``docs/images``: six metrics on phantoms and real slices; hits, misses and features of one phantom."""
+    network = replace(network, score=0.05)
+    with styled():
+        for name, cases, on_truth in (("phantoms", volume_phantoms(), 0.0), ("real", [*real_slices().values()], 0.2)):
+            scores = {
+                kind: judge(cases, detect(cases, detector), on_truth, 0.5)
+                for kind, detector in (("network", network), ("watershed", WatershedDetector()))
+            }
+            save_png(draw_metrics(scores), IMAGES / f"metrics-{name}.png")
+        grey, truth = random_slice(np.random.default_rng(SHOWN), (384, 384))
+        case = Case(grey[None], phases_of(grey)[None], Instances.from_labels(without_specks(truth), 0))
+        found = {
+            kind: detector(case.grey, case.phases, 0).labels(0)
+            for kind, detector in (("network", replace(network, score=0.5)), ("watershed", WatershedDetector()))
+        }
+        save_png(draw_outcomes(case.truth.labels(0), found, grey), IMAGES / "outcomes.png")
+    write_activation_beside(grey)
+
+
+def write_activation_beside(grey: NDArray[np.float32]) -> None:
+    """What the network looks at in the same slice."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slice.npy"
+        np.save(path, grey)
+        write_activation(path, IMAGES / "activation.png")
 
 
 def finetune(network: NetworkDetector, counts: tuple[int, ...] = (0, 2, 8)) -> None:
@@ -343,6 +378,7 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
     "speed": speed,
     "peer": peer,
     "tiles": tiles,
+    "pictures": pictures,
     "finetune": finetune,
 }
 
@@ -356,7 +392,7 @@ def main() -> None:
     arguments = parser.parse_args()
     path = weights_path(arguments.weights)
     network = NetworkDetector(weights=str(path), digest=file_hash(path), score=arguments.score)
-    for name in arguments.what or [name for name in TABLES if name != "finetune"]:
+    for name in arguments.what or [name for name in TABLES if name not in ("pictures", "finetune")]:
         TABLES[name](network)
 
 

@@ -12,10 +12,11 @@ import pytest
 import tifffile
 
 import tomostat as ts
-from tomostat import cli, pipeline
+from tomostat import cli, finished, pipeline
 from tomostat.cluster import open_client
 from tomostat.manifest import Layout, read_manifest
 from tomostat.options import DetectOptions, MeasureOptions, PhantomOptions, PhasesOptions, StitchOptions
+from tomostat.simulation import simulate_study
 from tomostat.stitch import Edit, open_graph
 from tomostat.study import Study, load_study, study_of_volume
 from tomostat.volume import read_box, write_box
@@ -27,7 +28,7 @@ WATERSHED = DetectOptions(detector="watershed", slices=8)
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("simulated") / "small"
-    return pipeline.simulate_study(folder, {"slow": 0.1, "fast": 0.5}, fields=1, options=SMALL)
+    return simulate_study(folder, {"slow": 0.1, "fast": 0.5}, fields=1, options=SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -184,9 +185,9 @@ def test_an_unknown_stage_is_refused(study):
 def test_simulate_refuses_a_folder_in_use(tmp_path):
     (tmp_path / "a").write_text("")
     with pytest.raises(ValueError, match="not an empty folder"):
-        pipeline.simulate_study(tmp_path, {"x": 0.1})
+        simulate_study(tmp_path, {"x": 0.1})
     with pytest.raises(ValueError, match="fields is 0"):
-        pipeline.simulate_study(tmp_path / "new", {"x": 0.1}, fields=0)
+        simulate_study(tmp_path / "new", {"x": 0.1}, fields=0)
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def two_tracks(layout: Layout) -> tuple[int, int]:
 def test_a_correction_stays_and_is_taken_back(results, study, copy):
     layout = Layout(copy.output)
     before, count = science(layout, study), ts.open_particles(layout.particles).sizes["particle"]
-    pipeline.edit_field(copy, "slow-1", [Edit("join", *two_tracks(layout))])
+    finished.edit_field(copy, "slow-1", [Edit("join", *two_tracks(layout))])
     assert "slow-1/stitch" in read_manifest(layout.root)["stages"]
     pipeline.run(copy)
     assert ts.open_particles(layout.particles).sizes["particle"] == count - 1
@@ -215,7 +216,7 @@ def test_a_correction_stays_and_is_taken_back(results, study, copy):
     pipeline.run(copy.with_options(stitch=StitchOptions(min_slices=3)))
     pipeline.run(copy)
     assert science(layout, study) == joined
-    pipeline.edit_field(copy, "slow-1", [])
+    finished.edit_field(copy, "slow-1", [])
     pipeline.run(copy)
     assert science(layout, study) == before
 
@@ -231,20 +232,20 @@ def test_a_correction_stays_and_is_taken_back(results, study, copy):
 def test_a_correction_that_cannot_be_changes_nothing(copy, field, edits, message):
     before = digest(copy.output)
     with pytest.raises(ValueError, match=message):
-        pipeline.edit_field(copy, field, edits)
+        finished.edit_field(copy, field, edits)
     assert digest(copy.output) == before
 
 
 def test_a_killed_correction_is_finished_by_the_next_run(study, copy, monkeypatch):
     layout, edits = Layout(copy.output), [Edit("join", *two_tracks(Layout(copy.output)))]
-    monkeypatch.setattr(pipeline, "edit_particles", lambda *args, **options: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(finished, "edit_particles", lambda *args, **options: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        pipeline.edit_field(copy, "slow-1", edits)
+        finished.edit_field(copy, "slow-1", edits)
     monkeypatch.undo()
     pipeline.run(copy)
     killed = science(layout, study)
-    pipeline.edit_field(copy, "slow-1", [])
-    pipeline.edit_field(copy, "slow-1", edits)
+    finished.edit_field(copy, "slow-1", [])
+    finished.edit_field(copy, "slow-1", edits)
     pipeline.run(copy)
     assert science(layout, study) == killed
 
@@ -295,7 +296,7 @@ def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path,
     assert not (tmp_path / "no").exists()
     shutil.rmtree(Layout(copy.output).volume("slow-1") / "maps")
     with pytest.raises(ValueError, match="--maps"):
-        pipeline.mesh_field(copy, "slow-1", tmp_path / "no")
+        finished.mesh_field(copy, "slow-1", tmp_path / "no")
     stale = copy.with_options(measure=MeasureOptions(shell=2.0))
     with pytest.raises(ValueError, match="not measured as it is now"):
-        pipeline.mesh_field(stale, "slow-1", tmp_path / "no")
+        finished.mesh_field(stale, "slow-1", tmp_path / "no")

@@ -36,7 +36,7 @@ _HOMES = {
     "read_instances": "instances",
     "run": "pipeline",
     "segment_phases": "phases",
-    "simulate_study": "pipeline",
+    "simulate_study": "simulation",
     "simulate_volume": "phantom",
     "stitch_particles": "stitch",
     "study_of_volume": "study",

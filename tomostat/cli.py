@@ -93,7 +93,7 @@ def simulate(
     fields
         Fields of view per condition.
     """
-    from tomostat.pipeline import simulate_study
+    from tomostat.simulation import simulate_study
 
     means = _conditions(conditions)
     with _session(place) as (client, progress):
@@ -226,16 +226,17 @@ def stitch(
     study = _study_of_folder(out)
     if not (cut or join or edits):
         return _run_stage(study, "stitch", options, place)
-    from tomostat import pipeline
+    from tomostat.finished import edit_field
     from tomostat.manifest import Layout
+    from tomostat.pipeline import known_edits
     from tomostat.stitch import Edit, read_edits, with_edits
 
     study = study.with_options(stitch=options)
     name = _the_field(study, field)
-    known = read_edits(edits) if edits else pipeline.known_edits(Layout(out), name)
+    known = read_edits(edits) if edits else known_edits(Layout(out), name)
     more = [Edit("cut", *pair) for pair in cut or ()] + [Edit("join", *pair) for pair in join or ()]
     with _session(place) as (client, progress):
-        pipeline.edit_field(study, name, with_edits(known, more), client=client, progress=progress)
+        edit_field(study, name, with_edits(known, more), client=client, progress=progress)
     print(f"particles of {name} are corrected in {out}; next: tomostat run {Layout(out).study}")
 
 
@@ -252,7 +253,7 @@ def check(out: Out, /, *, place: Place | None = None) -> int:
 
     The exit status is 1 where something was found.
     """
-    from tomostat.pipeline import check_study
+    from tomostat.finished import check_study
 
     study = _study_of_folder(out)
     with _session(place) as (client, progress):
@@ -292,7 +293,7 @@ def mesh(
     labels
         Particles, as in column label of the particle table; all of the field when not given.
     """
-    from tomostat.pipeline import mesh_field
+    from tomostat.finished import mesh_field
 
     study = _study_of_folder(out)
     name = _the_field(study, field)
