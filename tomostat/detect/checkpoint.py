@@ -18,7 +18,7 @@ from tomostat.detect.maskrcnn import MaskRCNN, NetworkConfig, build
 
 FORMAT = "tomostat-maskrcnn-1"
 SHIPPED = Path(__file__).parent / "weights" / "light.safetensors"
-SHIPPED_HASH = "2688799af184a8df38a6f2fb66d728130e86f44726919d9173e7b421e9ea4721"
+SHIPPED_HASH = "9c07d016af7cb7155ea86d6021965f22c4fb8859af1e53aee411bf3d1daf5695"
 """SHA-256 of the shipped weights; a file that differs is refused."""
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tomostat.detect.checkpoint import load_checkpoint
 from tomostat.detect.maskrcnn import MaskRCNN
 from tomostat.detect.masks import Tile, join_tiles, paste, tile_size, tile_starts
+from tomostat.detect.outline import snap_outlines
 from tomostat.instances import Instances
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class NetworkDetector:
         images = (self._cut(grey, place, size) for place in where)
         for (z, y, x), detections in zip(where, detect_tiles(network, images, self.batch, self.device), strict=True):
             found[z].append(found_in_tile(detections, size, (y, x), self.score))
-        parts = [_slice_instances(tiles, first + z, shape) for z, tiles in enumerate(found)]
+        parts = [_slice_instances(tiles, first + z, grey[z]) for z, tiles in enumerate(found)]
         return Instances.concatenate([Instances.empty(shape), *parts])
 
     def memory(self, shape: tuple[int, int]) -> int:
@@ -183,9 +184,9 @@ def found_in_tile(
     return Tile(corner, number[labels], found["scores"][good][kept])
 
 
-def _slice_instances(tiles: list[Tile], z: int, shape: tuple[int, int]) -> Instances:
-    """Instances of one slice from its tiles."""
-    if len(tiles) == 1:
-        return Instances.from_labels(tiles[0].labels, z, np.concatenate([[0], tiles[0].scores]))
-    labels, scores = join_tiles(tiles, shape)
-    return Instances.from_labels(labels, z, scores)
+def _slice_instances(tiles: list[Tile], z: int, grey: NDArray[np.float32]) -> Instances:
+    """Instances of one slice from its tiles, outlines where the grey values put them."""
+    labels, scores = tiles[0].labels, np.concatenate([[0], tiles[0].scores])
+    if len(tiles) > 1:
+        labels, scores = join_tiles(tiles, (grey.shape[0], grey.shape[1]))
+    return Instances.from_labels(snap_outlines(labels, grey), z, scores)

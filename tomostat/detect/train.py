@@ -23,6 +23,7 @@ from tomostat.detect.backbones import fetch, grey_channels, load_imagenet
 from tomostat.detect.checkpoint import load_checkpoint, save_checkpoint, weights_path
 from tomostat.detect.crops import IGNORED, Crops, Slice, Source, slice_source, targets_of
 from tomostat.detect.maskrcnn import LIGHT, NETWORKS, MaskRCNN, NetworkConfig, anchor_sizes, build
+from tomostat.detect.outline import snap_outlines
 from tomostat.detect.predict import detect_tiles, found_in_tile
 from tomostat.matching import overlaps_of_labels
 from tomostat.options import TrainOptions, as_dict
@@ -137,9 +138,10 @@ def mean_average_precision(network: MaskRCNN, slices: Sequence[Slice]) -> float:
     for grey, labels in slices:
         image = torch.from_numpy(grey.reshape(-1, *labels.shape)).expand(network.config.slices, -1, -1)
         tile = found_in_tile(next(detect_tiles(network, iter([image]), 1, device)), labels.shape)
-        outside = np.bincount(tile.labels[labels == IGNORED], minlength=tile.labels.max() + 1)
-        counted = 2 * outside <= np.bincount(tile.labels.ravel())
-        table = overlaps_of_labels(np.maximum(labels, 0), np.where(counted[tile.labels], tile.labels, 0))
+        found = snap_outlines(tile.labels, image[network.config.slices // 2].numpy())
+        outside = np.bincount(found[labels == IGNORED], minlength=found.max() + 1)
+        counted = 2 * outside <= np.bincount(found.ravel())
+        table = overlaps_of_labels(np.maximum(labels, 0), np.where(counted[found], found, 0))
         tables.append(table)
         scores.append(tile.scores[table.second_label - 1])
     return score_tables(tables, scores).map
