@@ -75,7 +75,7 @@ def volume_phantoms(count: int = 12, slices: int = 2) -> list[Case]:
         drawn = [render(scene, (int(z), 0, 0), (1, 256, 256)) for z in np.linspace(2, 13, slices)]
         grey = np.stack([scale_grey(d.grey[0].astype(np.float32)) for d in drawn])
         truth = [Instances.from_labels(without_specks(d.labels[0]), z) for z, d in enumerate(drawn)]
-        phases = np.concatenate([d.phases for d in drawn])
+        phases = np.stack([phases_of(g) for g in grey])
         cases.append(Case(grey, phases, Instances.concatenate([Instances.empty((256, 256)), *truth])))
     return cases
 
@@ -172,7 +172,7 @@ def precision_at(cases: list[Case], found: list[Instances], recall: float, on_tr
 
 
 def phantoms(network: NetworkDetector) -> None:
-    """Unseen phantoms, network beside watershed with its default parameters and true phases."""
+    """Unseen phantoms, network beside watershed with its default parameters."""
     print(f"\n{'unseen phantoms':31s} {HEAD}")
     for name, cases in (("volumes", volume_phantoms()), ("flat", flat_phantoms())):
         got, found, compared = beside_watershed(name, cases, network)
