@@ -305,15 +305,16 @@ def activation_map(
     check(kind in ("change", "strength"), "kind", kind, "change or strength")
     network.eval()
     ny, nx = (int(n) for n in image.shape[-2:])
-    pad = (0, -nx % _MULTIPLE, 0, -ny % _MULTIPLE)
+    pad = (_MULTIPLE, _MULTIPLE + -nx % _MULTIPLE, _MULTIPLE, _MULTIPLE + -ny % _MULTIPLE)  # the border is no outline
     with torch.inference_mode():
         features = network.features(nn.functional.pad(image[None], pad, mode="replicate"))[level]
         strength = features.abs().mean(1, keepdim=True)
         if kind == "change":
             down, right = torch.gradient(features, dim=(2, 3))
             strength = (down**2 + right**2).sum(1, keepdim=True).sqrt()
-        whole = (ny + pad[3], nx + pad[1])
-        full = nn.functional.interpolate(strength, size=whole, mode="bilinear", align_corners=False)[0, 0, :ny, :nx]
+        whole = (pad[2] + ny + pad[3], pad[0] + nx + pad[1])
+        full = nn.functional.interpolate(strength, size=whole, mode="bilinear", align_corners=False)[0, 0]
+        full = full[_MULTIPLE : _MULTIPLE + ny, _MULTIPLE : _MULTIPLE + nx]
     low, high = torch.quantile(full.flatten()[:: max(full.numel() // 10**6, 1)], torch.tensor([0.01, 0.99]))
     return ((full - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
 
