@@ -79,26 +79,28 @@ def axes(data: Path, out: Path) -> None:
 
 
 def phases(data: Path, out: Path) -> None:
-    """A segmented electrode (pore, NMC, carbon-binder) as if its phases were grey values: a table of its particles."""
+    """A segmented electrode (pore, NMC, carbon-binder) with its phases as grey values: by watershed and by network."""
     known = tifffile.imread(data / "nmc_phases.tif")
     folder = out / "nmc_phases"
     folder.mkdir(parents=True, exist_ok=True)
     grey = ndimage.gaussian_filter(np.array([60, 180, 100], np.float32)[known], 0.8)
     grey += np.random.default_rng(0).normal(0, 4, grey.shape)
     tifffile.imwrite(folder / "nmc_phases.tif", np.clip(grey, 0, 255).astype(np.uint8))
-    layout = run(
-        folder / "nmc_phases.tif", folder / "results", 0.4,
-        phases=PhasesOptions(thresholds=(80.0, 140.0)), detect=DetectOptions(detector="watershed"),
-    )  # fmt: skip
-    found = ts.open_volume(layout.volume("nmc_phases"), "phases").values
-    particles = ts.open_particles(layout.particles)
-    inner = particles.isel(particle=~particles["touches_border"].values & ~particles["too_small"].values)
-    print(f"nmc_phases: {np.mean(found == np.array([0, 2, 1])[known]):.3f} of the voxels in their phase, "
-          f"{particles.sizes['particle']} particles, {inner.sizes['particle']} whole")  # fmt: skip
-    for name in ("equivalent_diameter", "sphericity", "detachment", "resistance_mean", "neighbours"):
-        print(f"nmc_phases: median {name} {np.nanmedian(inner[name]):.3f}")
-    picture(grey.clip(0, 255).astype(np.uint8), ts.open_volume(layout.volume("nmc_phases"), "particles").values,
-            IMAGES / "nmc-phases.png")  # fmt: skip
+    for detector in ("watershed", "maskrcnn"):
+        layout = run(
+            folder / "nmc_phases.tif", folder / detector, 0.4,
+            phases=PhasesOptions(thresholds=(80.0, 140.0)), detect=DetectOptions(detector=detector),
+        )  # fmt: skip
+        found = ts.open_volume(layout.volume("nmc_phases"), "phases").values
+        particles = ts.open_particles(layout.particles)
+        inner = particles.isel(particle=~particles["touches_border"].values & ~particles["too_small"].values)
+        right = np.mean(found == np.array([0, 2, 1])[known])
+        print(f"nmc_phases, {detector}: {right:.3f} of the voxels in their phase, "
+              f"{particles.sizes['particle']} particles, {inner.sizes['particle']} whole")  # fmt: skip
+        for name in ("equivalent_diameter", "sphericity", "detachment", "resistance_mean", "neighbours"):
+            print(f"nmc_phases, {detector}: median {name} {np.nanmedian(inner[name]):.3f}")
+        labels = ts.open_volume(layout.volume("nmc_phases"), "particles").values
+        picture(grey.clip(0, 255).astype(np.uint8), labels, IMAGES / f"nmc-phases-{detector}.png")
 
 
 def picture(grey: np.ndarray, labels: np.ndarray, path: Path) -> None:
