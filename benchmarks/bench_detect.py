@@ -324,19 +324,24 @@ def peer(network: NetworkDetector) -> None:
 
 def tiles(network: NetworkDetector, side: int = 2048) -> None:
     """Slices in tiles beside a single pass; memory of a large one."""
-    wide = [random_options(np.random.default_rng(UNSEEN + k), (4, side, side)) for k in range(2)]
-    electrodes = [render(make_scene(options), (1, 0, 0), (1, side, side)).grey[0] for options in wide]
+    half = side // 2
+    wide = [random_options(np.random.default_rng(UNSEEN + k), (4, half, half)) for k in range(2)]
+    electrodes = [render(make_scene(options), (1, 0, 0), (1, half, half)).grey[0] for options in wide]
     flat = [random_slice(np.random.default_rng([90_000, k]), (side, side))[0] for k in range(4)]
     figures = []
-    for name, slices in (("electrodes", [scale_grey(g.astype(np.float32)) for g in electrodes]), ("flat", flat)):
+    for name, slices, tile in (
+        (f"electrodes of {half} x {half}", [scale_grey(g.astype(np.float32)) for g in electrodes], 512),
+        (f"flat phantoms of {side} x {side}", flat, network.tile),
+    ):
         scores = []
         for grey in slices:
             whole = replace(network, threads=2, tile=side)(grey[None], grey[None], 0)
-            scores.append(score_instances(whole, replace(network, threads=2)(grey[None], grey[None], 0)))
+            cut = replace(network, threads=2, tile=tile)(grey[None], grey[None], 0)
+            scores.append(score_instances(whole, cut))
         told = ", ".join(f"{s.f1:.3f}" for s in scores)
         both, matched = sum(s.truth + s.found for s in scores), sum(s.matched for s in scores)
-        title = f"{name} of {side} x {side}, {both // 2} particles, F1 of tiles to one pass ({told})"
-        figures.append(Figure(title, 2 * matched / both, 0.99))
+        print(f"{name}, {both // 2} particles: {told}", flush=True)
+        figures.append(Figure(f"{name}: F1 of tiles to one pass", 2 * matched / both, 0.99))
     large = detect_peer.one_side("ours", 4096)
     figures += [
         Figure(f"4096 x 4096, {large['count']} particles: memory", large["bytes"] / 2**30, 4.0, "<=", "GiB"),
