@@ -33,11 +33,11 @@ def test_area_of_spheroids(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_area_of_tilted_boxes(seed: int) -> None:
-    half = np.array([25.0, 30.0, 36.0])
+    half = np.array([20.0, 24.0, 30.0])
     u, v, w = turned(around(float(np.linalg.norm(half))), turn(seed))
     mask = ((abs(u) <= half[0]) & (abs(v) <= half[1]) & (abs(w) <= half[2])).astype(np.uint8)
     true = 8 * (half[0] * half[1] + half[1] * half[2] + half[0] * half[2])
-    assert extract_surface(mask, CUBIC).total == pytest.approx(true, rel=0.01)
+    assert extract_surface(mask, CUBIC).total == pytest.approx(true, rel=0.005)
 
 
 @settings(max_examples=15, deadline=None)
@@ -53,8 +53,7 @@ def test_planes_at_any_tilt(seed: int, spacing: Spacing) -> None:
     far = (place[:, 1] ** 2 + place[:, 2] ** 2) / radius**2
     inner = (far < 1) & (abs(place[:, 0]) < 5)
     area = (surface.area[inner] * (1 - far[inner]) ** 2).sum()
-    # of 260 tilts each the worst are 0.5 % for cubes and 1.2 % for voxels twice as long as wide
-    assert area == pytest.approx(np.pi * radius**2 / 3, rel=0.01 if spacing == CUBIC else 0.02)
+    assert area == pytest.approx(np.pi * radius**2 / 3, rel=0.01)
     cosine = surface.normal[inner] @ frame[0]
     assert cosine.mean() > 0.99
     assert np.quantile(cosine, 0.01) > 0.9

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tomostat.measure.smoothing import Floats, Mask, Spacing, smooth
 
-VOTES = 3
+VOTES = 4
 """Rounds of voting: a single one leaves the steps of planes that hardly tilt."""
 
 CORNER = 12
@@ -31,6 +31,9 @@ CROWD = 60
 REACH, SPREAD, FLATNESS = 3, 4.0, 2.0
 """Voters: within `REACH` voxels; their vote falls to 0 at a distance of `SPREAD` voxels and at an offset of `FLATNESS`
 voxels from the tangent plane."""
+
+GRAZING = 0.2
+"""Cosine between a voter's normal and the way asked about below which its vote dwindles: beyond an edge."""
 
 SHARPNESS = 80
 """Power of the voters' agreement that their own vote counts with in the next round: an edge, where they disagree, says
@@ -273,7 +276,6 @@ def _vote(
     place: NDArray[np.float64],
     members: NDArray[np.int32],
     facing: NDArray[np.float64],
-    least: float,
     voters: Floats,
     nearness: NDArray[np.float64],
     out: NDArray[np.float64],
@@ -289,9 +291,9 @@ def _vote(
         dz, dy, dx = z - voter[0], y - voter[1], x - voter[2]
         off = dz * voter[3] + dy * voter[4] + dx * voter[5]
         near, flat = 1.0 - (dz * dz * nz + dy * dy * ny + dx * dx * nx), 1.0 - off * off * voter[7]
-        if agree <= least or near <= 0.0 or flat <= 0.0:
+        if agree <= 0.0 or near <= 0.0 or flat <= 0.0:
             continue
-        weight = voter[6] * (near * flat) ** 3
+        weight = voter[6] * (near * flat) ** 3 * min(1.0, agree / GRAZING)
         weights += weight
         sum_z += weight * voter[3]
         sum_y += weight * voter[4]
@@ -320,7 +322,7 @@ def _steady_normals(
             place[j] = voters[i, j]
             facing[j] = voters[i, 3 + j]
         members = neighbour[start[i] : start[i + 1]]
-        agreement[i] = _vote(place, members, facing, 0.2, voters, nearness, out) ** SHARPNESS
+        agreement[i] = _vote(place, members, facing, voters, nearness, out) ** SHARPNESS
         for j in range(3):
             better[i, j] = out[j]
 
@@ -361,7 +363,7 @@ def _face_areas(
             if mask[a, b, c]:
                 continue
             _place_of_face(f, here, there, spacing, scratch, place)
-            _vote(place, members, facing, 0.0, voters, nearness, out)
+            _vote(place, members, facing, voters, nearness, out)
             share = size[axis] * abs(out[axis])
             if outside[a, b, c]:
                 cut[n] += share
