@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from tomostat.measure.smoothing import Floats, Mask, Spacing, smooth
 
-VOTES = 4
-"""Rounds of voting: a single one leaves the steps of planes that hardly tilt."""
+VOTES, LONG = 3, 1.5
+"""Rounds of voting, one more for voxels that are `LONG` times longer than wide: a single one leaves the steps of planes
+that hardly tilt."""
 
 CORNER = 12
 """Square of the largest distance of a voter in voxels: the corner of the 5 x 5 x 5 neighbours."""
@@ -413,7 +414,7 @@ def extract_surface(mask: Mask, spacing: Spacing, *, outside: NDArray[Any] | Non
     neighbour = neighbour[:found]
     voters, nearness = np.empty((n, 8), np.float32), 1 / (size * SPREAD) ** 2
     _pack_voters(point, normal, vote, size, voters)
-    for _ in range(VOTES):
+    for _ in range(VOTES + (max(spacing) > LONG * min(spacing))):
         _steady_normals(start, neighbour, voters, nearness, normal, vote)
         _pack_voters(point, normal, vote, size, voters)
     _face_areas(mask, f, dark, size, flat, voxel, start, neighbour, voters, nearness, area, cut)
