@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tomostat.detect import checkpoint, maskrcnn
+from tomostat.detect.backbones import common_statistics
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.maskrcnn import NetworkConfig, anchor_sizes, build
 from tomostat.detect.predict import NetworkDetector, choose_device, detect_tiles
@@ -100,6 +102,42 @@ def test_other_backbones_give_losses(name):
     losses = network(torch.rand(1, 3, 64, 64), [one_particle()])
     assert set(losses) >= {"loss_mask", "loss_box_reg", "loss_classifier", "loss_objectness", "loss_rpn_box_reg"}
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_common_statistics_are_those_of_the_sample():
+    """A layer by its definition; the sample's rim, a sixteenth, counts in no statistics; nothing remains afterwards."""
+    layer = build(TINY).body.bn1
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    sample, image = torch.randn(3, 64, 32, 48) * 2 + 1, torch.randn(1, 64, 20, 20)
+    with torch.inference_mode():
+        alone = layer(image)
+        with common_statistics():
+            layer(sample)
+            got = layer(image)
+        assert torch.equal(layer(image), alone)
+    groups = sample[:, :, 2:-2, 3:-3].double().reshape(3, layer.num_groups, -1)
+    mean, variance = groups.mean((0, 2)), groups.var((0, 2), correction=0)
+    each = 64 // layer.num_groups
+    scale = layer.weight / torch.sqrt(variance + layer.eps).repeat_interleave(each)
+    shift = layer.bias - mean.repeat_interleave(each) * scale
+    torch.testing.assert_close(got.double(), image * scale[:, None, None] + shift[:, None, None], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(got, alone, atol=0.1)
+
+
+@pytest.mark.parametrize("norm", ["group", "frozen"])
+def test_tiles_of_a_slice_are_seen_alike(norm):
+    """What a network makes of a place does not hang on what else a view shows, once it has seen the slice."""
+    network = build(replace(TINY, norm=norm)).eval()
+    image = torch.rand(1, 1, 128, 512)
+    other = image.clone()
+    other[..., 320:] = 0.1
+    with torch.inference_mode():
+        here, there = (network.features(view)["1"][..., :4] for view in (image, other))
+        with network.seen_alike(image):
+            alike = [network.features(view)["1"][..., :4] for view in (image, other)]
+    torch.testing.assert_close(*alike, atol=2e-3, rtol=0)
+    assert torch.allclose(here, there, atol=2e-3) == (norm == "frozen")
 
 
 def test_activation_map_is_a_picture_of_the_slice(weights):
@@ -216,6 +254,22 @@ def test_slices_do_not_depend_on_their_block(weights):
     assert len(whole) > 20
     assert set(whole.slice) == {5, 6, 7}
     assert equal(whole, parts)
+
+
+def test_tiles_are_normalised_by_their_slice(weights):
+    """A change in the middle of a slice is felt by the tile in its corner, which does not show the middle."""
+    grey = np.random.default_rng(0).random((1, 300, 300), np.float32)
+    other = grey.copy()
+    other[:, 110:190, 110:190] = 0.9
+
+    def in_corner(image):
+        found = detector(weights)(image, image, 0)
+        return found.score[(found.box[:, 2:] < 60).all(axis=1)]
+
+    assert len(in_corner(grey)) > 3
+    assert not np.array_equal(in_corner(grey), in_corner(other))
+    alone, changed = (detector(weights)(image[:, :96, :96], image[:, :96, :96], 0) for image in (grey, other))
+    assert equal(alone, changed)
 
 
 def test_tiny_slices_are_padded_not_refused(weights):

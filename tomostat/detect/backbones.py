@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import torch
@@ -33,9 +35,57 @@ _LITE_BLOCKS = (
 squeeze-and-excitation)."""
 
 
+MARGIN = 16
+"""A view's outermost 1 / `MARGIN` tells no statistics: convolutions pad there with what a slice does not hold."""
+
+_statistics: ContextVar[dict[nn.Module, tuple[Tensor, Tensor]] | None] = ContextVar("_statistics", default=None)
+
+
 def group_norm(channels: int) -> nn.GroupNorm:
     """Normalisation that needs no large batches."""
-    return nn.GroupNorm(min(32, channels // 8), channels)
+    return nn.GroupNorm(_groups(channels), channels)
+
+
+def _groups(channels: int) -> int:
+    return min(32, channels // 8)
+
+
+@contextmanager
+def common_statistics() -> Iterator[None]:
+    """Within, every group norm of a feature extractor keeps the means and variances of the first images that it sees.
+
+    Group norm makes what is found in a tile depend on what else the tile shows. Show the extractor a sample of the
+    slice first, and all tiles of the slice are seen alike. Holds for this thread alone.
+    """
+    token = _statistics.set({})
+    try:
+        yield
+    finally:
+        _statistics.reset(token)
+
+
+class _SliceNorm(nn.GroupNorm):
+    """Group norm that can share its statistics between the tiles of a slice, see `common_statistics`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(_groups(channels), channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        kept = _statistics.get()
+        if kept is None:
+            return super().forward(images)
+        if self not in kept:
+            kept[self] = self._moments(images)
+        return nn.functional.batch_norm(images, *kept[self], self.weight, self.bias, eps=self.eps)
+
+    def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each channel's group over all images, (channels,) each."""
+        n, _, ny, nx = images.shape
+        top, left = ny // MARGIN, nx // MARGIN
+        inner = images[:, :, top : ny - top, left : nx - left].float()
+        variance, mean = torch.var_mean(inner.reshape(n, self.num_groups, -1), (0, 2), correction=0)
+        each = self.num_channels // self.num_groups
+        return mean.repeat_interleave(each), variance.repeat_interleave(each)
 
 
 def build_body(backbone: str, norm: str, slices: int) -> tuple[nn.Module, list[int]]:
@@ -55,9 +105,9 @@ def build_body(backbone: str, norm: str, slices: int) -> tuple[nn.Module, list[i
     nn.Module, list of int
         Maps (n, slices, ny, nx) to features by level name "0" to "3"; the channels of each level.
     """
-    layer: Norm = group_norm if norm == "group" else FrozenBatchNorm2d
+    layer: Norm = _SliceNorm if norm == "group" else FrozenBatchNorm2d
     if backbone == "efficientnet_lite0":
-        layer = group_norm if norm == "group" else partial(FrozenBatchNorm2d, eps=1e-3)
+        layer = _SliceNorm if norm == "group" else partial(FrozenBatchNorm2d, eps=1e-3)
         return IntermediateLayerGetter(_efficientnet_lite0(layer, slices), _LITE_STAGES), [24, 40, 112, 320]
     if backbone == "mobilenet_v3":
         trunk = mobilenet_v3_large(norm_layer=layer).features

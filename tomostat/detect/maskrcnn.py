@@ -8,7 +8,8 @@ float image. Here a slice keeps its scale, and masks leave the network as 28 x 2
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from tomostat.detect.backbones import BACKBONES, NORMS, build_body, group_norm
+from tomostat.detect.backbones import BACKBONES, NORMS, build_body, common_statistics, group_norm
 from tomostat.options import check
 
 MASK = 28
@@ -146,10 +147,27 @@ class MaskRCNN(nn.Module):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Feature pyramid of images (n, slices, ny, nx): level name to (n, channels, ny / stride, nx / stride)."""
-        images = ((images - _MIDDLE) * 4.0).contiguous(memory_format=torch.channels_last)  # about unit spread
-        with torch.autocast(images.device.type, self.precision, enabled=self.precision is not None):
-            pyramid: dict[str, Tensor] = self.fpn(self.body(images))
+        with self._precisely(images):
+            pyramid: dict[str, Tensor] = self.fpn(self.body(_centred(images)))
         return {name: level.float() for name, level in pyramid.items()}  # boxes need single precision
+
+    @contextmanager
+    def seen_alike(self, sample: Tensor) -> Iterator[None]:
+        """Within, all images are normalised by the statistics of a sample, (n, slices, ny, nx), of one slice.
+
+        Without, each is normalised by its own, and the tiles of a slice are seen differently. With frozen norm they
+        never are.
+        """
+        if self.config.norm == "frozen":
+            yield
+            return
+        with common_statistics():
+            with self._precisely(sample):
+                self.body(_centred(sample))
+            yield
+
+    def _precisely(self, images: Tensor) -> torch.autocast:
+        return torch.autocast(images.device.type, self.precision, enabled=self.precision is not None)
 
     def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
         """Losses while training, detections otherwise.
@@ -183,6 +201,11 @@ class MaskRCNN(nn.Module):
         for limits in (self.rpn._pre_nms_top_n, self.rpn._post_nms_top_n):
             limits["testing"] = round(self.config.proposals * share)
         self.heads.detections_per_img = round(self.config.detections * share)
+
+
+def _centred(images: Tensor) -> Tensor:
+    """Grey of about unit spread around 0, in the order of memory that convolutions are fastest with."""
+    return ((images - _MIDDLE) * 4.0).contiguous(memory_format=torch.channels_last)
 
 
 def build(config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,11 @@ logger = logging.getLogger(__name__)
 SMALLEST = 12
 """Detections of fewer pixels are noise."""
 
-BYTES_PER_PIXEL = 1000
-"""Memory that the light network takes for a pixel of a tile on a CPU."""
+BYTES_PER_PIXEL, BYTES_PER_SAMPLED = 1000, 200
+"""Memory that the light network takes on a CPU for a pixel of a tile, and of the sample of a slice."""
+
+SAMPLE, MOST_SAMPLES = 512, 4
+"""Edge in pixels of the crops of a slice that tell what all its tiles are normalised by, and how many along an axis."""
 
 _loading = threading.Lock()
 
@@ -92,26 +96,50 @@ class NetworkDetector:
         with _loading:
             network = _network(self.weights, self.digest, self.device)
         torch.set_num_threads(self.threads)
-        size = (tile_size(shape[0], self.tile, self.overlap), tile_size(shape[1], self.tile, self.overlap))
-        where = [
-            (z, y, x)
-            for z in range(len(grey))
-            for y in tile_starts(shape[0], size[0], self.overlap)
-            for x in tile_starts(shape[1], size[1], self.overlap)
-        ]
-        found: list[list[Tile]] = [[] for _ in grey]
-        images = (self._cut(grey, place, size) for place in where)
-        for (z, y, x), detections in zip(where, detect_tiles(network, images, self.batch, self.device), strict=True):
-            found[z].append(found_in_tile(detections, size, (y, x), self.score))
-        parts = [_slice_instances(tiles, first + z, grey[z]) for z, tiles in enumerate(found)]
+        tiles = self._in_tiles(network, grey) if self._size(shape) != shape else self._whole(network, grey)
+        parts = [_slice_instances(found, first + z, grey[z]) for z, found in enumerate(tiles)]
         return Instances.concatenate([Instances.empty(shape), *parts])
 
     def memory(self, shape: tuple[int, int]) -> int:
         """Bytes that the network takes beside slices of `shape`: on a GPU they are the GPU's."""
-        pixels = math.prod(tile_size(n, self.tile, self.overlap) for n in shape)
-        return BYTES_PER_PIXEL * pixels if self.device == "cpu" else 0
+        size = self._size(shape)
+        sampled = math.prod(min(n, MOST_SAMPLES * SAMPLE) for n in shape) if size != shape else 0
+        need = max(BYTES_PER_PIXEL * math.prod(size), BYTES_PER_SAMPLED * sampled)
+        return need if self.device == "cpu" else 0
 
-    def _cut(self, grey: NDArray[np.float32], place: tuple[int, int, int], size: tuple[int, int]) -> torch.Tensor:
+    def _size(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Pixels of the tiles of a slice."""
+        return tile_size(shape[0], self.tile, self.overlap), tile_size(shape[1], self.tile, self.overlap)
+
+    def _whole(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Tile]]:
+        """What is found in slices that need no tiles; several go through together."""
+        shape = grey.shape[1:]
+        images = (self._cut(grey, (z, 0, 0), shape) for z in range(len(grey)))
+        for detections in detect_tiles(network, images, self.batch, self.device):
+            yield [found_in_tile(detections, shape, score=self.score)]
+
+    def _in_tiles(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Tile]]:
+        """What is found in the tiles of one slice after the other."""
+        ny, nx = grey.shape[1:]
+        size = self._size((ny, nx))
+        corners = list(product(tile_starts(ny, size[0], self.overlap), tile_starts(nx, size[1], self.overlap)))
+        for z in range(len(grey)):
+            sample, tiles = self._sample(grey, z), (self._cut(grey, (z, *corner), size) for corner in corners)
+            with torch.inference_mode(), network.seen_alike(sample.to(self.device)):
+                found = list(detect_tiles(network, tiles, self.batch, self.device))
+            yield [found_in_tile(f, size, corner, self.score) for f, corner in zip(found, corners, strict=True)]
+
+    def _sample(self, grey: NDArray[np.float32], z: int) -> torch.Tensor:
+        """Crops (n, slices, h, w) spread evenly over a slice, whichever the tiles."""
+        size = (min(SAMPLE, grey.shape[1]), min(SAMPLE, grey.shape[2]))
+        starts = []
+        for length, side in zip(grey.shape[1:], size, strict=True):
+            count = min(math.ceil(length / side), MOST_SAMPLES)
+            middles = (np.arange(count) + 0.5) * length / count
+            starts.append(np.clip(middles - side / 2, 0, length - side).round().astype(int))
+        return torch.stack([self._cut(grey, (z, *corner), size) for corner in product(*starts)])
+
+    def _cut(self, grey: NDArray[np.float32], place: tuple[int, int, int], size: tuple[int, ...]) -> torch.Tensor:
         """One tile (slices, h, w) with neighbouring slices where the network wants them."""
         z, y, x = place
         around = np.clip(np.arange(z - self.halo, z + self.halo + 1), 0, len(grey) - 1)

@@ -17,6 +17,7 @@ import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from tomostat import __version__
 from tomostat.blocks import Block, block_grid
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, weights_path
 from tomostat.detect.predict import NetworkDetector, choose_device
@@ -33,9 +34,6 @@ Detector = Callable[[NDArray[np.float32], NDArray[np.uint8], int], Instances]
 
 BYTES_PER_VOXEL = 12
 """Memory of a voxel of a block: grey while it is scaled, phases."""
-
-CODE_VERSION = 3
-"""Raised when detections change for the same input, options and weights."""
 
 
 def check_detector(options: DetectOptions) -> str:
@@ -169,6 +167,6 @@ def _detect_block(
     found = detector(grey, phases, block.outer[0].start)
     core = block.core[0]
     found = found.take((found.slice >= core.start) & (found.slice < core.stop))
-    about = {"slices": [core.start, core.stop], "options": options, "version": CODE_VERSION}
+    about = {"slices": [core.start, core.stop], "options": options, "tomostat": __version__}
     write_instances(Path(folder) / f"{block.key}.parquet", found, about)
     return len(found)
