@@ -17,7 +17,7 @@ from tomostat.detect import check_detector, detect_instances
 from tomostat.ingest import ingest_volume, probe
 from tomostat.manifest import Layout, Manifest, check_output, fingerprint, stage_key
 from tomostat.measure import measure_particles, read_contacts, write_contacts
-from tomostat.measure.overlap import mark_repeats
+from tomostat.measure.overlap import mark_repeats, weigh_overlaps
 from tomostat.measure.table import concatenate_particles, open_particles, write_particles
 from tomostat.options import IngestOptions, as_dict
 from tomostat.phases import segment_phases
@@ -216,12 +216,12 @@ def known_edits(layout: Layout, field: str) -> tuple[Edit, ...]:
 
 
 def _collect(job: Job) -> None:
-    """Join the tables of all fields; particles that several fields of a sample see are flagged in all but one."""
+    """Join the tables of all fields; particles that several fields of a sample see count in one of them."""
     offsets = {field.name: field.offset for field in job.study.fields if field.offset is not None}
 
     def work(markers: Path) -> None:
         tables = [open_particles(job.layout.table(field.name)) for field in job.study.fields]
-        joined = concatenate_particles(mark_repeats(tables, offsets))
+        joined = concatenate_particles(weigh_overlaps(mark_repeats(tables, offsets), offsets))
         write_particles(job.layout.particles, joined, copies=True)
         contacts = [read_contacts(job.layout.field_contacts(field.name)) for field in job.study.fields]
         write_contacts(job.layout.contacts, contacts)

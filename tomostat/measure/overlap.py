@@ -1,9 +1,10 @@
-"""Particles that overlapping fields of one sample both see: which row of the table counts."""
+"""Particles that overlapping fields of one sample both see: which row of the table counts, and how much."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from tomostat.measure.table import COLUMNS
+from tomostat.measure.window import Window, overlap, union_weights
 
 Doubles = NDArray[np.float64]
 Numbers = NDArray[np.intp]
@@ -147,13 +149,9 @@ def mark_repeats(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[fl
         The tables with the column ``counted_elsewhere``; no row is dropped.
     """
     flags = [np.zeros(table.sizes["particle"], bool) for table in tables]
-    samples: dict[str, list[int]] = {}
-    for index, table in enumerate(tables):
-        if table.sizes["particle"] and str(table["field"].values[0]) in offsets:
-            samples.setdefault(str(table["sample"].values[0]), []).append(index)
-    for members in samples.values():
+    for members in _by_sample(tables, offsets):
         chosen = [tables[index] for index in members]
-        place = [table["centroid"].to_numpy() + offsets[str(table["field"].values[0])] for table in chosen]
+        place = [table["centroid"].to_numpy() + _offset(table, offsets) for table in chosen]
         found = seen_elsewhere(
             np.repeat(np.arange(len(members)), [len(rows) for rows in place]),
             np.concatenate(place),
@@ -162,6 +160,58 @@ def mark_repeats(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[fl
         )
         for index, flag in zip(members, np.split(found, np.cumsum([len(rows) for rows in place])[:-1]), strict=True):
             flags[index] = flag
-    column = COLUMNS[REPEATED]
-    described = {"units": column.units, "long_name": column.long_name}
-    return [table.assign({REPEATED: ("particle", flag, described)}) for table, flag in zip(tables, flags, strict=True)]
+    return [_with_column(table, REPEATED, flag) for table, flag in zip(tables, flags, strict=True)]
+
+
+def weigh_overlaps(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[float]]) -> list[xr.Dataset]:
+    """Weights of particles in overlapping fields, where they count once: those of the fields' union.
+
+    Parameters
+    ----------
+    tables, offsets
+        As in `mark_repeats`; tables that do not tell their window keep their weights.
+
+    Returns
+    -------
+    list of xarray.Dataset
+        The tables with the column ``border_weight`` made anew where a field overlaps another of its sample.
+    """
+    weighed = list(tables)
+    for members in _by_sample(tables, offsets):
+        told = [index for index in members if "window" in tables[index].attrs]
+        windows = [Window(**tables[index].attrs["window"]) for index in told]
+        places = np.array([_offset(tables[index], offsets) for index in told])
+        for group in _overlapping(windows, places):
+            for k in group:
+                box = tables[told[k]]["bbox"].to_numpy()
+                extent = (box[:, 1] - box[:, 0]) * windows[k].spacing
+                weight = union_weights(extent, [windows[i] for i in group], places[group])
+                weighed[told[k]] = _with_column(tables[told[k]], "border_weight", weight)
+    return weighed
+
+
+def _by_sample(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[float]]) -> list[list[int]]:
+    """Numbers of the tables of each sample, of those that hold particles and whose place is known."""
+    samples: dict[str, list[int]] = {}
+    for index, table in enumerate(tables):
+        if table.sizes["particle"] and str(table["field"].values[0]) in offsets:
+            samples.setdefault(str(table["sample"].values[0]), []).append(index)
+    return list(samples.values())
+
+
+def _offset(table: xr.Dataset, offsets: Mapping[str, Sequence[float]]) -> Doubles:
+    return np.asarray(offsets[str(table["field"].values[0])], np.float64)
+
+
+def _overlapping(windows: Sequence[Window], places: Doubles) -> list[list[int]]:
+    """Groups of two and more windows that overlap, be it by way of others."""
+    n = len(windows)
+    meet = [[overlap(windows[i], windows[j], places[[i, j]]) for j in range(n)] for i in range(n)]
+    group = connected_components(coo_array(np.array(meet, bool).reshape(n, n)), directed=False)[1]
+    groups = [np.flatnonzero(group == number).tolist() for number in np.unique(group)]
+    return [members for members in groups if len(members) > 1]
+
+
+def _with_column(table: xr.Dataset, name: str, values: NDArray[Any]) -> xr.Dataset:
+    described = {"units": COLUMNS[name].units, "long_name": COLUMNS[name].long_name}
+    return table.assign({name: ("particle", values, described)})

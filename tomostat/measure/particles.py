@@ -34,9 +34,10 @@ from tomostat.measure.moments import (
 from tomostat.measure.neighbours import contact_pairs, count_contacts
 from tomostat.measure.points import SurfacePoints
 from tomostat.measure.rows import PAD, Box, count_layers, measure_box
-from tomostat.measure.shape import density_columns, shape_columns, sphericity
+from tomostat.measure.shape import density_columns, field_window, shape_columns, sphericity
 from tomostat.measure.table import AXES, COLUMNS, Column, make_table
 from tomostat.measure.touch import TOLERANCES
+from tomostat.measure.window import Window
 from tomostat.options import MeasureOptions, as_dict
 from tomostat.runner import Progress, execute
 from tomostat.volume import Spacing, VolumeInfo, describe, read_box, read_flat
@@ -129,13 +130,14 @@ def measure_particles(
         write_maps(info, points, boxes, markers=markers, run=run, attributes={"measure": as_dict(options)})
     rows = {int(label): row for part in found.values() for label, row in part.items()}
     pairs = _contact_pairs(rows)
-    columns = _columns(moments, rows, info, fit, options, curve)
+    window = field_window(moments, info.shape, info.spacing, fit.get("circle"))
+    columns = _columns(moments, rows, info, fit, window, options, curve)
     columns["neighbours"] = count_contacts(moments.label, *pairs[:2])
     names = {"field": field or path.stem, "sample": sample, "condition": condition}
     columns |= {name: np.full(len(moments), value) for name, value in names.items()}
     if contacts is not None:
         write_contacts(contacts, [contact_table(names["field"], *pairs)])
-    return make_table(columns, len(moments), {"measure": str(as_dict(options))})
+    return make_table(columns, len(moments), {"measure": str(as_dict(options)), "window": asdict(window)})
 
 
 def _run_batches(
@@ -348,13 +350,14 @@ def _columns(
     rows: Mapping[int, dict[str, Any]],
     info: VolumeInfo,
     fit: Mapping[str, Any],
+    window: Window,
     options: MeasureOptions,
     curve: Curve,
 ) -> dict[str, NDArray[Any]]:
     """All columns of the table."""
     columns = shape_columns(
-        moments, shape=info.shape, spacing=info.spacing, fixed=FixedPoint.of_range(*fit["percentiles"]),
-        pore=fit["levels"]["pore"], circle=fit.get("circle"), depth_axis="zyx".index(options.depth_axis),
+        moments, window=window, fixed=FixedPoint.of_range(*fit["percentiles"]), pore=fit["levels"]["pore"],
+        depth_axis="zyx".index(options.depth_axis),
     )  # fmt: skip
     names = sorted({name for row in rows.values() for name in row} - {"touched"})
     columns |= {name: _gather(name, moments, rows) for name in names}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.blocks import Shape
 from tomostat.measure.density import Branch, Curve, electron_density, state_of_charge
 from tomostat.measure.moments import (
     BORDER,
@@ -23,20 +24,45 @@ from tomostat.measure.moments import (
     covariances,
     grey_statistics,
 )
-from tomostat.measure.neighbours import border_weights, nearest_distances
+from tomostat.measure.neighbours import nearest_distances
+from tomostat.measure.smoothing import Spacing
+from tomostat.measure.window import Window, border_weights
 
 PORE, CBD, OUTSIDE = 0, 1, 4
 """Phase codes that matter here."""
 
 
+def field_window(moments: Moments, shape: Shape, spacing: Spacing, circle: tuple[float, float, float] | None) -> Window:
+    """The window that a field is; it cuts the material along an axis where its border cuts a particle.
+
+    Parameters
+    ----------
+    moments
+        Sums over the whole volume.
+    shape, spacing
+        Voxels (z, y, x) and voxel size in micrometers of the volume.
+    circle
+        Centre y, x and radius in voxels of a round field.
+    """
+    z, y, x = (bool(faces.any()) for faces in _cut_faces(moments, shape[0] == 1).T)
+    return Window(shape=shape, spacing=spacing, cut=(z, y, x), circle=circle)
+
+
+def _cut_faces(moments: Moments, flat: bool) -> NDArray[np.int64]:
+    """Faces of each particle on the field's border by axis, (n, 3); a single slice has none along z."""
+    faces = moments.sums[:, FACES:].reshape(-1, 3, KINDS)
+    cut: NDArray[np.int64] = faces[:, :, BORDER] + faces[:, :, OUTSIDE]
+    if flat:
+        cut[:, 0] = 0
+    return cut
+
+
 def shape_columns(
     moments: Moments,
     *,
-    shape: Sequence[int],
-    spacing: Sequence[float],
+    window: Window,
     fixed: FixedPoint,
     pore: float | None,
-    circle: Sequence[float] | None,
     depth_axis: int,
 ) -> dict[str, NDArray[Any]]:
     """Size, place, shape, grey values, cracks and border of every particle.
@@ -45,14 +71,12 @@ def shape_columns(
     ----------
     moments
         Sums over the whole volume.
-    shape, spacing
-        Voxels (z, y, x) and voxel size in micrometers of the volume.
+    window
+        The field, as `field_window` makes it.
     fixed
         How grey values became integers.
     pore
         Grey level of the pores, from which intensities count; from 0 where there is none.
-    circle
-        Centre y, x and radius in voxels of a round field.
     depth_axis
         0 z, 1 y, 2 x.
 
@@ -62,16 +86,10 @@ def shape_columns(
         Columns of the particle table. In a volume of one slice, what needs depth is NaN and the equivalent diameter is
         that of the disc of equal area.
     """
-    flat = shape[0] == 1
+    flat, spacing = window.shape[0] == 1, window.spacing
     voxels = moments.sums[:, COUNT]
     centre = centroids(moments, spacing)
     mean, spread = grey_statistics(moments, fixed)
-    faces = moments.sums[:, FACES:].reshape(-1, 3, KINDS)
-    cut = faces[:, :, BORDER] + faces[:, :, OUTSIDE]
-    if flat:
-        cut[:, 0] = 0
-    extent = moments.high - moments.low
-    across = np.atleast_1d(cut.any(axis=0)).tolist()
     void = moments.sums[:, INSIDE : INSIDE + PHASES][:, [PORE, CBD]].sum(axis=1)
     floor = 0.0 if pore is None else pore
     columns = {
@@ -83,8 +101,8 @@ def shape_columns(
         "std_grey": spread,
         "relative_intensity": (mean - floor) / (np.nanmedian(mean) - floor) if np.isfinite(mean).any() else mean,
         "crack_fraction": void / voxels,
-        "touches_border": cut.any(axis=1),
-        "border_weight": border_weights(extent, shape, across, circle[2] if circle else None),
+        "touches_border": _cut_faces(moments, flat).any(axis=1),
+        "border_weight": border_weights(moments.high - moments.low, window),
         "nearest_distance": nearest_distances(centre),
         "depth": np.full(len(moments), np.nan) if flat and depth_axis == 0 else centre[:, depth_axis],
     }
