@@ -1,6 +1,6 @@
 """Figures of the detector: what was asked beside what is measured.
 
-``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [pictures] [finetune]
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [bare] [gpu] [pictures] [finetune]
 [--weights PATH]`` prints tables; without a name, all but pictures and the long fine-tuning.
 Real slices are looked for in ``../shared/data`` and left out where absent.
 """
@@ -26,9 +26,9 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from benchmarks import detect_peer
 from benchmarks.report import Figure, print_figures
 from tomostat.detect.annotations import as_slices, read_annotations
-from tomostat.detect.checkpoint import file_hash, weights_path
+from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
 from tomostat.detect.crops import IGNORED, Slice
-from tomostat.detect.maskrcnn import LIGHT, build
+from tomostat.detect.maskrcnn import LIGHT, NETWORKS, build
 from tomostat.detect.masks import paste
 from tomostat.detect.predict import NetworkDetector, detect_tiles
 from tomostat.detect.scenes import random_slice, scale_grey
@@ -350,6 +350,67 @@ def tiles(network: NetworkDetector, side: int = 2048) -> None:
     print_figures("tiles", figures)
 
 
+def bare(network: NetworkDetector, count: int = 6) -> None:
+    """What is found in slices that hold no particle, each stretched to full contrast."""
+    rng = np.random.default_rng(UNSEEN)
+    noise = [scale_grey(rng.normal(size=(128, 128)).astype(np.float32)) for _ in range(count)]
+    figures = [Figure("noise, 128 x 128: found per slice", _found_per_slice(network, noise))]
+    binder = []
+    for seed in range(UNSEEN, UNSEEN + count):
+        options = random_options(np.random.default_rng(seed), (8, 256, 256))
+        drawn = render(make_scene(replace(options, active_fraction=0.0)), (4, 0, 0), (1, 256, 256))
+        binder.append(scale_grey(drawn.grey[0].astype(np.float32)))
+    figures.append(Figure("binder and pores, 256 x 256: found per slice", _found_per_slice(network, binder)))
+    print_figures("slices without a particle", figures)
+
+
+def _found_per_slice(network: NetworkDetector, slices: list[NDArray[np.float32]]) -> float:
+    return float(np.mean([len(network(grey[None], grey[None], 0)) for grey in slices]))
+
+
+def gpu(network: NetworkDetector, device: str = "cuda", sides: tuple[int, ...] = (1024, 2048), count: int = 24) -> None:
+    """Half precision on a GPU: slices per second of ResNet-101 and of the shipped network, and what it costs."""
+    if device == "cuda" and not torch.cuda.is_available():
+        print("\nno GPU here: its figures are not measured")
+        return
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "resnet101.safetensors"
+        save_checkpoint(path, build(NETWORKS["resnet101"]))  # its speed does not hang on what it has learnt
+        heavy = replace(network, weights=str(path), digest=file_hash(path))
+        for side in sides:
+            grey = np.tile(flat_phantoms(1)[0].grey, (1, 6, 6))[:, :side, :side].repeat(count, axis=0)
+            for name, detector in (("ResNet-101", heavy), ("shipped", network)):
+                rate, busy = _slices_per_second(replace(detector, device=device, tile=side, batch=4), grey)
+                bar = 30.0 if (name, side) == ("ResNet-101", 1024) else None
+                figures += [
+                    Figure(f"{name}, {side} x {side}: slices per second", rate, bar),
+                    Figure(f"{name}, {side} x {side}: share of the time that the GPU is busy", busy),
+                ]
+    cases = volume_phantoms()
+    full, half = (judge(cases, detect(cases, replace(network, device=d, score=0.05))).map for d in ("cpu", device))
+    figures.append(Figure("shipped: mAP, off full precision", abs(full - half), 0.005, "<="))
+    print_figures("half precision on a GPU", figures)
+
+
+def _slices_per_second(detector: NetworkDetector, grey: NDArray[np.float32]) -> tuple[float, float]:
+    """Slices per second of a stack, and the share of it that kernels ran on the GPU; NaN on a CPU."""
+    detector(grey[:4], grey[:4], 0)
+    activities = [torch.profiler.ProfilerActivity.CUDA] if detector.device == "cuda" else []
+    start = time.perf_counter()
+    detector(grey, grey, 0)
+    seconds = time.perf_counter() - start
+    if not activities:
+        return len(grey) / seconds, float("nan")
+    start = time.perf_counter()
+    with torch.profiler.profile(activities=activities) as profile:
+        detector(grey, grey, 0)
+        torch.cuda.synchronize()
+        profiled = time.perf_counter() - start
+    busy = sum(event.self_device_time_total for event in profile.key_averages()) * 1e-6
+    return len(grey) / seconds, busy / profiled
+
+
 def pasting_seconds(side: int, count: int = 300) -> tuple[float, float]:
     """Seconds from 28 x 28 masks to run lengths here, and to full-size masks in torchvision."""
     rng = np.random.default_rng(0)
@@ -384,6 +445,8 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
     "speed": speed,
     "peer": peer,
     "tiles": tiles,
+    "bare": bare,
+    "gpu": gpu,
     "pictures": pictures,
     "finetune": finetune,
 }

@@ -8,7 +8,6 @@ is also importable.
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from benchmarks import geodesic_peers
-from benchmarks.report import Figure, print_figures
+from benchmarks.report import Figure, peak_memory, print_figures
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
 from tomostat.cluster import open_client
 from tomostat.measure import measure_particles
@@ -447,16 +446,12 @@ def table_figures(size: int = 512) -> list[Figure]:
         start = time.perf_counter()
         count = measure_particles(path, client=client).sizes["particle"]
         seconds = time.perf_counter() - start
-        peak = sum(client.run(_peak_memory).values())
+        peak = sum(client.run(peak_memory).values())
     return [
         Figure(f"whole table and maps, {size}^3, {count} particles", seconds, None, "<=", "s"),
         Figure("the same for 300 particles", seconds * 300 / max(count, 1), 60.0, "<=", "s"),
         Figure("peak memory of both workers", peak / 2**30, 4.0, "<=", "GiB"),
     ]
-
-
-def _peak_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 SHORT: dict[str, Callable[[], list[Figure]]] = {

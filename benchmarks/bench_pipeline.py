@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import tomostat as ts
-from benchmarks.report import Figure, print_figures
+from benchmarks.report import Figure, forget_peak, peak_memory, print_figures
 from tomostat import pipeline
 from tomostat.cluster import open_client
 from tomostat.manifest import Layout, Manifest
@@ -58,15 +58,9 @@ def run(volume: Path, workers: int = 2, **options: StageOptions) -> tuple[Layout
     with open_client(workers=workers) as client:
         for stage in pipeline.STAGES:
             layout = pipeline.run(study, stages=[stage], client=client)
-            peaks[stage] = max(client.run(_peak_memory).values())
+            peaks[stage] = max(client.run(peak_memory).values())
+            client.run(forget_peak)
     return layout, Manifest(layout, study.study).seconds(), peaks
-
-
-def _peak_memory() -> int:
-    """Peak memory of this process since the last call, in bytes."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew (man 5 proc)
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def scores_3d(layout: Layout, volume: Path) -> Scores:

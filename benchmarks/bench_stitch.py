@@ -7,7 +7,6 @@ name, all but the long ones (network, scale). Each is also importable: the tests
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.report import Figure, print_figures
+from benchmarks.report import Figure, peak_memory, print_figures
 from benchmarks.stitch_peers import Outcome, alone, installed
 from tomostat.instances import Instances, write_instances
 from tomostat.matching import overlaps_of_labels, overlaps_of_runs
@@ -342,7 +341,7 @@ def scale(counts: tuple[tuple[int, int], ...] = ((64, 20), (500, 75), (2000, 75)
         rates.append(seconds / number)
         bar = (300, "<=") if number > 5e6 else (None, "")
         figures.append(Figure(f"{number} instances", seconds, bar[0], bar[1], "s"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_memory() / 2**30
     figures.append(Figure("peak memory, largest", peak, 4, "<=", "GiB"))
     if len(rates) > 2:
         figures.append(Figure("seconds per instance, largest to middle", rates[-1] / rates[-2], 1.1, "<="))

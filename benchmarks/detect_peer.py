@@ -22,7 +22,7 @@ from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from benchmarks.report import Figure
+from benchmarks.report import Figure, memory, peak_memory
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint, weights_path
 from tomostat.detect.maskrcnn import MaskRCNN
 from tomostat.detect.predict import NetworkDetector
@@ -79,19 +79,13 @@ def one_side(name: str, side: int) -> dict[str, float]:
                 with torch.inference_mode():
                     return len(model([torch.from_numpy(image[None])])[0]["masks"])
 
-        before = _memory("VmRSS")
+        before = memory()
         count, seconds = 0, []
         for _ in range(2):
             start = time.perf_counter()
             count = run()
             seconds.append(time.perf_counter() - start)
-    return {"seconds": min(seconds), "bytes": _memory("VmHWM") - before, "count": count}
-
-
-def _memory(which: str) -> int:
-    """Memory of this process in bytes: VmRSS now, VmHWM at its peak."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split(f"{which}:")[1].split()[0]) * 1024
+    return {"seconds": min(seconds), "bytes": peak_memory() - before, "count": count}
 
 
 def same_detections(side: int = 512) -> float:

@@ -11,13 +11,13 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from benchmarks.report import forget_peak, memory, peak_memory
 from tomostat.matching import overlaps_of_labels
 
 Stack = NDArray[np.int32]
@@ -149,19 +149,12 @@ def alone(work: Callable[[Stack], Stack], stack: Stack) -> Outcome:
 def _timed(work: Callable[[Stack], Stack], stack: Stack) -> Outcome:
     corner = stack[:6, :120, :120]
     work(np.stack([np.unique(image, return_inverse=True)[1].reshape(image.shape) for image in corner]).astype(np.int32))
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
-    before = _peak_memory()
+    forget_peak()
+    before = memory()
     start = time.perf_counter()
     labels = work(stack)
     seconds = time.perf_counter() - start
-    memory = _peak_memory() - before
-    return Outcome(_seen_twice(labels), seconds, memory)
-
-
-def _peak_memory() -> int:
-    """Highest resident memory of this process in bytes, where the system is Linux."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    return Outcome(_seen_twice(labels), seconds, peak_memory() - before)
 
 
 def _seen_twice(labels: NDArray[np.integer]) -> NDArray[np.int32]:

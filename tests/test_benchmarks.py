@@ -6,9 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import bench_detect, bench_measure, bench_pipeline, bench_stitch, bench_storage, stitch_peers
 from benchmarks.report import Figure, print_figures
+from tomostat.detect.checkpoint import file_hash, save_checkpoint
+from tomostat.detect.maskrcnn import NetworkConfig, build
+from tomostat.detect.predict import NetworkDetector
 from tomostat.detect.watershed import WatershedDetector
 from tomostat.options import DetectOptions
 from tomostat.score import score_labels
@@ -107,3 +111,20 @@ def test_detection(capsys):
     assert "watershed" in bench_detect.line("watershed", scores)
     ours, theirs = bench_detect.pasting_seconds(128, 4)
     assert min(ours, theirs) > 0
+
+
+def test_figures_of_a_gpu(capsys, monkeypatch, tmp_path):
+    """The table runs through on a CPU, which stands in for the GPU."""
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, build(NetworkConfig(channels=16, box_units=16)))
+    monkeypatch.setitem(bench_detect.NETWORKS, "resnet101", NetworkConfig(channels=16, box_units=16))
+    cases = bench_detect.flat_phantoms(1)
+    monkeypatch.setattr(bench_detect, "volume_phantoms", lambda: cases)
+    network = NetworkDetector(weights=str(path), digest=file_hash(path))
+    bench_detect.gpu(network, device="cpu", sides=(64,), count=2)
+    told = capsys.readouterr().out
+    assert "ResNet-101, 64 x 64: slices per second" in told
+    assert [line for line in told.splitlines() if "off full precision" in line and line.endswith("met")]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    bench_detect.gpu(network)
+    assert "no GPU here" in capsys.readouterr().out

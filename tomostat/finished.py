@@ -47,9 +47,8 @@ def edit_field(
     ValueError, FileNotFoundError
         When there is no such field, it is not stitched, or the edits cannot be; nothing is changed then.
     """
-    layout, edits = Layout(study.output), tuple(edits)
-    job = Job(study, layout, Manifest(layout, study.study), client, progress)
-    one = _known_field(study, field)
+    job, edits = Job.of(study, client, progress), tuple(edits)
+    layout, one = job.layout, _known_field(study, field)
     before, options = job.manifest.entry(field, "stitch"), as_dict(study.options["stitch"])
     if before.get("key") != stage_key("stitch", options, upstream_of(job, one, "stitch")):
         raise ValueError(f"field {field!r} is not stitched with these options; run `tomostat stitch {layout.root}`")
@@ -105,8 +104,8 @@ def mesh_field(
     ValueError, FileNotFoundError
         When there is no such field or particle, the field is not measured as it is now, or has no maps.
     """
-    layout = Layout(study.output)
-    job = Job(study, layout, Manifest(layout, study.study), client, progress)
+    job = Job.of(study, client, progress)
+    layout = job.layout
     upstream, options = upstream_of(job, _known_field(study, field), "measure"), as_dict(study.options["measure"])
     if job.manifest.key(field, "measure") != stage_key("measure", options, upstream):
         raise ValueError(f"field {field!r} is not measured as it is now; run `tomostat measure {layout.root}`")

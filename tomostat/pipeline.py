@@ -52,6 +52,12 @@ class Job:
     client: Client | None
     progress: Progress | None
 
+    @classmethod
+    def of(cls, study: Study, client: Client | None, progress: Progress | None) -> Job:
+        """Work on a study in its output folder; refused where that is another study's."""
+        layout = Layout(study.output)
+        return cls(study, layout, Manifest(layout, study.study), client, progress)
+
 
 def run(
     study: Study | str | Path,
@@ -88,9 +94,8 @@ def run(
     if unknown:
         raise ValueError(f"stages has {sorted(unknown)[0]!r}; expected some of {', '.join(STAGES)}")
     check_inputs(study, stages)
-    layout = Layout(study.output)
-    job = Job(study, layout, Manifest(layout, study.study), client, progress)
-    save_study(study, layout.study)
+    job = Job.of(study, client, progress)
+    save_study(study, job.layout.study)
     wanted = [stage for stage in FIELD_STAGES if stage in stages]
     if wanted:
         _run_fields(job, wanted)
@@ -100,7 +105,7 @@ def run(
         _analyze(job)
     if "report" in stages:
         _report(job)
-    return layout
+    return job.layout
 
 
 def check_inputs(study: Study, stages: Sequence[str] = STAGES) -> None:
