@@ -329,7 +329,7 @@ def test_memory_too_small_for_a_block_is_refused_before_painting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     field = write_field(tmp_path, balls())
-    monkeypatch.setattr("tomostat.runner.worker_memory", lambda client: 1000)
+    monkeypatch.setattr("tomostat.runner.memory_per_task", lambda client: 1000)
     with pytest.raises(ValueError, match="GiB"):
         stitch_particles(*field.places)
     assert read_box(field.path, (slice(0, 1),) * 3, "particles").sum() == 0

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 from dask.delayed import Delayed
-from distributed.system import MEMORY_LIMIT
 
 from tomostat.blocks import check_memory
 
@@ -80,7 +79,7 @@ def execute(
         logger.info("%s: %d of %d tasks stand already", label, len(done), len(tasks))
     report = progress or (lambda *_: None)
     if todo and need:
-        check_memory(need, worker_memory(client), label)
+        check_memory(need, memory_per_task(client), label)
     report(label, len(done), len(tasks))
     finished = _run_here(tasks, todo) if client is None else _run_cluster(tasks, todo, client, retries, resources)
     for key, value in finished:
@@ -89,14 +88,6 @@ def execute(
         done[key] = value
         report(label, len(done), len(tasks))
     return {key: done[key] for key in tasks}
-
-
-def worker_memory(client: Client | None) -> int:
-    """Bytes of memory for one task at a time: the smallest worker's share per thread."""
-    if client is None:
-        return int(MEMORY_LIMIT / _local_threads())
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return int(min((w["memory_limit"] / w["nthreads"] for w in workers if w["memory_limit"]), default=MEMORY_LIMIT))
 
 
 def _run_here(tasks: Mapping[str, Delayed], keys: list[str]) -> Iterator[tuple[str, Any]]:
