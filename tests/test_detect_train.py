@@ -184,6 +184,32 @@ def test_fine_tuning_starts_from_a_checkpoint_and_keeps_the_best(tmp_path):
     assert all(moved)
 
 
+def test_every_fourth_crop_judges_where_nothing_else_does(tmp_path, monkeypatch):
+    """Crops without a particle judge nothing."""
+    crops = [squares(np.random.default_rng(i)) for i in range(9)]
+    crops[1] = (crops[1][0], np.zeros_like(crops[1][1]))
+    seen = {}
+
+    def listen(network, source, folder, *, options, validate, progress):
+        seen["judges"] = validate.keywords["slices"] if validate else None
+        return folder
+
+    monkeypatch.setattr(training, "train", listen)
+    monkeypatch.setattr(training, "slice_source", lambda slices: seen.update(known=slices))
+
+    def numbers(found):
+        return [i for one in found for i, crop in enumerate(crops) if crop is one]
+
+    fine_tune(crops, tmp_path, weights="random", options=SHORT)
+    assert numbers(seen["judges"]) == [4, 8]
+    assert numbers(seen["known"]) == [0, 1, 2, 3, 5, 6, 7]
+    fine_tune(crops[:4], tmp_path, weights="random", options=SHORT)
+    assert seen["judges"] is None
+    fine_tune(crops, tmp_path, weights="random", options=SHORT, validation=crops[:1])
+    assert numbers(seen["judges"]) == [0]
+    assert len(seen["known"]) == 9
+
+
 def test_mean_average_precision_of_a_perfect_and_a_blind_network(monkeypatch):
     crops = [squares(np.random.default_rng(i)) for i in range(2)]
     network = build(TINY)

@@ -31,6 +31,9 @@ from tomostat.score import score_tables
 
 logger = logging.getLogger(__name__)
 
+SET_ASIDE = 4
+"""One in so many annotated slices judges the checkpoints, where nothing else does."""
+
 
 def initial_network(weights: str = "shipped", config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
     """What training starts from.
@@ -104,8 +107,8 @@ def fine_tune(
     options
         Schedule; the default is short and gentle.
     validation
-        Annotated slices that judge the checkpoints, and the network as it was, by mAP; the last checkpoint wins without
-        any.
+        Annotated slices that judge the checkpoints, and the network as it was, by mAP. When not given, every fourth of
+        the crops with particles is set aside for it; of fewer than four the last checkpoint wins.
     progress
         Called with (step, steps).
 
@@ -115,10 +118,20 @@ def fine_tune(
         The checkpoint, to be given as ``DetectOptions(weights=...)``.
     """
     options = options or TrainOptions()
+    if not validation:
+        slices, validation = _set_aside(slices)
     judge = partial(mean_average_precision, slices=validation) if validation else None
     source = slice_source(slices)
     network = initial_network(weights, _fitting_config(weights, slices, options), seed=options.seed)
     return train(network, source, folder, options=options, validate=judge, progress=progress)
+
+
+def _set_aside(slices: Sequence[Slice]) -> tuple[list[Slice], list[Slice]]:
+    """Slices to train on, and every fourth of those with particles to judge by."""
+    judges = [i for i, (_, labels) in enumerate(slices) if (labels > 0).any()][SET_ASIDE - 1 :: SET_ASIDE]
+    if judges:
+        logger.info("%d of %d slices judge the checkpoints", len(judges), len(slices))
+    return [one for i, one in enumerate(slices) if i not in judges], [slices[i] for i in judges]
 
 
 def _fitting_config(weights: str, slices: Sequence[Slice], options: TrainOptions) -> NetworkConfig:
