@@ -50,7 +50,8 @@ def sand(data: Path, out: Path) -> None:
     solid, seen = inside == ts.Phase.ACTIVE, inside != ts.Phase.OUTSIDE
     plain = grey[:3] > threshold_otsu(grey[grey > 0])
     particles = ts.open_particles(layout.particles)
-    print(f"sand: Dice of the solid phase {dice(solid & seen, drawn & seen):.3f}, plain Otsu {dice(plain, drawn):.3f}")
+    ours, otsu = (dice(found & seen, drawn & seen) for found in (solid, plain))
+    print(f"sand: Dice of the solid phase {ours:.3f}, plain Otsu {otsu:.3f}")
     whole = ~particles["touches_border"].values
     print(f"sand: {len(whole)} grains, {whole.sum()} whole, median diameter "
           f"{np.median(particles['equivalent_diameter'].values[whole]):.1f} voxels")  # fmt: skip
