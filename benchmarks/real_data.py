@@ -48,7 +48,7 @@ def sand(data: Path, out: Path) -> None:
     drawn = tifffile.imread(data / "sand_ct_truth.tif") > 0
     inside = ts.open_volume(layout.volume("sand_ct"), "phases")[:3].values
     solid, seen = inside == ts.Phase.ACTIVE, inside != ts.Phase.OUTSIDE
-    plain = grey[:3] > threshold_otsu(grey[grey > 0])
+    plain = grey[:3] > threshold_otsu(grey[:3][seen])
     particles = ts.open_particles(layout.particles)
     ours, otsu = (dice(found & seen, drawn & seen) for found in (solid, plain))
     print(f"sand: Dice of the solid phase {ours:.3f}, plain Otsu {otsu:.3f}")
