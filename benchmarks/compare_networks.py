@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -52,9 +53,10 @@ def middle_cases(count: int = 12) -> list[Case]:
 
 
 def trained(network: MaskRCNN, source: Source, folder: Path, steps: int, rate: float) -> NetworkDetector:
-    """The network after some steps, as a detector."""
+    """The network after some steps, as a detector; depthwise convolutions are slow in half precision on a CPU."""
+    precision: Literal["single", "half"] = "half" if network.config.backbone.startswith("resnet") else "single"
     options = TrainOptions(
-        steps=steps, rate=rate, warmup=min(50, steps), average=0.98, zoom=(0.6, 1.6), precision="half",
+        steps=steps, rate=rate, warmup=min(50, steps), average=0.98, zoom=(0.6, 1.6), precision=precision,
         checkpoint_every=steps,
     )  # fmt: skip
     path = train(network, source, folder, options=options)
