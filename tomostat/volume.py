@@ -383,14 +383,19 @@ def pyramid_tasks(path: str | Path, label: str | None = None) -> list[dict[str, 
 
 
 def _halve_box(path: str | Path, label: str | None, level: int, core: Box) -> None:
-    """Write one box of a level from the level above."""
+    """Write one box of a level from the level above: eight times as many voxels, read a layer of chunks at a time."""
     above = _open(path, f"{_prefix(label)}{level - 1}")
-    shape = tuple(s.stop - s.start for s in core)
     factors = [2 if n > 1 else 1 for n in above.shape]
-    box = tuple(slice(s.start * f, s.stop * f) for s, f in zip(core, factors, strict=True))
-    fine = np.asarray(above[box])
-    coarse = halve_sparse(fine, shape) if is_map(label) else halve(fine, shape, mean=label is None)
-    write_box(path, [s.start for s in core], coarse, label, level)
+    thick = max(above.chunks[0] // factors[0], 1)
+    z, y, x = core
+    layers = []
+    for first in range(z.start, z.stop, thick):
+        layer = (slice(first, min(first + thick, z.stop)), y, x)
+        shape = [s.stop - s.start for s in layer]
+        fine = np.asarray(above[tuple(slice(s.start * f, s.stop * f) for s, f in zip(layer, factors, strict=True))])
+        coarse = halve_sparse(fine, shape) if is_map(label) else halve(fine, shape, mean=label is None)
+        layers.append(coarse.copy())  # every second voxel would be a view that keeps all of them
+    write_box(path, [s.start for s in core], np.concatenate(layers), label, level)
 
 
 def halve(fine: NDArray[Any], shape: Sequence[int], mean: bool) -> NDArray[Any]:
