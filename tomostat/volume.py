@@ -387,15 +387,14 @@ def _halve_box(path: str | Path, label: str | None, level: int, core: Box) -> No
     above = _open(path, f"{_prefix(label)}{level - 1}")
     factors = [2 if n > 1 else 1 for n in above.shape]
     thick = max(above.chunks[0] // factors[0], 1)
-    z, y, x = core
-    layers = []
-    for first in range(z.start, z.stop, thick):
-        layer = (slice(first, min(first + thick, z.stop)), y, x)
-        shape = [s.stop - s.start for s in layer]
-        fine = np.asarray(above[tuple(slice(s.start * f, s.stop * f) for s, f in zip(layer, factors, strict=True))])
-        coarse = halve_sparse(fine, shape) if is_map(label) else halve(fine, shape, mean=label is None)
-        layers.append(coarse.copy())  # every second voxel would be a view that keeps all of them
-    write_box(path, [s.start for s in core], np.concatenate(layers), label, level)
+    coarse = np.empty([s.stop - s.start for s in core], above.dtype)
+    for first in range(0, len(coarse), thick):
+        layer = coarse[first : first + thick]
+        low = [core[0].start + first, core[1].start, core[2].start]
+        box = tuple(slice(i * f, (i + n) * f) for i, n, f in zip(low, layer.shape, factors, strict=True))
+        fine = np.asarray(above[box])
+        layer[:] = halve_sparse(fine, layer.shape) if is_map(label) else halve(fine, layer.shape, mean=label is None)
+    write_box(path, [s.start for s in core], coarse, label, level)
 
 
 def halve(fine: NDArray[Any], shape: Sequence[int], mean: bool) -> NDArray[Any]:
