@@ -402,18 +402,19 @@ def contact_figures(
     shape: tuple[int, int, int] = (128, 320, 320),
     texture: float = 0.0,
 ) -> list[Figure]:
-    """Detachment on blurred noisy phantoms with true labels, gaps of 3 voxels and wider."""
+    """Detachment on blurred noisy phantoms with true labels, gaps of 3 voxels and wider; one with gaps of 2 at last."""
     figures, tables = [], []
+    images = [(blur, noise, (0.6, 1.2), "") for blur in blurs for noise in noises]
+    images.append((blurs[len(blurs) // 2], noises[len(noises) // 2], (0.4, 0.401), ", gaps of 2 voxels"))
     with tempfile.TemporaryDirectory() as folder:
-        for blur in blurs:
-            for noise in noises:
-                common = {"blur": blur, "noise": noise, "texture": texture, "gap_width": (0.6, 1.2)}
-                path = phantom_field(
-                    Path(folder), f"b{blur}n{noise}t{texture}", shape=shape, diameters=(5.0, 12.0), seed=77, **common
-                )
-                tables.append(contact_table(path))
-                figures += judge_contact(tables[-1], f"blur {blur} noise {noise} texture {texture}")
-    rows = pd.concat(tables)
+        for number, (blur, noise, gap, note) in enumerate(images):
+            path = phantom_field(
+                Path(folder), f"field-{number}", shape=shape, diameters=(5.0, 12.0), seed=77, blur=blur, noise=noise,
+                texture=texture, gap_width=gap,
+            )  # fmt: skip
+            tables.append(contact_table(path))
+            figures += judge_contact(tables[-1], f"blur {blur} noise {noise} texture {texture}{note}", asked=not note)
+    rows = pd.concat(tables[:-1])
     cover = float(((rows["found"] - rows["true"]).abs() < rows["doubt"]).mean())
     return [
         *figures,
@@ -422,10 +423,10 @@ def contact_figures(
     ]
 
 
-def judge_contact(rows: pd.DataFrame, name: str) -> list[Figure]:
+def judge_contact(rows: pd.DataFrame, name: str, asked: bool = True) -> list[Figure]:
     """Errors of the detachment; bars where the image is the one they were set for."""
     error = rows["found"] - rows["true"]
-    asked = name.startswith("blur 1.2 noise 0.14")
+    asked = asked and name.startswith("blur 1.2 noise 0.14")
     cover = float((error.abs() < rows["doubt"]).mean())
     return [
         Figure(f"{name}: mean error of {len(rows)}", float(error.abs().mean()), 0.02 if asked else None, "<="),
