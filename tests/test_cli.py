@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -171,3 +173,11 @@ def test_help_names_every_stage(capsys):
     out = capsys.readouterr().out
     for stage in ("simulate", "ingest", "phases", "detect", "stitch", "measure", "analyze", "report", "run", "info"):
         assert stage in out
+
+
+def test_commands_say_no_more_than_they_must(tmp_path):
+    """In a process of its own: `distributed` sets its own levels when it is first imported."""
+    call = f"from tomostat.cli import main; main(['simulate', {str(tmp_path / 'demo')!r}, '--shape', '16', '48', '48'])"
+    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
+    assert "INFO" not in done.stdout + done.stderr
+    assert (tmp_path / "demo").exists()

@@ -531,6 +531,7 @@ def _bars() -> Any:
 
 
 def _configure_logging(verbose: bool) -> None:
+    import distributed.config  # noqa: F401 - sets levels of its own when it is first imported
     from rich.logging import RichHandler
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=verbose)])
