@@ -44,7 +44,7 @@ app = App(
 )
 
 
-USER_ERRORS = (ValueError, TypeError, FileNotFoundError, PermissionError, OSError)
+USER_ERRORS = (ValueError, TypeError, FileNotFoundError, PermissionError, OSError, FloatingPointError)
 """What a user can mend: one line and exit status 2."""
 
 
@@ -335,9 +335,9 @@ def train(
         COCO or VIA json, a label image NAME_instances.tif beside NAME.tif, a folder of those, or an OME-Zarr volume
         with labels/particles.
     out
-        Folder for checkpoints and log; give its checkpoint to `tomostat detect --weights`.
+        Folder for checkpoints, log and curves; give its checkpoint to `tomostat detect --weights`.
     weights
-        What to start from: shipped, random, imagenet, coco, or the path of a checkpoint.
+        What to start from: shipped, fast, random, imagenet, coco, or the path of a checkpoint.
     validation
         Annotations that judge the checkpoints, and the start, by mAP; every fourth slice when not given. Of fewer than
         four slices the last checkpoint wins.
@@ -352,6 +352,7 @@ def train(
 
     from tomostat.detect.annotations import as_slices, read_annotations
     from tomostat.detect.train import fine_tune
+    from tomostat.report.training import write_curves
 
     schedule = options or TrainOptions()
     read = with_arguments(
@@ -366,6 +367,7 @@ def train(
             progress=lambda step, steps: bars.update(task, completed=step, total=steps),
         )  # fmt: skip
     print(f"checkpoint: {best}")
+    print(f"curves: {write_curves(out)}")
 
 
 @app.command(sort_key=11)
@@ -426,7 +428,7 @@ def look(
     section
         Slice of a volume; the middle one when not given.
     weights
-        shipped, or the path of a checkpoint.
+        shipped, fast, or the path of a checkpoint.
     level
         Level of the feature pyramid, of strides 4, 8, 16 and 32.
     kind

@@ -14,11 +14,18 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
-BACKBONES = ("resnet18", "resnet50", "resnet101", "mobilenet_v3", "efficientnet_lite0")
+BACKBONES = ("resnet10", "resnet18", "resnet50", "resnet101", "mobilenet_v3", "efficientnet_lite0")
 NORMS = ("group", "frozen")
 
 Norm = Callable[[int], nn.Module]
 
+_RESNETS: dict[str, tuple[type[resnet.BasicBlock | resnet.Bottleneck], list[int]]] = {
+    "resnet10": (resnet.BasicBlock, [1, 1, 1, 1]),
+    "resnet18": (resnet.BasicBlock, [2, 2, 2, 2]),
+    "resnet50": (resnet.Bottleneck, [3, 4, 6, 3]),
+    "resnet101": (resnet.Bottleneck, [3, 4, 23, 3]),
+}
+"""Kind and number of blocks per stage (He et al. 2016); ResNet-10 has one of ResNet-18's two."""
 _RESNET_STAGES = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
 _MOBILE_STAGES = {"3": "0", "6": "1", "12": "2", "16": "3"}
 _LITE_STAGES = {"3": "0", "5": "1", "11": "2", "16": "3"}
@@ -113,7 +120,7 @@ def build_body(backbone: str, norm: str, slices: int) -> tuple[nn.Module, list[i
         trunk = mobilenet_v3_large(norm_layer=layer).features
         trunk[0][0] = nn.Conv2d(slices, 16, 3, stride=2, padding=1, bias=False)
         return IntermediateLayerGetter(trunk, _MOBILE_STAGES), [24, 40, 112, 960]
-    trunk = resnet.__dict__[backbone](norm_layer=layer, zero_init_residual=False)
+    trunk = resnet.ResNet(*_RESNETS[backbone], norm_layer=layer)
     trunk.conv1 = nn.Conv2d(slices, 64, 7, stride=2, padding=3, bias=False)
     nn.init.kaiming_normal_(trunk.conv1.weight, mode="fan_out", nonlinearity="relu")
     width = trunk.fc.in_features
@@ -149,6 +156,8 @@ def load_imagenet(body: nn.Module, backbone: str, norm: str, slices: int) -> Non
     """
     if norm != "frozen":
         raise ValueError(f"weights is 'imagenet' with {norm} norm, which has none; expected frozen norm")
+    if backbone == "resnet10":
+        raise ValueError("weights is 'imagenet' with resnet10, which has none; take another network, or weights 'fast'")
     given = _lite_weights(body) if backbone == "efficientnet_lite0" else _torchvision_weights(backbone, body)
     first = next(iter(given))
     body.load_state_dict({**given, first: grey_channels(given[first], slices)})

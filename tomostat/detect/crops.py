@@ -19,7 +19,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from tomostat.detect.scenes import noise
+from tomostat.detect.scenes import noise, rings
 from tomostat.options import TrainOptions
 
 Slice = tuple[NDArray[np.float32], NDArray[np.int32]]
@@ -54,7 +54,7 @@ def slice_source(slices: Sequence[Slice]) -> Source:
 def augment(
     rng: np.random.Generator, grey: NDArray[np.float32], labels: NDArray[np.int32], options: TrainOptions
 ) -> Slice:
-    """Cut a crop: random place, turn, mirror, zoom and bend; then change blur, noise, contrast and shading.
+    """Cut a crop: random place, turn, mirror, zoom and bend; then change blur, noise, rings, contrast and shading.
 
     Parameters
     ----------
@@ -91,13 +91,15 @@ def augment(
 
 
 def _look(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
-    """Change blur, noise, contrast and shading, and cut out small patches."""
+    """Change blur, noise, rings, contrast and shading, and cut out small patches."""
     shape = image.shape[1], image.shape[2]
     if rng.random() < 0.3:
         image = ndimage.gaussian_filter(image, (0, *[rng.uniform(0.3, 1.3)] * 2))
     if rng.random() < 0.5:
         amplitude, grain = rng.uniform(0, 0.1), rng.uniform(0, 1.2)
         image = image + amplitude * np.stack([noise(rng, shape, grain) for _ in image])
+    if rng.random() < 0.1:
+        image = image + rings(rng, shape)
     if rng.random() < 0.3:
         image = image + rng.uniform(0, 0.1) * noise(rng, shape, rng.uniform(40, 100))
     if rng.random() < 0.5:

@@ -55,9 +55,13 @@ def choose_device(device: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _network(path: str, digest: str, device: str) -> MaskRCNN:
-    """The network of a checkpoint, once per process; `digest` tells apart files of one name."""
+def _network(path: str, digest: str, device: str, score: float) -> MaskRCNN:
+    """The network of a checkpoint, once per process; `digest` tells apart files of one name.
+
+    What scores below `score` is dropped before masks are made of it.
+    """
     network, about = load_checkpoint(path)
+    network.heads.score_thresh = max(network.config.score, score)
     logger.info("network %s from %s (%s), step %s", network.config.backbone, path, digest[:12], about.get("step"))
     if device != "cpu":
         network.precision = torch.float16
@@ -94,7 +98,7 @@ class NetworkDetector:
         """Find particles in slices ``first``, ``first + 1``, ... (`phases` is not looked at)."""
         shape = (grey.shape[1], grey.shape[2])
         with _loading:
-            network = _network(self.weights, self.digest, self.device)
+            network = _network(self.weights, self.digest, self.device, self.score)
         torch.set_num_threads(self.threads)
         tiles = self._in_tiles(network, grey) if self._size(shape) != shape else self._whole(network, grey)
         parts = [_slice_instances(found, first + z, grey[z]) for z, found in enumerate(tiles)]

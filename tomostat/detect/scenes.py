@@ -300,15 +300,15 @@ def faults(rng: np.random.Generator, grey: Image) -> Image:
         sigma = (rng.uniform(0, 0.8), rng.uniform(3, 15))
         image = image + rng.uniform(0.01, 0.08) * noise(rng, shape, sigma if rng.random() < 0.7 else sigma[::-1])
     if rng.random() < 0.2:
-        image = image + _rings(rng, shape)
+        image = image + rings(rng, shape)
     image = image + rng.uniform(0, 0.15) * noise(rng, shape, shape[0] / 4)
     low, high = image.min(), image.max()
     image = ((image - low) / max(float(high - low), 1e-6)) ** rng.uniform(0.6, 1.6)
     return image.astype(np.float32)
 
 
-def _rings(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
-    """Ring artefacts around a random centre."""
+def rings(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
+    """Ring artefacts around a random centre, of a standard deviation of 0.02 to 0.1."""
     centre = rng.uniform(-0.5, 1.5, 2) * shape
     yy, xx = np.ogrid[: shape[0], : shape[1]]
     radius = np.hypot(yy - centre[0], xx - centre[1]).astype(int)

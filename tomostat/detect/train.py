@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 SET_ASIDE = 4
 """One in so many annotated slices judges the checkpoints, where nothing else does."""
 
+SHARES = (0.25, 0.5, 0.75)
+"""Shares of the fine-tuned weights in the means with those before that are judged as well."""
+
 
 def initial_network(weights: str = "shipped", config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
     """What training starts from.
@@ -41,8 +44,8 @@ def initial_network(weights: str = "shipped", config: NetworkConfig = LIGHT, *, 
     Parameters
     ----------
     weights
-        shipped, random, imagenet (weights of the backbone), coco (torchvision's Mask R-CNN with ResNet-50, fetched from
-        the network; what does not fit the architecture stays random) or the path of a checkpoint.
+        shipped, fast, random, imagenet (weights of the backbone), coco (torchvision's Mask R-CNN with ResNet-50,
+        fetched from the network; what does not fit the architecture stays random) or the path of a checkpoint.
     config
         Architecture for random, imagenet and coco; a checkpoint brings its own.
     seed
@@ -96,6 +99,10 @@ def fine_tune(
 ) -> Path:
     """Adapt a network to a few annotated crops of a new data set.
 
+    A few crops do not show all that the network will meet: what it learns of them may cost what it knew. Means of the
+    weights before and after often keep both (Wortsman et al. 2022, Robust fine-tuning of zero-shot models), so that
+    they are judged beside the checkpoints.
+
     Parameters
     ----------
     slices
@@ -107,8 +114,8 @@ def fine_tune(
     options
         Schedule; the default is short and gentle.
     validation
-        Annotated slices that judge the checkpoints, and the network as it was, by mAP. When not given, every fourth of
-        the crops with particles is set aside for it; of fewer than four the last checkpoint wins.
+        Annotated slices that judge the checkpoints, the network as it was, and means of both, by mAP. When not given,
+        every fourth of the crops with particles is set aside for it; of fewer than four the last checkpoint wins.
     progress
         Called with (step, steps).
 
@@ -123,7 +130,20 @@ def fine_tune(
     judge = partial(mean_average_precision, slices=validation) if validation else None
     source = slice_source(slices)
     network = initial_network(weights, _fitting_config(weights, slices, options), seed=options.seed)
-    return train(network, source, folder, options=options, validate=judge, progress=progress)
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    best = train(network, source, folder, options=options, validate=judge, progress=progress)
+    if judge is not None:
+        _judge_means(Path(folder), start, judge)
+    return best
+
+
+def _judge_means(folder: Path, start: dict[str, Tensor], judge: Callable[[MaskRCNN], float]) -> None:
+    """Judge means of the weights before and after; the best of all is kept."""
+    network, about = load_checkpoint(folder / "last.safetensors")
+    last = {name: value.clone() for name, value in network.state_dict().items()}
+    for share in SHARES:
+        network.load_state_dict({name: value.lerp(last[name], share) for name, value in start.items()})
+        _keep_best(folder, network, {**about, "share": share}, judge)
 
 
 def _set_aside(slices: Sequence[Slice]) -> tuple[list[Slice], list[Slice]]:
@@ -302,7 +322,9 @@ def _step(
     weights = {"loss_box_reg": options.outline, "loss_mask": options.outline}
     total = torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
     if not math.isfinite(total.item()):
-        raise FloatingPointError(f"loss is {total.item()} at step {step}; the last good checkpoint is kept")
+        raise FloatingPointError(
+            f"loss is {total.item()} at step {step}; the last good checkpoint is kept, try a lower rate"
+        )
     for group in optimizer.param_groups:
         group["lr"] = _rate(step, options)
     optimizer.zero_grad(set_to_none=True)
@@ -324,14 +346,13 @@ def _checkpoint(
     about = {"step": step, "options": as_dict(options)}
     save_checkpoint(folder / "last.safetensors", network, weights=average.weights, metadata=about)
     if validate is not None:
-        _keep_best(folder, validate)
+        _keep_best(folder, *load_checkpoint(folder / "last.safetensors"), validate)
 
 
-def _keep_best(folder: Path, validate: Callable[[MaskRCNN], float]) -> None:
-    """Validate the last checkpoint and copy it when it is the best so far."""
-    network, about = load_checkpoint(folder / "last.safetensors")
+def _keep_best(folder: Path, network: MaskRCNN, about: dict[str, Any], validate: Callable[[MaskRCNN], float]) -> None:
+    """Validate a network and write it down when it is the best so far."""
     score, best = validate(network), folder / "best.safetensors"
-    _log(folder / "validation.csv", {"step": about["step"], "score": score})
+    _log(folder / "validation.csv", {"step": about["step"], "share": about.get("share", 1.0), "score": score})
     if not best.exists() or score > load_checkpoint(best)[1]["validation"]:
         save_checkpoint(best, network, metadata={**about, "validation": score})
 
