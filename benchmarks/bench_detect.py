@@ -1,7 +1,7 @@
 """Figures of the detector: what was asked beside what is measured.
 
-``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [bare] [gpu] [pictures] [finetune]
-[--weights PATH]`` prints tables; without a name, all but pictures and the long fine-tuning.
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [bare] [disturbed] [gpu] [pictures]
+[finetune] [--weights fast]`` prints tables; without a name, all but pictures and the long fine-tuning.
 Real slices are looked for in ``../shared/data`` and left out where absent.
 """
 
@@ -24,6 +24,7 @@ from skimage.filters import threshold_otsu
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from benchmarks import detect_peer
+from benchmarks.disturbances import DISTURBANCES
 from benchmarks.report import Figure, print_figures
 from tomostat.detect.annotations import as_slices, read_annotations
 from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
@@ -364,6 +365,21 @@ def bare(network: NetworkDetector, count: int = 6) -> None:
     print_figures("slices without a particle", figures)
 
 
+def disturbed(network: NetworkDetector) -> None:
+    """F1 on all real slices together, as they are and with the faults of other instruments."""
+    whole = {"as they are": lambda rng, one: one, **DISTURBANCES}
+    cases, figures = real_slices(), []
+    for name, disturb in whole.items():
+        changed = []
+        for seed, case in enumerate(cases.values()):
+            grey, labels = disturb(np.random.default_rng(seed), (case.grey[0], case.truth.labels(0)))
+            truth = Instances.from_labels(without_specks(labels), 0)
+            changed.append(Case(grey[None], np.zeros((1, *grey.shape), np.uint8), truth))
+        scores = judge(changed, detect(changed, network), 0.2, network.score)
+        figures.append(Figure(name, scores.f1))
+    print_figures("real slices, disturbed: F1 of all four", figures)
+
+
 def _found_per_slice(network: NetworkDetector, slices: list[NDArray[np.float32]]) -> float:
     return float(np.mean([len(network(grey[None], grey[None], 0)) for grey in slices]))
 
@@ -446,6 +462,7 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
     "peer": peer,
     "tiles": tiles,
     "bare": bare,
+    "disturbed": disturbed,
     "gpu": gpu,
     "pictures": pictures,
     "finetune": finetune,

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from benchmarks import bench_detect, bench_measure, bench_pipeline, bench_stitch, bench_storage, stitch_peers
+from benchmarks.disturbances import DISTURBANCES
 from benchmarks.report import Figure, print_figures
 from tomostat.detect.checkpoint import file_hash, save_checkpoint
 from tomostat.detect.maskrcnn import NetworkConfig, build
 from tomostat.detect.predict import NetworkDetector
+from tomostat.detect.scenes import random_slice
 from tomostat.detect.watershed import WatershedDetector
+from tomostat.instances import Instances
 from tomostat.options import DetectOptions
 from tomostat.score import score_labels
 
@@ -111,6 +114,30 @@ def test_detection(capsys):
     assert "watershed" in bench_detect.line("watershed", scores)
     ours, theirs = bench_detect.pasting_seconds(128, 4)
     assert min(ours, theirs) > 0
+
+
+def test_figures_of_disturbed_slices(capsys, monkeypatch, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, build(NetworkConfig(channels=16, box_units=16)))
+    grey, labels = random_slice(np.random.default_rng(0), (96, 80))
+    case = bench_detect.Case(grey[None], np.zeros((1, 96, 80), np.uint8), Instances.from_labels(labels, 0))
+    monkeypatch.setattr(bench_detect, "real_slices", lambda: {"one": case})
+    bench_detect.disturbed(NetworkDetector(weights=str(path), digest=file_hash(path)))
+    told = capsys.readouterr().out
+    assert all(name in told for name in DISTURBANCES)
+
+
+@pytest.mark.parametrize("name", DISTURBANCES)
+def test_disturbed_particles_stay_bright(name):
+    """Grey values and truth move together."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros((90, 70), np.int32)
+    labels[10:40, 8:50], labels[55:80, 20:60] = 1, 2
+    grey, moved = DISTURBANCES[name](rng, ((labels > 0).astype(np.float32), labels))
+    assert grey.shape == moved.shape
+    assert set(np.unique(moved)) == {0, 1, 2}
+    assert grey[moved > 0].mean() > grey[moved == 0].mean() + 0.5
+    assert np.mean((grey > 0.5) == (moved > 0)) > 0.9
 
 
 def test_figures_of_a_gpu(capsys, monkeypatch, tmp_path):

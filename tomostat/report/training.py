@@ -87,7 +87,7 @@ def draw_curves(log: pd.DataFrame, validation: pd.DataFrame | None = None) -> Fi
 def _draw_validation(axes: Axes, judged: pd.DataFrame) -> None:
     """Scores of the checkpoints, of means with the start, and which one is kept."""
     trained, means = judged[judged["share"] == 1], judged[judged["share"] < 1]
-    best = judged.loc[judged["score"].idxmax()]
+    best = judged.iloc[int(judged["score"].to_numpy().argmax())]
     axes.plot(trained["step"], trained["score"], color=MUTED, marker="o", markersize=4, label="checkpoints")
     if len(means):
         axes.plot(means["step"], means["score"], "o", color=MUTED, mfc="none", label="means of the start and the last")
