@@ -116,6 +116,24 @@ def test_detection(capsys):
     assert min(ours, theirs) > 0
 
 
+def test_recall_by_contrast():
+    """Three particles that stand out by 2.5, 4 and 40 times the noise; the first is missed, the last one halved."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros((60, 150), np.int32)
+    grey = rng.normal(0, 1, labels.shape).astype(np.float32)
+    for i, stands_out in enumerate((2.5, 4.0, 40.0)):
+        box = np.s_[15:45, 10 + 50 * i : 40 + 50 * i]
+        labels[box] = i + 1
+        grey[box] += stands_out
+    assert bench_detect.contrast_to_noise(grey, labels) == pytest.approx([2.5, 4, 40], rel=0.1)
+    found = np.where(labels > 1, labels, 0)
+    found[:31][labels[:31] == 3] = 0
+    case = bench_detect.Case(grey[None], np.zeros((1, *labels.shape), np.uint8), Instances.from_labels(labels, 0))
+    figures = bench_detect.recall_by_contrast([case], [Instances.from_labels(found, 0)], 0.0)
+    assert [f.what.split()[2] for f in figures] == ["0", "0", "1", "1", "1"]
+    assert [f.got for f in figures[2:]] == [0, 1, 0]
+
+
 def test_figures_of_disturbed_slices(capsys, monkeypatch, tmp_path):
     path = tmp_path / "tiny.safetensors"
     save_checkpoint(path, build(NetworkConfig(channels=16, box_units=16)))
