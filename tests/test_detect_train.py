@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from tomostat.cli import main
 from tomostat.detect import backbones
@@ -68,6 +69,37 @@ def test_empty_slices_hold_no_particle_and_full_contrast():
         assert not labels.any()
         low, high = np.percentile(grey, [0.5, 99.5])
         assert 0.5 < high - low < 1.6
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (60, 140)])
+def test_a_mirror_image_is_a_particle_of_its_own(shape):
+    """Crops that reach beyond their slice show it mirrored; discs stay whole, and touch no other of their number."""
+    y, x = np.indices(shape)
+    labels = np.zeros(shape, np.int32)
+    for i, (cy, cx) in enumerate([(20, 22), (44, 60), (20, shape[1] - 4), (3, 45)]):  # two of them cut by an edge
+        labels[np.hypot(y - cy, x - cx) < 9] = i + 1
+    options = TrainOptions(crop=128, zoom=(0.5, 0.7))
+    seen = 0
+    for seed in range(30):
+        _, truth = augment(np.random.default_rng(seed), (labels > 0).astype(np.float32), labels, options)
+        _, pieces = ndimage.label(truth > 0, np.ones((3, 3)))
+        assert len(np.unique(truth)) - 1 == pieces
+        assert all(ndimage.label(truth == i, np.ones((3, 3)))[1] == 1 for i in range(1, truth.max() + 1))
+        seen += pieces
+    assert seen > 30 * 6
+
+
+def test_parts_of_a_broken_particle_stay_one_in_a_mirrored_crop():
+    labels = np.zeros((64, 64), np.int32)
+    labels[20:40, 12:22] = labels[20:40, 26:40] = 1
+    for seed in range(10):
+        _, truth = augment(
+            np.random.default_rng(seed), (labels > 0).astype(np.float32), labels, TrainOptions(crop=64, zoom=(0.5, 0.6))
+        )
+        sizes = np.bincount(truth.ravel())[1:]
+        middle = truth[tuple(np.argwhere(truth > 0)[len(np.argwhere(truth > 0)) // 2])]
+        assert ndimage.label(truth == middle)[1] <= 2
+        assert len(sizes) < ndimage.label(truth > 0)[1]
 
 
 def test_crops_keep_grey_and_labels_together():

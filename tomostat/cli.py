@@ -339,8 +339,8 @@ def train(
     weights
         What to start from: shipped, fast, random, imagenet, coco, or the path of a checkpoint.
     validation
-        Annotations that judge the checkpoints, and the start, by mAP; every fourth slice when not given. Of fewer than
-        four slices the last checkpoint wins.
+        Annotations that judge the checkpoints, the start, and means of both, by mAP; every fourth slice when not given.
+        Of fewer than four slices the last checkpoint wins.
     images
         Folder of the images; that of the annotations when not given.
     classes

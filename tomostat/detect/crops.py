@@ -86,8 +86,25 @@ def augment(
     if zoom < 0.8:  # no aliasing when shrunk
         stack = ndimage.gaussian_filter(stack, (0, 0.4 / zoom, 0.4 / zoom))
     image = np.stack([ndimage.map_coordinates(one, where, order=1, mode="mirror") for one in stack])
+    return _look(rng, image), _mirrored(labels, where)
+
+
+def _mirrored(labels: NDArray[np.int32], where: NDArray[np.floating]) -> NDArray[np.int32]:
+    """Labels at the places `where`, (2, h, w), mirrored beyond the slice's edges as the grey is.
+
+    A mirror image is a particle of its own, but one that is cut by the edge is one with its image beyond that edge.
+    """
     truth = ndimage.map_coordinates(labels, where, order=0, mode="mirror")
-    return _look(rng, image), truth
+    keys = [truth]
+    for axis, length in enumerate(labels.shape):
+        image = np.rint((where[axis].round() - (length - 1) / 2) / max(length - 1, 1)).astype(
+            int
+        )  # 0: the slice itself
+        low, high = (np.isin(truth, labels.take(edge, axis)) for edge in (0, -1))
+        keys.append(np.select([low & high, low, high], [0, (image + 1) // 2, image // 2], image))
+    particles = truth > 0
+    truth[particles] = 1 + np.unique(np.stack(keys)[:, particles], axis=1, return_inverse=True)[1]
+    return truth
 
 
 def _look(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
