@@ -34,7 +34,7 @@ from tomostat.detect.maskrcnn import LIGHT, NETWORKS, build
 from tomostat.detect.masks import paste
 from tomostat.detect.predict import NetworkDetector, detect_tiles
 from tomostat.detect.scenes import random_slice, scale_grey
-from tomostat.detect.train import fine_tune
+from tomostat.detect.tune import fine_tune
 from tomostat.detect.watershed import WatershedDetector
 from tomostat.instances import Instances
 from tomostat.look import write_activation
@@ -257,15 +257,15 @@ def pictures(network: NetworkDetector) -> None:
             for kind, detector in (("network", replace(network, score=0.5)), ("watershed", WatershedDetector()))
         }
         save_png(draw_outcomes(case.truth.labels(0), found, grey), IMAGES / "outcomes.png")
-    write_activation_beside(grey)
+    write_activation_beside(grey, network.weights)
 
 
-def write_activation_beside(grey: NDArray[np.float32]) -> None:
+def write_activation_beside(grey: NDArray[np.float32], weights: str) -> None:
     """What the network looks at in the same slice."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slice.npy"
         np.save(path, grey)
-        write_activation(path, IMAGES / "activation.png")
+        write_activation(path, IMAGES / "activation.png", weights=weights)
 
 
 def finetune(network: NetworkDetector, counts: tuple[int, ...] = (0, 2, 8)) -> None:
@@ -363,8 +363,8 @@ def speed(network: NetworkDetector) -> None:
 
 
 def peer(network: NetworkDetector) -> None:
-    """Whole slices beside plain torchvision, shipped weights."""
-    print_figures("beside torchvision's model(images)", detect_peer.figures())
+    """Whole slices beside plain torchvision, the same weights."""
+    print_figures("beside torchvision's model(images)", detect_peer.figures(network.weights))
 
 
 def tiles(network: NetworkDetector, side: int = 2048) -> None:
@@ -387,7 +387,7 @@ def tiles(network: NetworkDetector, side: int = 2048) -> None:
         both, matched = sum(s.truth + s.found for s in scores), sum(s.matched for s in scores)
         print(f"{name}, {both // 2} particles: {told}", flush=True)
         figures.append(Figure(f"{name}: F1 of tiles to one pass", 2 * matched / both, 0.99))
-    large = detect_peer.one_side("ours", 4096)
+    large = detect_peer.run_side("ours", 4096, network.weights)
     figures += [
         Figure(f"4096 x 4096, {large['count']} particles: memory", large["bytes"] / 2**30, 4.0, "<=", "GiB"),
         Figure("its time", large["seconds"], unit="s"),
@@ -429,7 +429,7 @@ def _found_per_slice(network: NetworkDetector, slices: list[NDArray[np.float32]]
 
 
 def gpu(network: NetworkDetector, device: str = "cuda", sides: tuple[int, ...] = (1024, 2048), count: int = 24) -> None:
-    """Half precision on a GPU: slices per second of ResNet-101 and of the shipped network, and what it costs."""
+    """Half precision on a GPU: slices per second of ResNet-101 and of the given network, and what it costs."""
     if device == "cuda" and not torch.cuda.is_available():
         print("\nno GPU here: its figures are not measured")
         return
@@ -440,7 +440,7 @@ def gpu(network: NetworkDetector, device: str = "cuda", sides: tuple[int, ...] =
         heavy = replace(network, weights=str(path), digest=file_hash(path))
         for side in sides:
             grey = np.tile(flat_phantoms(1)[0].grey, (1, 6, 6))[:, :side, :side].repeat(count, axis=0)
-            for name, detector in (("ResNet-101", heavy), ("shipped", network)):
+            for name, detector in (("ResNet-101", heavy), (Path(network.weights).stem, network)):
                 rate, busy = _slices_per_second(replace(detector, device=device, tile=side, batch=4), grey)
                 bar = 30.0 if (name, side) == ("ResNet-101", 1024) else None
                 figures += [
@@ -449,7 +449,7 @@ def gpu(network: NetworkDetector, device: str = "cuda", sides: tuple[int, ...] =
                 ]
     cases = volume_phantoms()
     full, half = (judge(cases, detect(cases, replace(network, device=d, score=0.05))).map for d in ("cpu", device))
-    figures.append(Figure("shipped: mAP, off full precision", abs(full - half), 0.005, "<="))
+    figures.append(Figure(f"{Path(network.weights).stem}: mAP, off full precision", abs(full - half), 0.005, "<="))
     print_figures("half precision on a GPU", figures)
 
 

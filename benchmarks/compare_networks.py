@@ -12,6 +12,7 @@ import logging
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,13 +21,14 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.bench_detect import HEAD, UNSEEN, Case, judge, line
-from benchmarks.train_shipped import FIRST_SEED, phantom_slice, phantom_stack
+from benchmarks.train_shipped import FIRST_SEED, phantom_slice
 from tomostat.detect.checkpoint import file_hash, load_checkpoint
-from tomostat.detect.crops import Source, mixture
+from tomostat.detect.crops import Mixture, Source
 from tomostat.detect.maskrcnn import NETWORKS, MaskRCNN, build
 from tomostat.detect.predict import NetworkDetector
 from tomostat.detect.scenes import random_slice, scale_grey
-from tomostat.detect.train import initial_network, train
+from tomostat.detect.start import initial_network
+from tomostat.detect.train import train
 from tomostat.instances import Instances
 from tomostat.options import TrainOptions
 from tomostat.phantom import make_scene, random_options, render
@@ -92,7 +94,7 @@ def seconds(detector: NetworkDetector) -> float:
 
 def backbones(steps: int) -> None:
     """Three light feature extractors."""
-    cases, source = middle_cases(), mixture([random_slice, phantom_slice], [0.5, 0.5])
+    cases, source = middle_cases(), Mixture([random_slice, phantom_slice], [0.5, 0.5])
     for name, (network, start) in BACKBONES.items():
         config = replace(NETWORKS[network], norm="group" if start == "random" else "frozen")
         with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +111,8 @@ def slices(steps: int) -> None:
         state["body.conv1.weight"] = state["body.conv1.weight"].expand(-1, count, -1, -1) / count
         network.load_state_dict(state)
         with tempfile.TemporaryDirectory() as folder:
-            show(f"{count} slices", trained(network, phantom_stack(count), Path(folder), steps, 1e-4), cases)
+            source = partial(phantom_slice, slices=count)
+            show(f"{count} slices", trained(network, source, Path(folder), steps, 1e-4), cases)
 
 
 def main() -> None:

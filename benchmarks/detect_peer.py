@@ -1,6 +1,7 @@
 """A whole slice beside plain torchvision ``model(images)``, same weights: each side in a process of its own.
 
-``python -m benchmarks.detect_peer ours|torchvision SIDE`` prints seconds, bytes of memory taken and objects as JSON.
+``python -m benchmarks.detect_peer ours|torchvision SIDE WEIGHTS`` prints seconds, bytes of memory taken and objects as
+JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from benchmarks.report import Figure, memory, peak_memory
-from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint, weights_path
+from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.maskrcnn import MaskRCNN
 from tomostat.detect.predict import NetworkDetector
 from tomostat.detect.scenes import random_slice
@@ -43,8 +44,8 @@ def twin(network: MaskRCNN, shape: tuple[int, int]) -> GeneralizedRCNN:
     return GeneralizedRCNN(backbone, network.rpn, network.heads, transform).eval()
 
 
-def _network() -> MaskRCNN:
-    network = load_checkpoint(weights_path("shipped"))[0].eval()
+def _network(weights: str) -> MaskRCNN:
+    network = load_checkpoint(weights)[0].eval()
     network.config = replace(network.config, score=SCORE)
     network.heads.score_thresh = SCORE
     return network
@@ -54,14 +55,14 @@ def _image(side: int) -> NDArray[np.float32]:
     return random_slice(np.random.default_rng(SEED), (side, side))[0]
 
 
-def one_side(name: str, side: int) -> dict[str, float]:
+def one_side(name: str, side: int, weights: str) -> dict[str, float]:
     """Time and memory of one side, the second of two runs timed."""
     torch.set_num_threads(2)
     image = _image(side)
     with tempfile.TemporaryDirectory() as folder:
         if name == "ours":
             path = Path(folder) / "limited.safetensors"
-            save_checkpoint(path, _network())
+            save_checkpoint(path, _network(weights))
             detector = NetworkDetector(weights=str(path), digest=file_hash(path), score=SCORE, threads=2)
             small = image[None, :512, :512]
             detector(small, small, 0)  # loads the network, compiles the kernels
@@ -70,10 +71,10 @@ def one_side(name: str, side: int) -> dict[str, float]:
                 return len(detector(image[None], image[None], 0))
 
         else:
-            model = twin(_network(), image.shape)
+            model = twin(_network(weights), image.shape)
             small = torch.from_numpy(image[None, :512, :512])
             with torch.inference_mode():
-                twin(_network(), (512, 512))([small])
+                twin(_network(weights), (512, 512))([small])
 
             def run() -> int:
                 with torch.inference_mode():
@@ -88,9 +89,9 @@ def one_side(name: str, side: int) -> dict[str, float]:
     return {"seconds": min(seconds), "bytes": peak_memory() - before, "count": count}
 
 
-def same_detections(side: int = 512) -> float:
+def same_detections(weights: str, side: int = 512) -> float:
     """Largest difference of boxes (pixels), scores and mask probabilities; infinite where the number differs."""
-    network, image = _network(), torch.from_numpy(_image(side)[None])
+    network, image = _network(weights), torch.from_numpy(_image(side)[None])
     model = twin(network, (side, side))
     with torch.inference_mode():
         ours = network(image[None])[0]
@@ -103,11 +104,11 @@ def same_detections(side: int = 512) -> float:
     return max(float((ours[k] - theirs[k]).abs().max()) for k in ("boxes", "scores", "masks"))
 
 
-def figures() -> list[Figure]:
-    """Ours beside torchvision's."""
-    found = [Figure("boxes, scores, masks: largest difference", same_detections(), 1e-3, "<=")]
+def figures(weights: str) -> list[Figure]:
+    """Ours beside torchvision's, both with the weights of a file."""
+    found = [Figure("boxes, scores, masks: largest difference", same_detections(weights), 1e-3, "<=")]
     for side, faster in ((1024, 1.0), (2048, 1.5)):
-        ours, theirs = _run("ours", side), _run("torchvision", side)
+        ours, theirs = run_side("ours", side, weights), run_side("torchvision", side, weights)
         name = f"{side} x {side}, {theirs['count']:.0f} particles"
         found += [
             Figure(f"{name}: ours", ours["seconds"], unit="s"),
@@ -122,12 +123,13 @@ def figures() -> list[Figure]:
     return found
 
 
-def _run(name: str, side: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.detect_peer", name, str(side)]
+def run_side(name: str, side: int, weights: str) -> dict[str, Any]:
+    """Time and memory of one side in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.detect_peer", name, str(side), weights]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     result: dict[str, Any] = json.loads(printed)
     return result
 
 
 if __name__ == "__main__":
-    print(json.dumps(one_side(sys.argv[1], int(sys.argv[2]))))
+    print(json.dumps(one_side(sys.argv[1], int(sys.argv[2]), sys.argv[3])))

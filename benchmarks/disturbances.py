@@ -21,11 +21,8 @@ def zoomed(rng: np.random.Generator, one: Slice, factor: float) -> Slice:
     grey, labels = one
     if factor < 1:
         grey = ndimage.gaussian_filter(grey, 0.5 * (1 / factor - 1))
-    grey = ndimage.zoom(grey, factor, order=1)
-    nearest = (
-        np.minimum((np.arange(n) + 0.5) / factor, m - 1).astype(int)
-        for n, m in zip(grey.shape, labels.shape, strict=True)
-    )
+    grey = ndimage.zoom(grey, factor, order=1, mode="nearest", grid_mode=True)
+    nearest = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(grey.shape, labels.shape, strict=True))
     return grey.astype(np.float32), np.ascontiguousarray(labels[np.ix_(*nearest)])
 
 

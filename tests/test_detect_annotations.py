@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomostat.detect.annotations import as_slices, decode_rle, find_crossing, read_annotations, read_labelled_volume
-from tomostat.detect.crops import IGNORED, slice_source
+from tomostat.detect.crops import IGNORED, Given
+from tomostat.volume import create_volume, store_tasks
 
 SQUARE = [[10.0, 10.0], [10.0, 29.0], [29.0, 29.0], [29.0, 10.0]]  # y, x of corner pixels
 
@@ -139,8 +140,6 @@ def test_labelled_volume(tmp_path):
     import dask
     import dask.array as da
 
-    from tomostat.volume import create_volume, store_tasks
-
     labels = np.zeros((3, 32, 32), np.uint32)
     labels[1, 5:15, 5:15] = 9
     for label, array in ((None, (labels > 0).astype(np.uint8)), ("particles", labels)):
@@ -205,7 +204,7 @@ def test_bad_files(folder):
 def test_training_set_without_particle_is_refused(folder):
     (got,) = read_annotations(coco(folder, []))
     with pytest.raises(ValueError, match="at least one particle"):
-        slice_source(as_slices([got]))
+        Given(as_slices([got]))
 
 
 def test_crossing_is_found_and_touching_allowed():
@@ -213,3 +212,44 @@ def test_crossing_is_found_and_touching_allowed():
     assert find_crossing(np.array(SQUARE)) is None
     touching = np.array([[0, 0], [0, 4], [2, 2], [4, 4], [4, 0], [2, 2.0]])
     assert find_crossing(touching) is None
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ({"size": [60, 80]}, "lacks 'counts'"),
+        ([[1, 2, 3, 4, 5]], "cannot reshape"),
+        ([["a", "b", "c", "d", "e", "f"]], "could not convert"),
+        (7, "annotation 0"),
+    ],
+)
+def test_malformed_segmentation_names_file_and_region(folder, segmentation, said):
+    path = coco(folder, [{"segmentation": segmentation}])
+    with pytest.raises(ValueError, match=rf"coco\.json, annotation 0: .*{said}|coco\.json, {said}"):
+        read_annotations(path)
+
+
+def test_malformed_entries_name_what_they_lack(folder):
+    with pytest.raises(ValueError, match=r"coco\.json: lacks 'file_name'"):
+        read_annotations(coco(folder, [], images=[{"id": 3}]))
+    path = via(folder, [(SQUARE, "particle")])
+    content = json.loads(path.read_text())
+    del content["_via_img_metadata"]["k"]["regions"][0]["shape_attributes"]["all_points_x"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"via\.json, a\.tif, region 0: lacks 'all_points_x'"):
+        read_annotations(path)
+
+
+def test_a_stack_is_no_slice(folder):
+    tifffile.imwrite(folder / "a.tif", np.zeros((5, 60, 80), np.uint16), photometric="minisblack")
+    tifffile.imwrite(folder / "a_instances.tif", np.zeros((5, 60, 80), np.uint16), photometric="minisblack")
+    with pytest.raises(ValueError, match=r"a\.tif is of shape \(5, 60, 80\); expected a single slice"):
+        read_annotations(folder / "a_instances.tif")
+
+
+def test_a_volume_without_particles_is_refused(tmp_path):
+    path = tmp_path / "bare.zarr"
+    for label, dtype in ((None, np.uint8), ("particles", np.uint32)):
+        create_volume(path, shape=(4, 32, 32), dtype=dtype, spacing=(1, 1, 1), label=label)
+    with pytest.raises(ValueError, match="no slice of labels/particles holds a particle"):
+        read_annotations(path)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from tomostat import cli
 from tomostat.detect.maskrcnn import activation_map
-from tomostat.detect.train import initial_network
+from tomostat.detect.start import initial_network
 
 
 @pytest.fixture(scope="module")

@@ -339,8 +339,8 @@ def train(
     weights
         What to start from: shipped, fast, random, imagenet, coco, or the path of a checkpoint.
     validation
-        Annotations that judge the checkpoints, the start, and means of both, by mAP; every fourth slice when not given.
-        Of fewer than four slices the last checkpoint wins.
+        Annotations that judge the checkpoints, the start, and means of both, by mAP; the last quarter of the slices
+        when not given. Of fewer than four slices the last checkpoint wins.
     images
         Folder of the images; that of the annotations when not given.
     classes
@@ -351,12 +351,17 @@ def train(
     from functools import partial as with_arguments
 
     from tomostat.detect.annotations import as_slices, read_annotations
-    from tomostat.detect.train import fine_tune
+    from tomostat.detect.start import slices_seen
+    from tomostat.detect.tune import fine_tune
     from tomostat.report.training import write_curves
 
     schedule = options or TrainOptions()
     read = with_arguments(
-        read_annotations, images=images, classes=classes, partial=partial, around=schedule.slices // 2
+        read_annotations,
+        images=images,
+        classes=classes,
+        partial=partial,
+        around=slices_seen(weights, schedule) // 2,
     )
     known = as_slices(read(annotations))
     judges = as_slices(read(validation)) if validation else []

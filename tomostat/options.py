@@ -413,7 +413,7 @@ class TrainOptions(StageOptions):
     threads
         CPU threads.
     workers
-        Processes that draw crops; 0 draws them in this process. More than one changes their order.
+        Processes that draw crops: 1, or 0 to draw them in this process.
     device
         cpu or cuda.
     precision

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def read_labelled_volume(
     Raises
     ------
     FileNotFoundError, ValueError
-        When there is no such volume, label image or slice.
+        When there is no such volume, label image or slice, or no particle.
     """
     depth, ny, nx = describe(path, label).shape
     wanted = list(range(depth) if slices is None else slices)
@@ -166,11 +167,13 @@ def read_labelled_volume(
         grey = np.pad(read_flat(path, near), (missing, (0, 0), (0, 0)), mode="edge")
         none = np.zeros((ny, nx), bool)
         annotated.append(_annotated(f"{path}:{z}", grey if around else grey[0], labels, none, _Zones(border, partial)))
+    if not annotated:
+        raise ValueError(f"{path}: no slice of labels/{label} holds a particle")
     return annotated
 
 
 def as_slices(annotated: Sequence[Annotated]) -> list[tuple[NDArray[np.float32], NDArray[np.int32]]]:
-    """Grey and labels, as `train.slice_source` takes them."""
+    """Grey and labels, as `tune.fine_tune` takes them."""
     return [(item.grey, item.labels) for item in annotated]
 
 
@@ -207,7 +210,11 @@ def _read_image(path: Path, owner: Path) -> NDArray[Any]:
         image = tifffile.imread(path) if path.suffix.lower() in (".tif", ".tiff") else imread(path)
     except (OSError, ValueError, tifffile.TiffFileError) as error:
         raise ValueError(f"{owner}: image {path} cannot be read: {error}") from None
-    return np.asarray(image[..., :3].mean(-1) if image.ndim == 3 else image)
+    if image.ndim == 3 and image.shape[-1] in (3, 4):
+        image = image[..., :3].mean(-1)
+    if image.ndim != 2:
+        raise ValueError(f"{owner}: image {path} is of shape {image.shape}; expected a single slice")
+    return np.asarray(image)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -265,7 +272,8 @@ def _via(path: Path, found: dict[str, Any], classes: Sequence[str] | None) -> _S
             where = f"{path}, {entry['filename']}, region {number}"
             values = [str(value) for value in region.get("region_attributes", {}).values()]
             name = next((v for v in values if v.lower() == "ignore"), values[0] if values else "")
-            geometry = _via_geometry(where, region.get("shape_attributes", {}))
+            with _told(where):
+                geometry = _via_geometry(where, region.get("shape_attributes", {}))
             shapes.append((where, _kind(where, name, classes), geometry))
         yield entry["filename"], shapes
 
@@ -288,8 +296,9 @@ def _coco(path: Path, found: dict[str, Any], classes: Sequence[str] | None) -> _
     """Images and regions of a COCO file."""
     if "images" not in found:
         raise ValueError(f"{path} has annotations but no images; expected COCO json")
-    names = {category["id"]: category["name"] for category in found.get("categories", [])}
-    images = {image["id"]: image for image in found["images"]}
+    with _told(str(path)):
+        names = {category["id"]: category["name"] for category in found.get("categories", [])}
+        images = {image["id"]: image["file_name"] for image in found["images"]}
     shapes: dict[Any, list[tuple[str, str, Mapping[str, Any]]]] = {key: [] for key in images}
     for item in found["annotations"]:
         where = f"{path}, annotation {item.get('id')}"
@@ -298,17 +307,32 @@ def _coco(path: Path, found: dict[str, Any], classes: Sequence[str] | None) -> _
         if names and item.get("category_id") not in names:
             raise ValueError(f"{where}: category_id is {item.get('category_id')!r}; expected one of {sorted(names)}")
         name = "ignore" if item.get("iscrowd") else names.get(item.get("category_id"), "particle")
-        segments = item.get("segmentation")
-        if isinstance(segments, dict):
-            geometry: Mapping[str, Any] = {"rle": segments}
-        elif segments:
-            # COCO counts from the corner of the first pixel, we from its centre
-            geometry = {"polygons": [np.asarray(part, float).reshape(-1, 2)[:, ::-1] - 0.5 for part in segments]}
-        else:
-            raise ValueError(f"{where}: has no segmentation; expected polygons or run lengths")
+        with _told(where):
+            geometry = _coco_geometry(where, item.get("segmentation"))
         shapes[item["image_id"]].append((where, _kind(where, name, classes), geometry))
     for key, image in images.items():
-        yield image["file_name"], shapes[key]
+        yield image, shapes[key]
+
+
+def _coco_geometry(where: str, segments: Any) -> Mapping[str, Any]:
+    """A COCO segmentation as polygons or run lengths."""
+    if isinstance(segments, dict):
+        return {"rle": segments}
+    if not segments:
+        raise ValueError(f"{where}: has no segmentation; expected polygons or run lengths")
+    # COCO counts from the corner of the first pixel, we from its centre
+    return {"polygons": [np.asarray(part, float).reshape(-1, 2)[:, ::-1] - 0.5 for part in segments]}
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Name file and region in what a malformed entry raises."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{where}: lacks {error}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
 
 
 def _pixels(
@@ -316,7 +340,8 @@ def _pixels(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pixels of a region."""
     if "rle" in geometry:
-        mask = decode_rle(geometry["rle"], where)
+        with _told(where):
+            mask = decode_rle(geometry["rle"], where)
         if mask.shape != shape:
             raise ValueError(f"{where}: run lengths are for {mask.shape} pixels; the image has {shape}")
         rows, columns = np.nonzero(mask)

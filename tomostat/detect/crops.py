@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,27 +29,44 @@ IGNORED = -1
 """Label of pixels that are neither particle nor background."""
 POOL = 48
 """Slices that are kept to cut crops from."""
+TRIES, MOSTLY = 200, 0.9
+"""Crops that are drawn until one has a particle, or less of it than this share ignored."""
 
 
-def mixture(sources: Sequence[Source], weights: Sequence[float]) -> Source:
-    """A source that draws from several."""
-    share = np.asarray(weights, float) / np.sum(weights)
+@dataclass(frozen=True)
+class Mixture:
+    """A source that draws from several with given probabilities."""
 
-    def draw(rng: np.random.Generator) -> Slice:
-        return sources[rng.choice(len(sources), p=share)](rng)
+    sources: Sequence[Source]
+    weights: Sequence[float]
 
-    return draw
+    def __call__(self, rng: np.random.Generator) -> Slice:
+        """Draw from one of them."""
+        share = np.asarray(self.weights, float) / np.sum(self.weights)
+        return self.sources[rng.choice(len(self.sources), p=share)](rng)
 
 
-def slice_source(slices: Sequence[Slice]) -> Source:
-    """A source that draws from given slices, such as annotated crops."""
-    if not any((labels > 0).any() for _, labels in slices):
-        raise ValueError(f"slices: none of the {len(slices)} given holds a particle; expected at least one particle")
+@dataclass(frozen=True)
+class Given:
+    """A source that draws from given slices, such as annotated crops.
 
-    def draw(rng: np.random.Generator) -> Slice:
-        return slices[int(rng.integers(len(slices)))]
+    Raises
+    ------
+    ValueError
+        When none of them holds a particle.
+    """
 
-    return draw
+    slices: Sequence[Slice]
+
+    def __post_init__(self) -> None:
+        if not any((labels > 0).any() for _, labels in self.slices):
+            raise ValueError(
+                f"slices: none of the {len(self.slices)} given holds a particle; expected at least one particle"
+            )
+
+    def __call__(self, rng: np.random.Generator) -> Slice:
+        """Draw one of them."""
+        return self.slices[int(rng.integers(len(self.slices)))]
 
 
 def augment(
@@ -77,8 +95,7 @@ def augment(
     mirror = rng.choice([-1.0, 1.0])
     matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * [1.0, mirror] / zoom
     matrix = matrix * np.exp(rng.normal(0, 0.08, (2, 1)))
-    margin = np.minimum(size / zoom / 2, np.array(labels.shape) / 2)
-    centre = rng.uniform(margin, np.array(labels.shape) - margin)
+    centre = _centre(rng, labels, size / zoom)
     at = np.stack(np.meshgrid(*(np.arange(size) - (size - 1) / 2,) * 2, indexing="ij"))
     where = np.tensordot(matrix, at, 1) + centre[:, None, None]
     if rng.random() < 0.3:
@@ -87,6 +104,18 @@ def augment(
         stack = ndimage.gaussian_filter(stack, (0, 0.4 / zoom, 0.4 / zoom))
     image = np.stack([ndimage.map_coordinates(one, where, order=1, mode="mirror") for one in stack])
     return _look(rng, image), _mirrored(labels, where)
+
+
+def _centre(rng: np.random.Generator, labels: NDArray[np.int32], side: float) -> NDArray[np.float64]:
+    """Middle (y, x) of a crop of `side` pixels of the slice; where most is ignored, near what is not."""
+    shape = np.array(labels.shape)
+    margin = np.minimum(side / 2, shape / 2)
+    centre = rng.uniform(margin, shape - margin)
+    known = np.flatnonzero(labels != IGNORED)
+    if 2 * len(known) > labels.size or not len(known):
+        return centre
+    place = np.unravel_index(known[rng.integers(len(known))], labels.shape)
+    return np.clip(place + rng.uniform(-side / 2, side / 2, 2), margin, shape - margin)
 
 
 def _mirrored(labels: NDArray[np.int32], where: NDArray[np.floating]) -> NDArray[np.int32]:
@@ -159,14 +188,35 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
         """Batches: images (batch, 1 or slices, crop, crop) and their targets."""
-        seed = self.options.seed
         pool: dict[int, Slice] = {}
         for step in range(self.start, self.options.steps):
-            newest = POOL // 4 + step // 4  # a new slice at every fourth step
-            for i in range(max(newest - POOL, 0), newest):
-                if i not in pool:
-                    pool[i] = self.source(np.random.default_rng([seed, 0, i]))
-            pool = {i: pool[i] for i in range(max(newest - POOL, 0), newest)}
-            rng = np.random.default_rng([seed, 1, step])
-            crops = [augment(rng, *pool[int(rng.choice(list(pool)))], self.options) for _ in range(self.options.batch)]
-            yield torch.from_numpy(np.stack([g for g, _ in crops])), [targets_of(t) for _, t in crops]
+            if not isinstance(self.source, Given):
+                self._refresh(pool, step)
+            rng = np.random.default_rng([self.options.seed, 1, step])
+            crops = [self._crop(rng, pool) for _ in range(self.options.batch)]
+            yield torch.from_numpy(np.stack([grey for grey, _ in crops])), [targets for _, targets in crops]
+
+    def _refresh(self, pool: dict[int, Slice], step: int) -> None:
+        """Keep the pool of slices that cost time to draw at what it is at a step, a new one at every fourth."""
+        newest = POOL // 4 + step // 4
+        wanted = range(max(newest - POOL, 0), newest)
+        for i in [i for i in pool if i not in wanted]:
+            del pool[i]
+        for i in (i for i in wanted if i not in pool):
+            pool[i] = self.source(np.random.default_rng([self.options.seed, 0, i]))
+
+    def _crop(self, rng: np.random.Generator, pool: dict[int, Slice]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
+        """A crop that teaches something, and its targets.
+
+        Raises
+        ------
+        ValueError
+            When crop after crop is ignored.
+        """
+        for _ in range(TRIES):
+            drawn = pool[int(rng.choice(list(pool)))] if pool else self.source(rng)
+            grey, labels = augment(rng, *drawn, self.options)
+            targets = targets_of(labels)
+            if len(targets["boxes"]) or targets["ignored"].float().mean() < MOSTLY:
+                return grey, targets
+        raise ValueError(f"slices: {TRIES} crops of {self.options.crop} pixels hold next to nothing that is annotated")

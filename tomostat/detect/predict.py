@@ -96,10 +96,14 @@ class NetworkDetector:
 
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
         """Find particles in slices ``first``, ``first + 1``, ... (`phases` is not looked at)."""
-        shape = (grey.shape[1], grey.shape[2])
         with _loading:
             network = _network(self.weights, self.digest, self.device, self.score)
         torch.set_num_threads(self.threads)
+        return self.find(network, grey, first)
+
+    def find(self, network: MaskRCNN, grey: NDArray[np.float32], first: int = 0) -> Instances:
+        """Find particles with a network that stands on the device already, in evaluation mode."""
+        shape = (grey.shape[1], grey.shape[2])
         tiles = self._in_tiles(network, grey) if self._size(shape) != shape else self._whole(network, grey)
         parts = [_slice_instances(found, first + z, grey[z]) for z, found in enumerate(tiles)]
         return Instances.concatenate([Instances.empty(shape), *parts])
