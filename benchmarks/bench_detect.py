@@ -1,7 +1,7 @@
 """Figures of the detector: what was asked beside what is measured.
 
 ``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [bare] [disturbed] [gpu] [pictures]
-[finetune] [--weights fast]`` prints tables; without a name, all but pictures and the long fine-tuning.
+[finetune] [--weights accurate]`` prints tables; without a name, all but pictures and the long fine-tuning.
 Real slices are looked for in ``../shared/data`` and left out where absent.
 """
 

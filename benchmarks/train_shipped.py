@@ -1,8 +1,8 @@
-"""Train the shipped network: flat phantoms and slices of volume phantoms, nothing measured.
+"""Train the networks that come along: flat phantoms and slices of volume phantoms, nothing measured.
 
-``python benchmarks/train_shipped.py FOLDER`` trains; run again to resume. ``--further`` goes on from the shipped
-weights, with more electrodes, slices among them that hold no particle, and more weight on the outlines. ``--ship``
-writes a mean of both, as float16, into the package and prints the hash of the file.
+``python benchmarks/train_shipped.py scratch|accurate|fast FOLDER`` trains, and again resumes: the accurate one from
+random weights; the accurate one on from what is shipped; the fast one from those of the accurate one's weights that fit
+into it. ``--ship FILE`` then writes the weights as float16 and prints the hash for `tomostat.detect.checkpoint`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from pathlib import Path
 import numpy as np
 
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
-from tomostat.detect.crops import Slice, Source, mixture
-from tomostat.detect.maskrcnn import build
+from tomostat.detect.crops import Mixture, Slice
+from tomostat.detect.maskrcnn import FAST, MaskRCNN, NetworkConfig, build
 from tomostat.detect.scenes import empty_slice, random_slice, scale_grey
-from tomostat.detect.train import initial_network, train
+from tomostat.detect.start import initial_network
+from tomostat.detect.train import train
 from tomostat.options import TrainOptions
 from tomostat.phantom import Scene, make_scene, random_options, render
 
-FIRST_SEED, SCENES = 10_000, 120
-"""Seeds of the volume phantoms that are trained on; figures are measured on others."""
+FIRST_SEED, SCENES, BARE_SCENES = 10_000, 120, 40
+"""Seeds of the volume phantoms that are trained on, with and without particles; figures are measured on others."""
 
 OPTIONS = TrainOptions(
     steps=3200, rate=4e-4, warmup=100, average=0.998, zoom=(0.6, 1.6), precision="half", checkpoint_every=100
 )
-FURTHER = replace(OPTIONS, steps=2200, rate=3e-4, outline=2.0, seed=2, threads=1)
-SHARE = 0.3
-"""Share of the later weights in the mean that is shipped."""
-SHIPPED = Path(__file__).parents[1] / "tomostat" / "detect" / "weights" / "light.safetensors"
+FAST_OPTIONS = replace(OPTIONS, steps=7000, zoom=(0.6, 1.9), outline=2.0, seed=3, threads=1, precision="single")
+FURTHER_FAST = replace(FAST_OPTIONS, steps=2500, rate=2e-4, seed=4)
+FURTHER_ACCURATE = replace(FAST_OPTIONS, steps=1300, rate=2e-4, seed=5)
 
 
 @cache
@@ -40,20 +40,13 @@ def _scene(seed: int) -> Scene:
     return make_scene(random_options(np.random.default_rng(seed), (16, 320, 320)))
 
 
-def phantom_stack(slices: int) -> Source:
-    """A source of slices of the volume phantoms, with as many neighbours around as make `slices` in all."""
-
-    def draw(rng: np.random.Generator) -> Slice:
-        scene = _scene(FIRST_SEED + int(rng.integers(SCENES)))
-        nz, ny, nx = scene.options.shape
-        drawn = render(scene, (int(rng.integers(nz - slices + 1)), 0, 0), (slices, ny, nx))
-        labels = np.ascontiguousarray(drawn.labels[slices // 2], np.int32)
-        return scale_grey(drawn.grey.astype(np.float32), rng=rng), labels
-
-    return draw
-
-
-phantom_slice = phantom_stack(1)
+def phantom_slice(rng: np.random.Generator, slices: int = 1) -> Slice:
+    """A slice of a volume phantom, with as many neighbours around as make `slices` in all."""
+    scene = _scene(FIRST_SEED + int(rng.integers(SCENES)))
+    nz, ny, nx = scene.options.shape
+    drawn = render(scene, (int(rng.integers(nz - slices + 1)), 0, 0), (slices, ny, nx))
+    labels = np.ascontiguousarray(drawn.labels[slices // 2], np.int32)
+    return scale_grey(drawn.grey.astype(np.float32), rng=rng), labels
 
 
 @cache
@@ -64,32 +57,55 @@ def _bare_scene(seed: int) -> Scene:
 
 def bare_slice(rng: np.random.Generator) -> Slice:
     """A slice of a volume phantom without particles."""
-    scene = _bare_scene(FIRST_SEED + int(rng.integers(6)))
+    scene = _bare_scene(FIRST_SEED + int(rng.integers(BARE_SCENES)))
     drawn = render(scene, (int(rng.integers(16)), 0, 0), (1, 320, 320))
     return scale_grey(drawn.grey[0].astype(np.float32), rng=rng), np.zeros((320, 320), np.int32)
 
 
+MIXED = Mixture([random_slice, phantom_slice, empty_slice, bare_slice], [0.3, 0.54, 0.08, 0.08])
+"""Flat and volume phantoms, some of them bare."""
+
+
+def smaller(network: MaskRCNN, config: NetworkConfig) -> MaskRCNN:
+    """A network of fewer blocks and channels with the first of another's weights, as many as fit."""
+    given, small = network.state_dict(), build(config)
+    small.load_state_dict(
+        {name: given[name][tuple(map(slice, own.shape))].clone() for name, own in small.state_dict().items()}
+    )
+    return small
+
+
+def train_scratch(folder: Path) -> Path:
+    """The accurate one, from random weights."""
+    return train(build(), Mixture([random_slice, phantom_slice], [0.5, 0.5]), folder / "scratch", options=OPTIONS)
+
+
+def train_accurate(folder: Path) -> Path:
+    """The accurate one, on from what is shipped, with slices that hold no particle."""
+    return train(initial_network("accurate"), MIXED, folder / "accurate", options=FURTHER_ACCURATE)
+
+
+def train_fast(folder: Path) -> Path:
+    """The fast one, from parts of the accurate one, and on from there with a gentler schedule."""
+    first = train(smaller(initial_network("accurate"), FAST), MIXED, folder / "fast", options=FAST_OPTIONS)
+    return train(load_checkpoint(first)[0], MIXED, folder / "fast-further", options=FURTHER_FAST)
+
+
+TRAIN = {"scratch": train_scratch, "accurate": train_accurate, "fast": train_fast}
+
+
 def main() -> None:
-    """Train, or write the shipped file."""
+    """Train, and write what came out where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=TRAIN)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--further", action="store_true")
-    parser.add_argument("--ship", action="store_true")
+    parser.add_argument("--ship", type=Path, help="file that receives the weights as float16")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    further = arguments.folder / "further"
-    if arguments.ship:
-        network, about = load_checkpoint(SHIPPED)
-        later, steps = load_checkpoint(further / "last.safetensors")
-        pairs = zip(network.state_dict().items(), later.state_dict().values(), strict=True)
-        weights = {name: (1 - SHARE) * a + SHARE * b for (name, a), b in pairs}
-        save_checkpoint(SHIPPED, network, weights=weights, metadata={**about, "further": steps}, half=True)
-        print(file_hash(SHIPPED))
-    elif arguments.further:
-        source = mixture([random_slice, phantom_slice, empty_slice, bare_slice], [0.3, 0.56, 0.07, 0.07])
-        train(initial_network("shipped"), source, further, options=FURTHER)
-    else:
-        train(build(), mixture([random_slice, phantom_slice], [0.5, 0.5]), arguments.folder, options=OPTIONS)
+    network, about = load_checkpoint(TRAIN[arguments.what](arguments.folder))
+    if arguments.ship is not None:
+        save_checkpoint(arguments.ship, network, metadata=about, half=True)
+        print(file_hash(arguments.ship))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -227,11 +228,12 @@ def test_another_architecture_is_refused(tmp_path, weights):
 
 
 def test_damaged_shipped_weights_are_refused(tmp_path, monkeypatch, weights):
-    monkeypatch.setattr(checkpoint, "SHIPPED", weights)
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path)
+    path = shutil.copy(weights, tmp_path / "fast.safetensors")
     with pytest.raises(ValueError, match="damaged"):
-        make_detector(DetectOptions())
-    monkeypatch.setattr(checkpoint, "SHIPPED_HASH", file_hash(weights))
-    assert make_detector(DetectOptions()).weights == str(weights)
+        make_detector(DetectOptions(weights="fast"))
+    monkeypatch.setitem(checkpoint.SHIPPED, "fast", file_hash(path))
+    assert make_detector(DetectOptions(weights="fast")).weights == str(path)
 
 
 # detecting

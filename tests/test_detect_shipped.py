@@ -1,15 +1,16 @@
-"""The shipped network does what the model card says, on phantoms that nothing was trained on."""
+"""The shipped networks do what the model card says, on phantoms that nothing was trained on."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from tomostat.detect.checkpoint import SHIPPED, load_checkpoint
-from tomostat.detect.predict import NetworkDetector
+from tomostat.detect.checkpoint import SHIPPED, load_checkpoint, weights_path
 from tomostat.detect.scenes import scale_grey
-from tomostat.detect.stage import check_detector, make_detector
+from tomostat.detect.stage import make_detector
 from tomostat.instances import Instances
 from tomostat.options import DetectOptions, PhantomOptions
 from tomostat.phantom import make_scene, render
@@ -29,36 +30,43 @@ def slices():
 
 
 def test_weights_fit_the_package():
-    assert SHIPPED.stat().st_size < 40 * 2**20
-    network, about = load_checkpoint(SHIPPED)
+    assert sum(weights_path(name).stat().st_size for name in SHIPPED) < 40 * 2**20
+
+
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_training_is_told_in_the_weights(weights):
+    network, about = load_checkpoint(weights_path(weights))
     assert network.config.detections >= 1000
     assert about["step"] > 1000
 
 
-def test_particles_of_an_unseen_phantom_are_found(slices):
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_particles_of_an_unseen_phantom_are_found(slices, weights):
     grey, truth = slices
-    found = make_detector(DetectOptions())(grey, np.zeros(grey.shape, np.uint8), 0)
+    found = make_detector(DetectOptions(weights=weights))(grey, np.zeros(grey.shape, np.uint8), 0)
     got = score_instances(truth, found)
     assert got.f1 > 0.93
     assert got.mean_iou > 0.85
 
 
-def test_scale_does_not_matter(slices):
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_scale_does_not_matter(slices, weights):
     """Half-size particles, as in a slice of twice the voxel size, are found as well."""
     grey, truth = slices
     half = grey[:, ::2, ::2]
     small = Instances.concatenate(
         [Instances.from_labels(without_specks(truth.labels(z)[::2, ::2]), z) for z in range(len(grey))]
     )
-    found = make_detector(DetectOptions())(half, np.zeros(half.shape, np.uint8), 0)
+    found = make_detector(DetectOptions(weights=weights))(half, np.zeros(half.shape, np.uint8), 0)
     assert score_instances(small, found).f1 > 0.85
 
 
-def test_tiles_find_what_a_single_pass_finds(slices):
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_tiles_find_what_a_single_pass_finds(slices, weights):
     grey, _ = slices
-    known = check_detector(DetectOptions())
-    whole = NetworkDetector(weights=str(SHIPPED), digest=known)(grey, grey, 0)
-    tiled = NetworkDetector(weights=str(SHIPPED), digest=known, tile=160, overlap=96)(grey, grey, 0)
+    options = DetectOptions(weights=weights)
+    whole = make_detector(options)(grey, grey, 0)
+    tiled = make_detector(replace(options, tile=160, overlap=96))(grey, grey, 0)
     assert score_instances(whole, tiled).f1 > 0.93
 
 
@@ -70,16 +78,18 @@ def test_same_slice_same_particles_bit_for_bit(slices):
 
 
 def test_the_number_of_threads_is_what_was_asked(slices):
-    make_detector(DetectOptions())(slices[0][:1, :64, :64], slices[0][:1, :64, :64], 0)
-    assert torch.get_num_threads() == DetectOptions().threads
+    for threads in (2, 1):
+        make_detector(DetectOptions(threads=threads))(slices[0][:1, :64, :64], slices[0][:1, :64, :64], 0)
+        assert torch.get_num_threads() == threads
 
 
-def test_real_slices_as_they_are(data):
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_real_slices_as_they_are(data, weights):
     """Figures of the model card on one real slice; `benchmarks/bench_detect.py` prints all."""
     import tifffile
 
     grey = scale_grey(tifffile.imread(data / "nmc_slice_a.tif").astype(np.float32))
     labels = without_specks(tifffile.imread(data / "nmc_slice_a_instances.tif").astype(np.int32))
-    found = make_detector(DetectOptions())(grey[None], grey[None], 0)
+    found = make_detector(DetectOptions(weights=weights))(grey[None], grey[None], 0)
     got = score_instances(Instances.from_labels(labels, 0), found, on_truth=0.2)
     assert got.f1 >= 0.98

@@ -337,7 +337,7 @@ def train(
     out
         Folder for checkpoints, log and curves; give its checkpoint to `tomostat detect --weights`.
     weights
-        What to start from: shipped, fast, random, imagenet, coco, or the path of a checkpoint.
+        What to start from: shipped (the fast one), accurate, random, imagenet, coco, or the path of a checkpoint.
     validation
         Annotations that judge the checkpoints, the start, and means of both, by mAP; the last quarter of the slices
         when not given. Of fewer than four slices the last checkpoint wins.
@@ -433,7 +433,7 @@ def look(
     section
         Slice of a volume; the middle one when not given.
     weights
-        shipped, fast, or the path of a checkpoint.
+        shipped (the fast one), accurate, or the path of a checkpoint.
     level
         Level of the feature pyramid, of strides 4, 8, 16 and 32.
     kind

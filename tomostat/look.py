@@ -39,7 +39,7 @@ def write_activation(
     section
         Slice of a volume; the middle one when not given.
     weights
-        shipped, fast, or the path of a checkpoint.
+        shipped (the fast one), accurate, or the path of a checkpoint.
     level, kind
         As in `tomostat.detect.maskrcnn.activation_map`.
 

@@ -340,7 +340,7 @@ class DetectOptions(StageOptions):
     detector
         maskrcnn (the network) or watershed (the conventional baseline).
     weights
-        Weights of the network: shipped (the more accurate one), fast (half of its time), or the path of a checkpoint.
+        Weights of the network: shipped (the fast one), accurate (twice its time), or the path of a checkpoint.
     score
         Smallest confidence of a detection that is kept.
     tile

@@ -17,9 +17,14 @@ from torch import Tensor
 from tomostat.detect.maskrcnn import MaskRCNN, NetworkConfig, build
 
 FORMAT = "tomostat-maskrcnn-1"
-SHIPPED = Path(__file__).parent / "weights" / "light.safetensors"
-SHIPPED_HASH = "9c07d016af7cb7155ea86d6021965f22c4fb8859af1e53aee411bf3d1daf5695"
-"""SHA-256 of the shipped weights; a file that differs is refused."""
+FOLDER = Path(__file__).parent / "weights"
+SHIPPED = {
+    "fast": "cbdd970603a1ad201a76286d757f91ae715cf4bfa8ac448275d10d864f6084bb",
+    "accurate": "9c07d016af7cb7155ea86d6021965f22c4fb8859af1e53aee411bf3d1daf5695",
+}
+"""SHA-256 of the weights that come along, by name; a file that differs is refused."""
+DEFAULT = "fast"
+"""What `shipped` means."""
 
 
 def save_checkpoint(
@@ -93,24 +98,27 @@ def file_hash(path: str | Path) -> str:
 
 
 def weights_path(weights: str) -> Path:
-    """Path of a weights file from the option: "shipped" or a path.
+    """Path of a weights file from the option: shipped, fast, accurate, or a path.
 
     Raises
     ------
     FileNotFoundError
         When there is no such file.
     ValueError
-        When the shipped file is not the one that was shipped.
+        When a shipped file is not the one that was shipped.
     """
-    if weights != "shipped":
+    name = DEFAULT if weights == "shipped" else weights
+    if name not in SHIPPED:
         path = Path(weights)
         if not path.is_file():
             raise FileNotFoundError(
-                f"weights: no file at {path}; give a path, or 'shipped' for the network that comes along"
+                f"weights: no file at {path}; give a path, or {' or '.join(map(repr, SHIPPED))} for a network that "
+                "comes along"
             )
         return path
-    if file_hash(SHIPPED) != SHIPPED_HASH:
+    path = FOLDER / f"{name}.safetensors"
+    if file_hash(path) != SHIPPED[name]:
         raise ValueError(
-            f"weights: {SHIPPED} is damaged (its hash is not that of the shipped file); install tomostat again"
+            f"weights: {path} is damaged (its hash is not that of the shipped file); install tomostat again"
         )
-    return SHIPPED
+    return path

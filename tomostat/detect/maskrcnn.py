@@ -110,10 +110,10 @@ class NetworkConfig:
 
 
 LIGHT = NetworkConfig()
-"""ResNet-18 that runs on two CPU cores: the more accurate one of the shipped networks."""
+"""ResNet-18 that runs on two CPU cores: the accurate one of the networks that come along."""
 
 FAST = replace(LIGHT, backbone="resnet10", channels=64, roi_samples=1)
-"""Half of its weights and of its time: the fast one of the shipped networks."""
+"""Half of its weights and of its time: the fast one, which is what `shipped` means."""
 
 _WIDE = replace(LIGHT, channels=256, box_units=1024, mask_convs=4)
 

@@ -28,8 +28,9 @@ def initial_network(weights: str = "shipped", config: NetworkConfig = LIGHT, *, 
     Parameters
     ----------
     weights
-        shipped, fast, random, imagenet (weights of the backbone), coco (torchvision's Mask R-CNN with ResNet-50,
-        fetched from the network; what does not fit the architecture stays random) or the path of a checkpoint.
+        shipped (the fast one), accurate, random, imagenet (weights of the backbone), coco (torchvision's Mask R-CNN
+        with ResNet-50, fetched from the network; what does not fit the architecture stays random) or the path of a
+        checkpoint.
     config
         Architecture for random, imagenet and coco; a checkpoint brings its own.
     seed
