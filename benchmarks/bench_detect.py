@@ -170,7 +170,7 @@ def beside_watershed(
 
 def precision_at(cases: list[Case], found: list[Instances], recall: float, on_truth: float = 0.0) -> float:
     """Best precision that any score threshold gives at this recall or more; NaN where none reaches it."""
-    scores = [judge(cases, found, on_truth, float(t)) for t in np.arange(0.3, 0.71, 0.05)]
+    scores = [judge(cases, found, on_truth, float(t)) for t in np.arange(0.3, 0.96, 0.05)]
     return max((s.precision for s in scores if s.recall >= recall), default=float("nan"))
 
 
