@@ -322,9 +322,9 @@ def _crop(case: Case, seed: int, side: int = 256) -> Slice:
     return case.grey[0, y : y + side, x : x + side], np.where(labels > 0, labels, IGNORED).astype(np.int32)
 
 
-GENTLE = TrainOptions(steps=48, rate=5e-5, precision="half", checkpoint_every=12, zoom=(0.5, 1.25))
+GENTLE = TrainOptions(steps=48, rate=5e-5, checkpoint_every=12, zoom=(0.5, 1.25))
 """Slices like those that the network knows; a quarter of the crops tells which checkpoint is best, if any."""
-THOROUGH = TrainOptions(steps=150, precision="half", checkpoint_every=150, zoom=(0.5, 1.25))
+THOROUGH = TrainOptions(steps=150, checkpoint_every=150, zoom=(0.5, 1.25))
 """Images of another kind; all crops are trained on."""
 
 

@@ -2,7 +2,8 @@
 
 ``python benchmarks/train_shipped.py scratch|accurate|fast FOLDER`` trains, and again resumes: the accurate one from
 random weights; the accurate one on from what is shipped; the fast one from those of the accurate one's weights that fit
-into it. ``--ship FILE`` then writes the weights as float16 and prints the hash for `tomostat.detect.checkpoint`.
+into it. ``--ship FILE`` then writes the weights, or with ``--mean`` their mean with others, as float16 and prints the
+hash for `tomostat.detect.checkpoint`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ OPTIONS = TrainOptions(
 )
 FAST_OPTIONS = replace(OPTIONS, steps=7000, zoom=(0.6, 1.9), outline=2.0, seed=3, threads=1, precision="single")
 FURTHER_FAST = replace(FAST_OPTIONS, steps=2500, rate=2e-4, seed=4)
-FURTHER_ACCURATE = replace(FAST_OPTIONS, steps=1300, rate=2e-4, seed=5)
+FURTHER_ACCURATE = replace(FAST_OPTIONS, steps=850, rate=2e-4, seed=5)
 
 
 @cache
@@ -99,10 +100,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=TRAIN)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--mean", type=Path, help="weights to take the mean with, such as those before")
     parser.add_argument("--ship", type=Path, help="file that receives the weights as float16")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     network, about = load_checkpoint(TRAIN[arguments.what](arguments.folder))
+    if arguments.mean is not None:
+        before = load_checkpoint(arguments.mean)[0].state_dict()
+        network.load_state_dict({name: value.lerp(before[name], 0.5) for name, value in network.state_dict().items()})
     if arguments.ship is not None:
         save_checkpoint(arguments.ship, network, metadata=about, half=True)
         print(file_hash(arguments.ship))

@@ -20,7 +20,7 @@ FORMAT = "tomostat-maskrcnn-1"
 FOLDER = Path(__file__).parent / "weights"
 SHIPPED = {
     "fast": "cbdd970603a1ad201a76286d757f91ae715cf4bfa8ac448275d10d864f6084bb",
-    "accurate": "9c07d016af7cb7155ea86d6021965f22c4fb8859af1e53aee411bf3d1daf5695",
+    "accurate": "fc715b3ae6ec09cb51deb0a906970a1365df48e0fa96f92a0ad6734d01ccae28",
 }
 """SHA-256 of the weights that come along, by name; a file that differs is refused."""
 DEFAULT = "fast"
