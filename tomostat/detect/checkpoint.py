@@ -19,7 +19,7 @@ from tomostat.detect.maskrcnn import MaskRCNN, NetworkConfig, build
 FORMAT = "tomostat-maskrcnn-1"
 FOLDER = Path(__file__).parent / "weights"
 SHIPPED = {
-    "fast": "cbdd970603a1ad201a76286d757f91ae715cf4bfa8ac448275d10d864f6084bb",
+    "fast": "0ff229079715dc93f205c234542377e2627c810b2b20675000e77e6774cf2a1c",
     "accurate": "fc715b3ae6ec09cb51deb0a906970a1365df48e0fa96f92a0ad6734d01ccae28",
 }
 """SHA-256 of the weights that come along, by name; a file that differs is refused."""
