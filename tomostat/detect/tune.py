@@ -14,7 +14,7 @@ from torch import Tensor
 from tomostat.detect.checkpoint import load_checkpoint
 from tomostat.detect.crops import IGNORED, Given, Slice
 from tomostat.detect.maskrcnn import MaskRCNN
-from tomostat.detect.predict import NetworkDetector, choose_device
+from tomostat.detect.predict import NetworkDetector
 from tomostat.detect.start import fitting_network
 from tomostat.detect.train import keep_best, train
 from tomostat.matching import overlaps_of_labels
@@ -73,7 +73,6 @@ def fine_tune(
         When nothing is annotated, the weights are none, the folder holds another training, or as in `train`.
     """
     options = options or TrainOptions()
-    choose_device(options.device)
     if validation and not any((labels > 0).any() for _, labels in validation):
         raise ValueError(f"validation: none of the {len(validation)} slices holds a particle to judge by")
     if not validation:
