@@ -27,24 +27,24 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from benchmarks import detect_peer
 from benchmarks.disturbances import DISTURBANCES
 from benchmarks.report import Figure, print_figures
+from tomostat.activation import write_activation
 from tomostat.detect.annotations import as_slices, read_annotations
 from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
 from tomostat.detect.crops import IGNORED, Slice
-from tomostat.detect.maskrcnn import LIGHT, NETWORKS, build
-from tomostat.detect.masks import paste
+from tomostat.detect.detectors.watershed import WatershedDetector
+from tomostat.detect.fine_tuning import fine_tune
+from tomostat.detect.kernels.maskrcnn import LIGHT, NETWORKS, build
+from tomostat.detect.kernels.masks import paste
+from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector, detect_tiles
 from tomostat.detect.scenes import random_slice, scale_grey
-from tomostat.detect.tune import fine_tune
-from tomostat.detect.watershed import WatershedDetector
 from tomostat.instances import Instances
-from tomostat.look import write_activation
-from tomostat.matching import overlaps_of_labels
-from tomostat.options import TrainOptions
+from tomostat.kernels.matching import overlaps_of_labels
+from tomostat.kernels.score import Scores, score_instances, without_specks
 from tomostat.phantom import make_scene, random_options, render
+from tomostat.phase import Phase
 from tomostat.report.scores import draw_metrics, draw_outcomes
 from tomostat.report.style import save_png, styled
-from tomostat.score import Scores, score_instances, without_specks
-from tomostat.volume import Phase
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 REAL = {"nmc_slice_a": 0.99, "nmc_strip_1": 0.95, "nmc_strip_2": 0.98, "nmc_strip_3": 0.90}

@@ -28,17 +28,17 @@ from benchmarks import geodesic_peers
 from benchmarks.report import Figure, peak_memory, print_figures
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
 from tomostat.cluster import open_client
+from tomostat.execution import Execution
 from tomostat.measure import measure_particles
-from tomostat.measure.conduction import BUDGET, conduction_columns
-from tomostat.measure.density import NMC811, electrons, state_of_charge
-from tomostat.measure.geodesic import surface_distance
-from tomostat.measure.moments import block_moments, centroids
-from tomostat.measure.solid import solid_distance
-from tomostat.measure.surface import Surface, extract_surface
-from tomostat.options import PhantomOptions
+from tomostat.measure.interior.density import NMC811, electrons, state_of_charge
+from tomostat.measure.shape.moments import block_moments, centroids
+from tomostat.measure.shape.surface import Surface, extract_surface
+from tomostat.measure.transport.conduction import BUDGET, conduction_columns
+from tomostat.measure.transport.geodesic import surface_distance
+from tomostat.measure.transport.solid import solid_distance
 from tomostat.phantom import simulate_volume
+from tomostat.phantom.options import PhantomOptions
 from tomostat.phases import segment_phases
-from tomostat.runner import execute
 from tomostat.volume import create_volume, describe, open_volume, pyramid_tasks, read_box, store_tasks
 
 Floats = NDArray[np.float64]
@@ -362,9 +362,9 @@ def phantom_field(folder: Path, name: str, **options: Any) -> Path:
     segment_phases(path)
     info = describe(path, "truth_particles")
     create_volume(path, shape=info.shape, dtype=np.uint32, spacing=info.spacing, label="particles")
-    execute(store_tasks(open_volume(path, "truth_particles").data, path, "particles"), label="labels")
+    Execution().run("labels", store_tasks(open_volume(path, "truth_particles").data, path, "particles"))
     for level in pyramid_tasks(path, "particles"):
-        execute(level, label="labels")
+        Execution().run("labels", level)
     return path
 
 
@@ -443,9 +443,9 @@ def table_figures(size: int = 512) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder, open_client(workers=2) as client:
         small = phantom_field(Path(folder), "small", shape=(64, 96, 96), diameters=(5.0, 9.0))
         path = phantom_field(Path(folder), "large", shape=(size,) * 3, diameters=(9.0, 20.0), blur=1.2, noise=0.1)
-        measure_particles(small, client=client)  # compile
+        measure_particles(small, execution=Execution(client=client))  # compile
         start = time.perf_counter()
-        count = measure_particles(path, client=client).sizes["particle"]
+        count = measure_particles(path, execution=Execution(client=client)).sizes["particle"]
         seconds = time.perf_counter() - start
         peak = sum(client.run(peak_memory).values())
     return [

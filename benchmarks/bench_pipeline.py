@@ -19,9 +19,12 @@ import tomostat as ts
 from benchmarks.report import Figure, forget_peak, peak_memory, print_figures
 from tomostat import pipeline
 from tomostat.cluster import open_client
+from tomostat.detect.options import DetectOptions
+from tomostat.execution import Execution
+from tomostat.kernels.score import Scores, score_labels
 from tomostat.manifest import Layout, Manifest
-from tomostat.options import DetectOptions, PhantomOptions, StageOptions
-from tomostat.score import Scores, score_labels
+from tomostat.options import StageOptions
+from tomostat.phantom.options import PhantomOptions
 from tomostat.study import study_of_volume
 
 HELD_ASIDE = PhantomOptions(shape=(160, 384, 384), seed=777_001)
@@ -57,7 +60,7 @@ def run(volume: Path, workers: int = 2, **options: StageOptions) -> tuple[Layout
     peaks = {}
     with open_client(workers=workers) as client:
         for stage in pipeline.STAGES:
-            layout = pipeline.run(study, stages=[stage], client=client)
+            layout = pipeline.run(study, stages=[stage], execution=Execution(client=client))
             peaks[stage] = max(client.run(peak_memory).values())
             client.run(forget_peak)
     return layout, Manifest(layout, study.study).seconds(), peaks
@@ -114,7 +117,7 @@ class EndToEnd:
 
     def detachments(self) -> tuple[np.ndarray, np.ndarray]:
         """Measured and true detachment of the particles that match at IoU 0.5 and lie inside."""
-        from tomostat.matching import overlaps_of_labels
+        from tomostat.kernels.matching import overlaps_of_labels
         from tomostat.phantom import make_scene, truth_table
 
         truth = ts.open_volume(self.volume, "truth_particles").values

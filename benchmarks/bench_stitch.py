@@ -20,19 +20,20 @@ from scipy import ndimage
 from benchmarks.report import Figure, peak_memory, print_figures
 from benchmarks.stitch_peers import Outcome, alone, installed
 from tomostat.instances import Instances, write_instances
-from tomostat.matching import overlaps_of_labels, overlaps_of_runs
-from tomostat.options import PhantomOptions, StitchOptions
+from tomostat.kernels.matching import overlaps_of_labels, overlaps_of_runs
+from tomostat.kernels.score import Scores, score_labels
 from tomostat.phantom import make_scene, render, simulate_volume
+from tomostat.phantom.options import PhantomOptions
 from tomostat.phases import segment_phases
-from tomostat.score import Scores, score_labels
 from tomostat.stitch import stitch_particles
-from tomostat.stitch.decide import bodies_of, candidates_of
 from tomostat.stitch.graph import decide_particles
-from tomostat.stitch.link import link_slices, widest_gap
-from tomostat.stitch.masks import Masks, final_masks
-from tomostat.stitch.paint import paint_box
+from tomostat.stitch.kernels.link import link_slices, widest_gap
+from tomostat.stitch.kernels.masks import Masks, final_masks
+from tomostat.stitch.kernels.merging import bodies_of, candidates_of
+from tomostat.stitch.kernels.paint import paint_box
+from tomostat.stitch.kernels.tracks import chain, link_rows, sections_of
+from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.tasks import Job, build_graph, link_slab
-from tomostat.stitch.tracks import chain, link_rows, sections_of
 from tomostat.volume import open_volume
 
 DENSE = (200, 360, 360)

@@ -20,8 +20,8 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
-from tomostat.options import PhantomOptions
 from tomostat.phantom import make_scene, render
+from tomostat.phantom.options import PhantomOptions
 
 CODECS: dict[str, Any] = {
     "none": None,

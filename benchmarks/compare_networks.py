@@ -24,15 +24,15 @@ from benchmarks.bench_detect import HEAD, UNSEEN, Case, judge, line
 from benchmarks.train_shipped import FIRST_SEED, phantom_slice
 from tomostat.detect.checkpoint import file_hash, load_checkpoint
 from tomostat.detect.crops import Mixture, Source
-from tomostat.detect.maskrcnn import NETWORKS, MaskRCNN, build
+from tomostat.detect.initial_weights import initial_network
+from tomostat.detect.kernels.maskrcnn import NETWORKS, MaskRCNN, build
+from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector
 from tomostat.detect.scenes import random_slice, scale_grey
-from tomostat.detect.start import initial_network
 from tomostat.detect.train import train
 from tomostat.instances import Instances
-from tomostat.options import TrainOptions
+from tomostat.kernels.score import without_specks
 from tomostat.phantom import make_scene, random_options, render
-from tomostat.score import without_specks
 
 BACKBONES = {
     "resnet18, from scratch": ("resnet18", "random"),

@@ -25,7 +25,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from benchmarks.report import Figure, memory, peak_memory
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
-from tomostat.detect.maskrcnn import MaskRCNN
+from tomostat.detect.kernels.maskrcnn import MaskRCNN
 from tomostat.detect.predict import NetworkDetector
 from tomostat.detect.scenes import random_slice
 

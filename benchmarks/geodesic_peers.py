@@ -16,8 +16,8 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 from skimage.measure import marching_cubes
 
-from tomostat.measure.geodesic import surface_distance
-from tomostat.measure.surface import extract_surface
+from tomostat.measure.shape.surface import extract_surface
+from tomostat.measure.transport.geodesic import surface_distance
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]

@@ -21,8 +21,10 @@ import tomostat as ts
 from benchmarks.report import Figure as Bar
 from benchmarks.report import print_figures
 from tomostat.cluster import open_client
+from tomostat.detect.options import DetectOptions
+from tomostat.execution import Execution
 from tomostat.manifest import Layout
-from tomostat.options import DetectOptions, PhasesOptions
+from tomostat.phases.options import PhasesOptions
 from tomostat.pipeline import STAGES
 from tomostat.study import study_of_volume
 
@@ -33,7 +35,7 @@ def run(source: Path, out: Path, spacing: float, stages: tuple[str, ...] = STAGE
     """From file to report, or through some stages."""
     study = study_of_volume(source, out, spacing=spacing).with_options(**options)
     with open_client() as client:
-        return ts.run(study, stages=stages, client=client)
+        return ts.run(study, stages=stages, execution=Execution(client=client))
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from benchmarks.report import forget_peak, memory, peak_memory
-from tomostat.matching import overlaps_of_labels
+from tomostat.kernels.matching import overlaps_of_labels
 
 Stack = NDArray[np.int32]
 LEAST_IOU = 0.25

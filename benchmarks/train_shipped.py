@@ -18,11 +18,11 @@ import numpy as np
 
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.crops import Mixture, Slice
-from tomostat.detect.maskrcnn import FAST, MaskRCNN, NetworkConfig, build
+from tomostat.detect.initial_weights import initial_network
+from tomostat.detect.kernels.maskrcnn import FAST, MaskRCNN, NetworkConfig, build
+from tomostat.detect.options import TrainOptions
 from tomostat.detect.scenes import empty_slice, random_slice, scale_grey
-from tomostat.detect.start import initial_network
 from tomostat.detect.train import train
-from tomostat.options import TrainOptions
 from tomostat.phantom import Scene, make_scene, random_options, render
 
 FIRST_SEED, SCENES, BARE_SCENES = 10_000, 120, 40

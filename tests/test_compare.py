@@ -8,8 +8,8 @@ import pytest
 import tifffile
 
 from tomostat import cli
+from tomostat.kernels.score import Outcome, outcomes, score_labels
 from tomostat.report.scores import draw_outcomes
-from tomostat.score import Outcome, outcomes, score_labels
 
 
 @pytest.fixture

@@ -12,12 +12,18 @@ import pytest
 import tifffile
 
 import tomostat as ts
-from tomostat import cli, finished, pipeline
+from tomostat import cli, pipeline
+from tomostat import postprocess as finished
 from tomostat.cluster import open_client
+from tomostat.detect.options import DetectOptions
+from tomostat.execution import Execution
 from tomostat.manifest import Layout, read_manifest
-from tomostat.options import DetectOptions, MeasureOptions, PhantomOptions, PhasesOptions, StitchOptions
+from tomostat.measure.options import MeasureOptions
+from tomostat.phantom.options import PhantomOptions
+from tomostat.phases.options import PhasesOptions
 from tomostat.simulation import simulate_study
 from tomostat.stitch import Edit, open_graph
+from tomostat.stitch.options import StitchOptions
 from tomostat.study import Study, load_study, study_of_volume
 from tomostat.volume import read_box, write_box
 
@@ -113,7 +119,7 @@ def test_the_block_of_slices_changes_nothing(results, study, tmp_path, slices):
 
 def test_workers_change_nothing(results, study, tmp_path):
     with open_client(workers=2) as client:
-        layout = pipeline.run(at(study, tmp_path / "out"), client=client)
+        layout = pipeline.run(at(study, tmp_path / "out"), execution=Execution(client=client))
     assert science(layout, study) == science(results, study)
 
 

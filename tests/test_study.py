@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tomostat.options import PhasesOptions, StitchOptions
+from tomostat.phases.options import PhasesOptions
+from tomostat.stitch.options import StitchOptions
 from tomostat.study import Field, Sample, Study, load_study, save_study, study_of_volume
 
 STUDY = """

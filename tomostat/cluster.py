@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 logger = logging.getLogger(__name__)
+
+DASHBOARD = "127.0.0.1:0"
+"""Where a dashboard listens: nobody else on the network may look in; reach it from afar over an SSH tunnel."""
 
 MEMORY_PER_WORKER = 1.5 * 2**30
 """Bytes that a local worker should have at least: the network and one block fit."""
@@ -69,8 +74,26 @@ def _local(workers: int | None) -> Any:
     from distributed.system import MEMORY_LIMIT
 
     count = workers or max(1, min(CPU_COUNT, int(MEMORY_LIMIT / MEMORY_PER_WORKER)))
-    with dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in ALLOCATOR.items()}):
-        return LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0")
+    environment = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in ALLOCATOR.items()}
+    with dask.config.set(environment), _interrupts_held_back():
+        return LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=DASHBOARD)
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back in this thread, and in the threads and processes that it starts, for as long as they live.
+
+    A terminal sends Ctrl-C to the workers as well. They must not die of it one by one, to be started anew: this process
+    hears it when the block ends, and ends them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _connect(address: str) -> Client:
@@ -94,16 +117,16 @@ def _connect(address: str) -> Client:
 @contextlib.contextmanager
 def _batch_system(path: Path) -> Iterator[Any]:
     """A dask-jobqueue cluster as a YAML file describes it."""
-    import dask
     import dask_jobqueue
 
     system, settings, jobs = read_jobqueue(path)
     exports = [f"export {name}={size}" for name, size in ALLOCATOR.items()]
-    settings["job_script_prologue"] = exports + (settings.get("job_script_prologue") or [])
-    with dask.config.set({f"jobqueue.{system}": dask.config.get(f"jobqueue.{system}", {}) | settings}):
-        cluster = SYSTEMS[system](dask_jobqueue)()
-    logger.info("%s: %d jobs asked for", system, jobs)
-    with cluster:
+    settings["job_script_prologue"] = exports + settings.get("job_script_prologue", [])
+    settings["worker_extra_args"] = ["--no-dashboard", *settings.get("worker_extra_args", [])]
+    settings["scheduler_options"] = {"dashboard_address": DASHBOARD, **settings.get("scheduler_options", {})}
+    # to the class itself: dask-jobqueue reads dask's configuration anew for every job that it makes
+    with SYSTEMS[system](dask_jobqueue)(**settings) as cluster:
+        logger.info("%s: %d jobs asked for", system, jobs)
         cluster.scale(jobs=jobs)
         yield cluster
 
@@ -146,6 +169,7 @@ def read_jobqueue(path: str | Path) -> tuple[str, dict[str, Any], int]:
         raise ValueError(f"{path}: jobs is {jobs!r}; expected a whole number, 1 or more")
     ((system, settings),) = queue.items()
     for needed in ("cores", "memory"):
-        if needed not in (settings or {}):
+        if (settings or {}).get(needed) is None:
             raise ValueError(f"{path}: jobqueue.{system}.{needed} is missing")
-    return system, settings, jobs
+    given = {name.replace("-", "_"): value for name, value in settings.items() if value is not None}
+    return system, given, jobs

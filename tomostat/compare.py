@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from tomostat.score import Scores, score_labels
+from tomostat.kernels.score import Scores, score_labels
 from tomostat.volume import open_volume
 
 
@@ -52,7 +52,7 @@ def compare_labels(
     truth, found
         Where labels stand, see `read_labels`.
     iou, on_truth
-        As in `tomostat.score.score_labels`.
+        As in `tomostat.kernels.score.score_labels`.
     to
         Receives ``scores.csv``, ``metrics.png`` and ``outcomes.png``.
     grey, section

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
+
+from tomostat.files import atomic
+
+ORDER = "variables"
+"""Attribute that keeps the order of the variables: a zarr folder lists its arrays in any order."""
 
 
 def write_dataset(path: str | Path, dataset: xr.Dataset) -> None:
     """Write a dataset as zarr; what stood there is replaced once the new one is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.part")
-    if aside.exists():
-        shutil.rmtree(aside)
-    _with_text(dataset, np.dtypes.StringDType()).to_zarr(aside, mode="w", consolidated=False, zarr_format=3)
-    if path.exists():
-        shutil.rmtree(path)
-    aside.rename(path)
+    stored = _with_text(dataset, np.dtypes.StringDType()).assign_attrs(
+        {ORDER: [str(name) for name in dataset.data_vars]}
+    )
+    with atomic(path) as part:
+        stored.to_zarr(part, mode="w", consolidated=False, zarr_format=3)
 
 
 def open_dataset(path: str | Path, what: str, command: str) -> xr.Dataset:
@@ -47,7 +49,46 @@ def open_dataset(path: str | Path, what: str, command: str) -> xr.Dataset:
         dataset: xr.Dataset = xr.open_zarr(path, consolidated=False).load()
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise ValueError(f"{path} holds no {what}: {error}") from None
-    return _with_text(dataset, np.dtype(str))
+    names = dataset.attrs.pop(ORDER, list(dataset.data_vars))
+    return _with_text(dataset[[name for name in names if name in dataset]], np.dtype(str))
+
+
+def open_particles(path: str | Path) -> xr.Dataset:
+    """Open a particle table.
+
+    Parameters
+    ----------
+    path
+        ``particles.zarr``, or the output folder that holds it.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dim `particle`; every variable carries ``units`` and ``long_name``, and what `tomostat.measure.measures.Measure`
+        says of it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such table.
+    """
+    path = Path(path)
+    inside = path / "particles.zarr"
+    return open_dataset(inside if inside.exists() else path, "particle table", "tomostat measure")
+
+
+def flatten(particles: xr.Dataset) -> pd.DataFrame:
+    """A particle table with one column per number: ``centroid_z``, ``bbox_low_y``, ... ."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name, variable in particles.data_vars.items():
+        if variable.dims[:1] != ("particle",):
+            continue
+        names = [str(name)]
+        for dim in variable.dims[1:]:
+            names = [f"{head}_{tail}" for head in names for tail in particles[dim].values]
+        values = variable.to_numpy().reshape(particles.sizes["particle"], len(names))
+        columns.update(zip(names, values.T, strict=True))
+    return pd.DataFrame(columns)
 
 
 def counted_once(particles: xr.Dataset) -> xr.Dataset:
@@ -55,6 +96,19 @@ def counted_once(particles: xr.Dataset) -> xr.Dataset:
     if "counted_elsewhere" not in particles:
         return particles
     return particles.isel(particle=np.flatnonzero(~particles["counted_elsewhere"].to_numpy().astype(bool)))
+
+
+def shown_in(particles: xr.Dataset, place: str) -> list[str]:
+    """Names of the columns that the table itself says are shown somewhere, in their order.
+
+    Parameters
+    ----------
+    particles
+        Particle table.
+    place
+        ``report`` for the table of the report, ``statistics`` for medians and relations to the detachment.
+    """
+    return [str(name) for name, variable in particles.data_vars.items() if place in variable.attrs.get("shown", ())]
 
 
 def _with_text(dataset: xr.Dataset, dtype: Any) -> xr.Dataset:

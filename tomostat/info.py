@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from tomostat.datasets import open_particles
 from tomostat.ingest import probe
+from tomostat.ingest.options import IngestOptions
 from tomostat.instances import read_instances
-from tomostat.manifest import Layout, read_manifest
-from tomostat.measure.table import open_particles
-from tomostat.options import IngestOptions
+from tomostat.manifest import Content, Layout
 from tomostat.stitch import open_graph
 from tomostat.volume import describe, is_map, label_names, map_names
 
@@ -42,12 +42,12 @@ def describe_path(path: Path) -> str:
 
 def summarize(root: Path) -> str:
     """Summary of an output folder: stages, particles per condition, where the report lies."""
-    layout, manifest = Layout(root), read_manifest(root)
-    lines = [f"study {manifest['study']} in {root}"]
+    layout, content = Layout(root), Content.read(root)
+    lines = [f"study {content.study} in {root}"]
     fields: dict[str, list[str]] = {}
-    for name, entry in manifest["stages"].items():
+    for name, record in content.stages.items():
         scope, stage = name.rsplit("/", 1)
-        fields.setdefault(scope, []).append(stage if entry.get("finished") else f"{stage} (unfinished)")
+        fields.setdefault(scope, []).append(stage if record.finished else f"{stage} (unfinished)")
     lines += [f"  {scope}: {', '.join(stages)}" for scope, stages in fields.items() if scope != "all"]
     if layout.particles.exists():
         lines += [
@@ -134,3 +134,41 @@ def _instance_lines(path: Path) -> str:
     slices = len(np.unique(instances.slice))
     size = " x ".join(map(str, instances.shape))
     return f"{len(instances)} instances in {slices} slices of {size} pixels"
+
+
+def column_lines() -> str:
+    """Every column of the particle table: unit, what it is, how it is defined, when a particle has none."""
+    from tomostat.measure import MeasureOptions, all_columns, chosen_measures
+
+    lines = []
+    for name, measure in all_columns(chosen_measures(MeasureOptions())).items():
+        dims = f" by {', '.join(axis.name for axis in measure.dims)}" if measure.dims else ""
+        lines += [f"{name} [{measure.units or 'no unit'}]{dims}: {measure.long_name}", f"    {measure.definition}"]
+        if measure.missing:
+            lines.append(f"    none: {measure.missing}")
+    return "\n".join(lines)
+
+
+def format_lines() -> str:
+    """Readers and what they read."""
+    from tomostat.ingest import READERS
+
+    return "\n".join(f"{name:<12} {READERS.get(name).value.formats}" for name in READERS.names())
+
+
+def detector_lines() -> str:
+    """Names of all detectors."""
+    from tomostat.detect import DETECTORS
+
+    return "\n".join(DETECTORS.names())
+
+
+def measure_lines() -> str:
+    """Measures of installed packages, with their columns."""
+    from tomostat.measure import MEASURES
+
+    names = MEASURES.names()
+    if not names:
+        return "no installed package offers measures"
+    columns = {name: ", ".join(measure.name for measure in MEASURES.get(name).value.measures) for name in names}
+    return "\n".join(f"{name:<20} {listed}" for name, listed in columns.items())

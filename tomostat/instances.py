@@ -8,7 +8,6 @@ row's id, ``slice << 32 | rank``, depends on neither tiles nor blocks.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
+
+from tomostat.files import atomic
 
 SCHEMA = pa.schema(
     [
@@ -217,11 +218,8 @@ def write_instances(path: str | Path, instances: Instances, metadata: Mapping[st
     table = instances.to_table()
     record = {"shape": list(instances.shape), **metadata}
     table = table.replace_schema_metadata({"tomostat": json.dumps(record)})
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.part")
-    pq.write_table(table, aside, compression="zstd")
-    aside.replace(path)
+    with atomic(path) as part:
+        pq.write_table(table, part, compression="zstd")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-VERSIONS = {"ingest": 1, "phases": 1, "detect": 4, "stitch": 1, "measure": 4, "table": 3, "analyze": 2, "report": 1}
-"""Code version of every stage: raised when its results change, so that older results are made anew."""
+from tomostat.files import write_text
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,76 @@ class Layout:
         return self.root / "manifest.json"
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """What is noted of a stage of a field.
+
+    Attributes
+    ----------
+    key
+        Hash of all that its results depend on.
+    options
+        The options that it was run with.
+    started, finished
+        When; `finished` is None for a stage that was interrupted.
+    seconds
+        How long it took.
+    """
+
+    key: str
+    options: Mapping[str, Any]
+    started: str
+    finished: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Content:
+    """What a manifest holds: the study's name, and a record for every stage of every field by ``field/stage``."""
+
+    study: str
+    stages: dict[str, StageRecord]
+
+    @classmethod
+    def read(cls, root: Path) -> Content:
+        """Read the manifest of an output folder.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            When there is none, or it is damaged.
+        """
+        path = Layout(root).manifest
+        if not path.is_file():
+            raise FileNotFoundError(f"{root} holds no tomostat study (no {path.name})")
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            stages = {name: StageRecord(**record) for name, record in known["stages"].items()}
+            return cls(str(known["study"]), stages)
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+
+    def write(self, path: Path) -> None:
+        """Write the manifest, whole or not at all."""
+        from tomostat import __version__
+
+        stages = {name: dataclasses.asdict(record) for name, record in self.stages.items()}
+        write_text(path, json.dumps({"study": self.study, "tomostat": __version__, "stages": stages}, indent=1))
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds that every stage took, summed over fields."""
+        total: dict[str, float] = {}
+        for name, record in self.stages.items():
+            stage = name.rsplit("/", 1)[1]
+            total[stage] = total.get(stage, 0.0) + record.seconds
+        return total
+
+
 class Manifest:
     """Which stage of which field is finished, and the key of what it was made from.
 
-    A stage's key is a hash of its options, its code version and the key of what it reads, so a changed option or
-    input makes everything after it stale and nothing else.
+    A stage's key is a hash of its options, its version and the keys of what it reads, so a changed option or input makes
+    everything after it stale and nothing else.
 
     Parameters
     ----------
@@ -105,19 +170,30 @@ class Manifest:
     ------
     ValueError
         When the folder holds something else, or another study.
+    PermissionError
+        When it cannot be written.
     """
 
     def __init__(self, layout: Layout, study: str) -> None:
         self.layout = layout
         self._lock = threading.Lock()
-        self._content = _claim(layout, study)
+        check_output(layout, study)
+        self._content = Content.read(layout.root) if layout.manifest.exists() else Content(study, {})
+        layout.root.mkdir(parents=True, exist_ok=True)
+        if not os.access(layout.root, os.W_OK):
+            raise PermissionError(f"no right to write into {layout.root}")
+        self._content.write(layout.manifest)
 
-    def key(self, field: str, stage: str) -> str | None:
+    def record(self, scope: str, stage: str) -> StageRecord | None:
+        """What is noted of a stage of a field; None where it never ran."""
+        return self._content.stages.get(f"{scope}/{stage}")
+
+    def key(self, scope: str, stage: str) -> str | None:
         """Key that a stage of a field was last finished with."""
-        entry = self._content["stages"].get(f"{field}/{stage}", {})
-        return entry.get("key") if entry.get("finished") else None
+        record = self.record(scope, stage)
+        return record.key if record and record.finished else None
 
-    def begin(self, field: str, stage: str, key: str, options: dict[str, Any]) -> Path:
+    def begin(self, scope: str, stage: str, key: str, options: Mapping[str, Any]) -> Path:
         """Start a stage: markers of an interrupted start with the same key stay, others are cleared.
 
         Returns
@@ -125,38 +201,22 @@ class Manifest:
         Path
             Folder of the stage's markers.
         """
-        markers = self.layout.markers(field, stage)
-        entry = self._content["stages"].get(f"{field}/{stage}", {})
-        if entry.get("key") != key or entry.get("finished"):
+        markers, record = self.layout.markers(scope, stage), self.record(scope, stage)
+        if record is None or record.key != key or record.finished:
             shutil.rmtree(markers, ignore_errors=True)
-        self._put(field, stage, {"key": key, "options": options, "started": _now()})
+        self.put(scope, stage, StageRecord(key=key, options=options, started=_now()))
         return markers
 
-    def entry(self, field: str, stage: str) -> dict[str, Any]:
-        """All that is noted of a stage of a field."""
-        return dict(self._content["stages"].get(f"{field}/{stage}", {}))
-
-    def restore(self, field: str, stage: str, entry: dict[str, Any]) -> None:
-        """Take back what `begin` noted: nothing was done."""
-        self._put(field, stage, entry)
-
-    def finish(self, field: str, stage: str, seconds: float) -> None:
+    def finish(self, scope: str, stage: str, seconds: float) -> None:
         """Note that a stage is finished."""
-        entry = self._content["stages"][f"{field}/{stage}"]
-        self._put(field, stage, {**entry, "finished": _now(), "seconds": round(seconds, 3)})
+        record = self._content.stages[f"{scope}/{stage}"]
+        self.put(scope, stage, dataclasses.replace(record, finished=_now(), seconds=round(seconds, 3)))
 
-    def seconds(self) -> dict[str, float]:
-        """Seconds that every stage took, summed over fields."""
-        total: dict[str, float] = {}
-        for name, entry in self._content["stages"].items():
-            stage = name.rsplit("/", 1)[1]
-            total[stage] = total.get(stage, 0.0) + entry.get("seconds", 0.0)
-        return total
-
-    def _put(self, field: str, stage: str, entry: dict[str, Any]) -> None:
+    def put(self, scope: str, stage: str, record: StageRecord) -> None:
+        """Note a record as it is."""
         with self._lock:
-            self._content["stages"][f"{field}/{stage}"] = entry
-            _write(self.layout.manifest, self._content)
+            self._content.stages[f"{scope}/{stage}"] = record
+            self._content.write(self.layout.manifest)
 
 
 def check_output(layout: Layout, study: str) -> None:
@@ -171,49 +231,16 @@ def check_output(layout: Layout, study: str) -> None:
     if root.exists() and not root.is_dir():
         raise ValueError(f"output {root} is a file; choose a folder")
     if layout.manifest.exists():
-        known = read_manifest(root)["study"]
+        known = Content.read(root).study
         if known != study:
             raise ValueError(f"output {root} holds the study {known!r}, not {study!r}; choose another")
     elif root.exists() and any(root.iterdir()):
         raise ValueError(f"output {root} is not empty and holds no tomostat study; choose another folder")
 
 
-def _claim(layout: Layout, study: str) -> dict[str, Any]:
-    """Content of the manifest; refuses folders that are not this study's."""
-    from tomostat import __version__
-
-    check_output(layout, study)
-    content = read_manifest(layout.root) if layout.manifest.exists() else {"study": study, "stages": {}}
-    content["tomostat"] = __version__
-    layout.root.mkdir(parents=True, exist_ok=True)
-    if not os.access(layout.root, os.W_OK):
-        raise PermissionError(f"no right to write into {layout.root}")
-    _write(layout.manifest, content)
-    return content
-
-
-def read_manifest(root: Path) -> dict[str, Any]:
-    """Content of an output folder's manifest.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        When there is none, or it is damaged.
-    """
-    path = Layout(root).manifest
-    if not path.is_file():
-        raise FileNotFoundError(f"{root} holds no tomostat study (no {path.name})")
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        content["study"], content["stages"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    return content
-
-
-def stage_key(stage: str, options: dict[str, Any], upstream: Iterable[Any]) -> str:
+def stage_key(stage: str, version: int, options: Mapping[str, Any], depends: Iterable[Any]) -> str:
     """Hash of all that a stage's results depend on."""
-    content = json.dumps([stage, VERSIONS[stage], options, list(upstream)], sort_keys=True, default=str)
+    content = json.dumps([stage, version, options, list(depends)], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -225,12 +252,6 @@ def fingerprint(path: Path) -> list[Any]:
         stat = file.stat()
         digest.update(f"{file.relative_to(path)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return [str(path), len(files), digest.hexdigest()]
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    aside.replace(path)
 
 
 def _now() -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tomostat.options import MeasureOptions, PhantomOptions, PhasesOptions, StageOptions
+from tomostat.execution import Execution
+from tomostat.measure.options import MeasureOptions
+from tomostat.options import StageOptions
 from tomostat.phantom import simulate_volume
-from tomostat.pipeline import named
-from tomostat.runner import Progress
+from tomostat.phantom.options import PhantomOptions
+from tomostat.phases.options import PhasesOptions
 from tomostat.study import Field, Sample, Study, save_study
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 
 def simulate_study(
@@ -23,8 +21,7 @@ def simulate_study(
     *,
     fields: int = 4,
     options: PhantomOptions | None = None,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> Path:
     """Simulate the volumes of a study with known truth.
 
@@ -49,7 +46,7 @@ def simulate_study(
     ValueError
         When the folder is not empty, or there are no fields or conditions.
     """
-    folder, options = Path(folder), options or PhantomOptions()
+    folder, options, execution = Path(folder), options or PhantomOptions(), execution or Execution()
     if fields < 1 or not conditions:
         raise ValueError(f"fields is {fields}, conditions {dict(conditions)}; expected at least one of each")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -61,7 +58,7 @@ def simulate_study(
             path = folder / "volumes" / f"{condition}-{index + 1}.zarr"
             seed = options.seed + number * fields + index
             electrode = dataclasses.replace(options, seed=seed, detachment_mean=mean)
-            simulate_volume(path, electrode, client=client, progress=named(path.stem, progress))
+            simulate_volume(path, electrode, execution=dataclasses.replace(execution, field=path.stem))
             members.append(Field(path=path))
         samples.append(Sample(name=f"cell-{condition}", condition=condition, fields=tuple(members)))
     known: dict[str, StageOptions] = {

@@ -11,29 +11,15 @@ from typing import Any
 
 import yaml
 
-from tomostat.options import (
-    AnalyzeOptions,
-    DetectOptions,
-    IngestOptions,
-    MeasureOptions,
-    PhasesOptions,
-    ReportOptions,
-    StageOptions,
-    StitchOptions,
-    as_dict,
-    from_dict,
-)
+from tomostat.files import write_text
+from tomostat.options import StageOptions, as_dict, from_dict
+from tomostat.stage import all_stages
 
-STAGE_OPTIONS: dict[str, type[StageOptions]] = {
-    "ingest": IngestOptions,
-    "phases": PhasesOptions,
-    "detect": DetectOptions,
-    "stitch": StitchOptions,
-    "measure": MeasureOptions,
-    "analyze": AnalyzeOptions,
-    "report": ReportOptions,
-}
-"""The stages in the order of the data's way, with their options."""
+
+def option_classes() -> dict[str, type[StageOptions]]:
+    """Class of options of every stage that has any, in the order of the data's way."""
+    return {stage.name: stage.options for stage in all_stages() if stage.part_of is None}
+
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -126,7 +112,7 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(
-            self, "options", {name: self.options.get(name, cls()) for name, cls in STAGE_OPTIONS.items()}
+            self, "options", {name: self.options.get(name, cls()) for name, cls in option_classes().items()}
         )
         for what, names in (
             ("sample", [item.name for item in self.samples]),
@@ -156,7 +142,7 @@ class Study:
         return dataclasses.replace(self, options=options)
 
 
-def load_study(path: str | Path) -> Study:
+def load_study(path: str | Path, *, record: bool = False) -> Study:
     """Read a study file.
 
     Parameters
@@ -166,6 +152,8 @@ def load_study(path: str | Path) -> Study:
         ``condition``, ``fields``: ``path`` and optionally ``name``, ``spacing``, ``density_scale``,
         ``density_offset``, ``offset``) and a section for every stage that is not to run by its defaults. Paths are
         relative to the file.
+    record
+        The file is what tomostat itself noted in an output folder: it may name plugins as ``module:object``.
 
     Raises
     ------
@@ -184,21 +172,21 @@ def load_study(path: str | Path) -> Study:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no study; expected keys such as study, output and samples")
     try:
-        return _parse(content, path.resolve().parent, path.stem)
+        return _parse(content, path.resolve().parent, path.stem, record)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _parse(content: dict[str, Any], folder: Path, stem: str) -> Study:
-    known = {"study", "output", "spacing", "samples", *STAGE_OPTIONS}
+def _parse(content: dict[str, Any], folder: Path, stem: str, record: bool) -> Study:
+    known = {"study", "output", "spacing", "samples", *option_classes()}
     _refuse_unknown(content, known, "study file")
     spacing = content.get("spacing")
     samples = content.get("samples")
     if not isinstance(samples, list) or not samples:
         raise ValueError("samples is missing; expected a list of samples with name, condition and fields")
     options = {
-        stage: from_dict(cls, _mapping(content[stage], stage), stage)
-        for stage, cls in STAGE_OPTIONS.items()
+        stage: from_dict(cls, _mapping(content[stage], stage), stage, objects=record)
+        for stage, cls in option_classes().items()
         if content.get(stage) is not None
     }
     return Study(
@@ -299,10 +287,7 @@ def save_study(study: Study, path: str | Path) -> None:
         ],
         **{stage: {k: _plain(v) for k, v in as_dict(options).items()} for stage, options in study.options.items()},
     }
-    path = Path(path)
-    aside = path.with_suffix(".part")
-    aside.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    aside.replace(path)
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
 def _plain(value: Any) -> Any:

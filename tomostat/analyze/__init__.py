@@ -1,6 +1,5 @@
-"""Tables become statistics: distributions of detachment, differences between conditions, relations, with intervals."""
+"""Particle tables -> distributions, differences and relations, with confidence."""
 
-from tomostat.analyze.distributions import analyze_particles
-from tomostat.analyze.store import open_analysis, write_analysis
+import lazy_loader
 
-__all__ = ["analyze_particles", "open_analysis", "write_analysis"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,20 +10,21 @@ from itertools import combinations
 import numpy as np
 import xarray as xr
 
-from tomostat.analyze import statistics
 from tomostat.analyze.contribution import ContributionModel, model_curves
 from tomostat.analyze.estimators import detachment_estimators, quantity_estimators, summarize
-from tomostat.analyze.notes import write_notes
-from tomostat.analyze.resample import (
+from tomostat.analyze.kernels import statistics
+from tomostat.analyze.kernels.resample import (
     difference_interval,
     encode,
     estimate,
     exchanges,
     permutation_p,
 )
+from tomostat.analyze.notes import write_notes
+from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import DEGREES, QUANTILES, Results, empty_results
 from tomostat.analyze.table import Array, Table, read_table
-from tomostat.options import AnalyzeOptions, as_dict
+from tomostat.options import as_dict
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def analyze_particles(
     particles
         Particle table, dim ``particle``; rows flagged in ``counted_elsewhere`` are left out. Needed: ``detachment``
         ("1"), ``equivalent_diameter`` (micrometer). Used where given: ``condition``, ``sample``, ``field``,
-        ``touches_border``, ``border_weight`` and the columns in `tomostat.analyze.table.QUANTITIES`.
+        ``touches_border``, ``border_weight`` and every column whose attribute ``shown`` holds ``statistics``.
     options
         Split between small and big, level of confidence, resamples, seed, and what becomes of border particles.
     model
@@ -81,7 +82,7 @@ def analyze_particles(
 
     Notes
     -----
-    Intervals and tests respect that particles lie in fields and fields in samples, see `tomostat.analyze.resample`.
+    Intervals and tests respect that particles lie in fields and fields in samples, see `tomostat.analyze.kernels.resample`.
     """
     options = options or AnalyzeOptions()
     table = read_table(particles, options)

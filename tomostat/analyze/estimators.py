@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from tomostat.analyze import statistics
-from tomostat.analyze.resample import Estimator
+from tomostat.analyze.kernels import statistics
+from tomostat.analyze.kernels.resample import Estimator
 from tomostat.analyze.results import BINS, DEGREES
 from tomostat.analyze.table import Array, Mask, Table
 

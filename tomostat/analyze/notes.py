@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 import xarray as xr
 
+from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.table import UNKNOWN, Table
-from tomostat.options import AnalyzeOptions
 
 
 def write_notes(results: xr.Dataset, table: Table, particles: xr.Dataset, options: AnalyzeOptions) -> list[str]:

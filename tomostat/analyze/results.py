@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -64,9 +65,11 @@ COORDINATES = {
 class Results:
     """Arrays being filled, by name; `dataset` makes them readable."""
 
-    def __init__(self, coordinates: dict[str, Any], quantity_units: list[str]) -> None:
+    def __init__(
+        self, coordinates: Mapping[str, NDArray[Any]], quantity_units: list[str], quantity_headings: list[str]
+    ) -> None:
         self.coordinates = coordinates
-        self.quantity_units = quantity_units
+        self.quantity_units, self.quantity_headings = quantity_units, quantity_headings
         sizes = {dim: len(values) for dim, values in coordinates.items()}
         self.arrays: dict[str, NDArray[Any]] = {}
         for name, (dims, _, _) in VARIABLES.items():
@@ -99,6 +102,7 @@ class Results:
             for name, (units, long_name) in COORDINATES.items()
         }
         coords["quantity_units"] = ("quantity", np.array(self.quantity_units, dtype=str))
+        coords["quantity_heading"] = ("quantity", np.array(self.quantity_headings, dtype=str))
         return xr.Dataset(variables, coords)
 
 
@@ -120,6 +124,7 @@ def empty_results(table: Table, particles: xr.Dataset) -> Results:
             "quantile": np.array(QUANTILES),
         },
         [str(particles[name].attrs.get("units", "")) for name in names],
+        [str(particles[name].attrs.get("heading", name.replace("_", " "))) for name in names],
     )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from tomostat.analyze.resample import Codes, Level, encode, hierarchy
-from tomostat.datasets import counted_once
-from tomostat.options import AnalyzeOptions
+from tomostat.analyze.kernels.resample import Codes, Level, encode, hierarchy
+from tomostat.analyze.options import AnalyzeOptions
+from tomostat.datasets import counted_once, shown_in
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -21,19 +21,6 @@ UNKNOWN = "unknown"
 
 REQUIRED = ("detachment", "equivalent_diameter")
 BELONGING = ("condition", "sample", "field")
-QUANTITIES = (
-    "volume",
-    "electron_density",
-    "relative_intensity",
-    "soc",
-    "depth",
-    "crack_fraction",
-    "sphericity",
-    "resistance_mean",
-    "resistance_max",
-    "resistance_std",
-)
-"""Columns whose medians and relations to the detachment are given, where the table has them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +101,7 @@ def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
         detachment=_degrees(detachment),
         diameter=diameter,
         weight=_weights(particles, options),
-        quantities={name: _numbers(particles, name) for name in QUANTITIES if name in particles},
+        quantities={name: _numbers(particles, name) for name in shown_in(particles, "statistics")},
         **{name: _names(particles, name) for name in BELONGING},
     )
 

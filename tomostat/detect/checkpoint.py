@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tomostat.detect.maskrcnn import MaskRCNN, NetworkConfig, build
+from tomostat.detect.kernels.maskrcnn import MaskRCNN, NetworkConfig, build
+from tomostat.files import atomic
 
 FORMAT = "tomostat-maskrcnn-1"
 FOLDER = Path(__file__).parent / "weights"
@@ -54,12 +55,9 @@ def save_checkpoint(
     dtype = torch.float16 if half else torch.float32
     tensors = {name: tensor.detach().cpu().contiguous().to(dtype) for name, tensor in tensors.items()}
     record = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "about": json.dumps(metadata or {})}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    save_file(tensors, aside, metadata=record)
-    aside.chmod(0o644)  # safetensors writes files for their owner alone
-    aside.replace(path)
+    with atomic(path) as part:
+        save_file(tensors, part, metadata=record)
+        part.chmod(0o644)  # safetensors writes files for their owner alone
 
 
 def load_checkpoint(path: str | Path) -> tuple[MaskRCNN, dict[str, Any]]:

@@ -20,8 +20,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from tomostat.detect.options import TrainOptions
 from tomostat.detect.scenes import noise, rings
-from tomostat.options import TrainOptions
 
 Slice = tuple[NDArray[np.float32], NDArray[np.int32]]
 Source = Callable[[np.random.Generator], Slice]

@@ -1,6 +1,6 @@
 """The network as a detector: tiles of slices through Mask R-CNN on CPU or GPU, to instances.
 
-Nothing here knows of volumes or dask; `stage` runs a detector over a volume.
+Nothing here knows of volumes or dask; `instances` runs a detector over a volume.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from tomostat.detect.checkpoint import load_checkpoint
-from tomostat.detect.maskrcnn import MaskRCNN
-from tomostat.detect.masks import Tile, join_tiles, paste, tile_size, tile_starts
-from tomostat.detect.outline import snap_outlines
+from tomostat.detect.detector import Detector
+from tomostat.detect.kernels.maskrcnn import MaskRCNN
+from tomostat.detect.kernels.masks import Tile, join_tiles, paste, tile_size, tile_starts
+from tomostat.detect.kernels.outline import snap_outlines
 from tomostat.instances import Instances
 
 logger = logging.getLogger(__name__)
@@ -69,14 +70,14 @@ def _network(path: str, digest: str, device: str, score: float) -> MaskRCNN:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkDetector:
+class NetworkDetector(Detector):
     """Mask R-CNN as a detector: small to send to a worker, where the network is loaded once.
 
     Attributes
     ----------
     weights
         Path of the checkpoint.
-    digest
+    fingerprint
         SHA-256 of the checkpoint.
     halo
         Neighbouring slices that the network looks at.
@@ -85,7 +86,7 @@ class NetworkDetector:
     """
 
     weights: str
-    digest: str
+    fingerprint: str
     halo: int = 0
     score: float = 0.5
     tile: int = 1024
@@ -97,7 +98,7 @@ class NetworkDetector:
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
         """Find particles in slices ``first``, ``first + 1``, ... (`phases` is not looked at)."""
         with _loading:
-            network = _network(self.weights, self.digest, self.device, self.score)
+            network = _network(self.weights, self.fingerprint, self.device, self.score)
         torch.set_num_threads(self.threads)
         return self.find(network, grey, first)
 

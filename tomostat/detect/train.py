@@ -20,9 +20,11 @@ from torch.utils.data import DataLoader
 
 from tomostat.detect.checkpoint import load_checkpoint, save_checkpoint
 from tomostat.detect.crops import Crops, Source
-from tomostat.detect.maskrcnn import MaskRCNN
+from tomostat.detect.kernels.maskrcnn import MaskRCNN
+from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import choose_device
-from tomostat.options import TrainOptions, as_dict
+from tomostat.files import atomic
+from tomostat.options import as_dict
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +79,9 @@ def _save_state(
     tensors |= {f"average.{name}": value for name, value in average.weights.items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-    aside = path.with_name(f".{path.name}.part")
     known = {"step": str(step), "origin": origin}
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, aside, known)
-    aside.replace(path)
+    with atomic(path) as part:
+        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, known)
 
 
 def _resume(path: Path, network: MaskRCNN, average: _Average, optimizer: torch.optim.AdamW, origin: str) -> int:

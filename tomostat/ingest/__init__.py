@@ -1,8 +1,8 @@
-"""Volumes of any kind -> OME-Zarr: TIFF slices and stacks, HDF5 / NeXus, raw, npy, zarr and OME-Zarr.
+"""Volumes of any kind -> OME-Zarr, block by block; `readers` holds one module for every kind of file.
 
-`probe` looks at a source without reading its voxels, `ingest_volume` brings it in block by block.
+`probe` looks at a source without reading its voxels, `ingest_volume` brings it in.
 """
 
-from tomostat.ingest.stream import ingest_volume, probe
+import lazy_loader
 
-__all__ = ["ingest_volume", "probe"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tomostat.blocks import Box, Shape
+from tomostat.ingest.options import IngestOptions
 from tomostat.volume import Spacing
 
 COLOURS = (3, 4)
@@ -98,6 +99,41 @@ class ArraySource(Source):
             index[axis] = part
         found = np.asarray(array[tuple(index)])
         return found if len(self.axes) == 3 else found[np.newaxis]
+
+
+class Reader(ABC):
+    """Knows files of one kind. A reader is an object ``READER`` in a module of `tomostat.ingest.readers`, or one that an
+    installed package offers in the group ``tomostat.readers`` of its entry points.
+
+    Attributes
+    ----------
+    formats
+        What it reads, for people.
+    fallback
+        Takes only what no other reader recognizes, and needs shape and type from the options.
+    """
+
+    formats: str
+    fallback: bool = False
+
+    @abstractmethod
+    def recognizes(self, path: Path, start: bytes) -> bool:
+        """Whether a file, whose first 16 bytes are `start`, or a folder (`start` is empty) is of this kind."""
+
+    @abstractmethod
+    def find(self, path: Path, options: IngestOptions) -> Source:
+        """Look at a file without reading its voxels.
+
+        Raises
+        ------
+        ValueError
+            When it is damaged or holds no volume.
+        """
+
+
+def axes_over_one(shape: tuple[int, ...] | None) -> int:
+    """Number of axes that are longer than 1."""
+    return sum(n > 1 for n in shape or ())
 
 
 def volume_axes(name: str, shape: Sequence[int], axes: Sequence[int] | None = None) -> tuple[int, ...]:

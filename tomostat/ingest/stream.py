@@ -10,18 +10,19 @@ import math
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import numpy as np
 from dask.delayed import Delayed
 
 from tomostat.blocks import Block, Shape, block_grid, check_memory
-from tomostat.ingest.arrays import find_hdf5, find_npy, find_raw, find_zarr
-from tomostat.ingest.source import Source, target_dtype
-from tomostat.ingest.tiff import find_tiff
-from tomostat.options import IngestOptions, as_dict
-from tomostat.runner import Progress, execute, memory_per_task
+from tomostat.execution import Execution
+from tomostat.files import atomic, remove
+from tomostat.ingest.options import IngestOptions
+from tomostat.ingest.source import Reader, Source, target_dtype
+from tomostat.options import as_dict
+from tomostat.plugins import Plugin, Registry
 from tomostat.volume import (
     Spacing,
     VolumeInfo,
@@ -35,21 +36,16 @@ from tomostat.volume import (
     write_box,
 )
 
-if TYPE_CHECKING:
-    from distributed import Client
-
 logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 2**27
 """Most bytes of the source that one task reads, where whole shards allow it."""
 
-MAGIC = {
-    b"II*\0": "tiff", b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff",
-    b"\x89HDF\r\n\x1a\n": "hdf5", b"\x93NUMPY": "npy",
-}  # fmt: skip
-"""First bytes of a file, by kind."""
-
-ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+READERS: Registry[Reader] = Registry(
+    "reader", "tomostat.readers", lambda value: isinstance(value, Reader), "a tomostat.ingest.Reader",
+    package="tomostat.ingest.readers", attribute="READER",
+)  # fmt: skip
+"""Readers of files, tomostat's own and those of installed packages."""
 
 
 def probe(
@@ -90,26 +86,45 @@ def probe(
     return found
 
 
+def choose_reader(path: Path, options: IngestOptions) -> Plugin[Reader]:
+    """The reader for a path: the one that is named, else the first that recognizes it, tomostat's own first.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such file or reader, or no reader recognizes it.
+    """
+    start = _first_bytes(path)
+    if options.reader is not None:
+        return READERS.get(options.reader)
+    known = [READERS.get(name) for name in READERS.names()]
+    for plugin in sorted(known, key=lambda plugin: plugin.value.fallback):
+        with plugin.blame(str(path)):
+            if plugin.value.recognizes(path, start):
+                return plugin
+    formats = ", ".join(plugin.value.formats for plugin in known)
+    raise ValueError(f"{path} holds nothing that tomostat reads; expected one of {formats}")
+
+
 def _find(path: Path, options: IngestOptions) -> Source:
-    """The reader for a path."""
-    kind = _kind(path)
-    if kind != "raw" and (options.shape is not None or options.dtype is not None):
-        raise ValueError(f"shape and dtype are for raw files; {path} is {kind} and tells them itself, leave them out")
-    if kind == "zarr":
-        return find_zarr(path, options)
-    if kind == "tiff":
-        return find_tiff(path)
-    if kind == "hdf5":
-        return find_hdf5(path, options)
-    return find_npy(path) if kind == "npy" else find_raw(path, options)
+    """What a path holds."""
+    plugin = choose_reader(path, options)
+    if not plugin.value.fallback and (options.shape is not None or options.dtype is not None):
+        raise ValueError(
+            f"shape and dtype are for raw files; {path} is {plugin.value.formats} and tells them itself, leave them out"
+        )
+    if plugin.name in READERS.built_in():
+        return plugin.value.find(path, options)
+    with plugin.blame(str(path)):
+        return plugin.value.find(path, options)
 
 
-def _kind(path: Path) -> str:
-    """Kind of a file by its first bytes, of a folder by what is in it."""
+def _first_bytes(path: Path) -> bytes:
+    """The first bytes of a file; none of a folder."""
     if not path.exists():
         raise FileNotFoundError(f"no file or folder at {path}")
     if path.is_dir():
-        return "zarr" if any((path / name).exists() for name in ZARR_FILES) else "tiff"
+        return b""
     try:
         with path.open("rb") as file:
             start = file.read(16)
@@ -117,7 +132,7 @@ def _kind(path: Path) -> str:
         raise ValueError(f"no right to read {path}") from None
     if not start:
         raise ValueError(f"{path} is empty; copy or export it again")
-    return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "raw")
+    return start
 
 
 def _choose_spacing(source: Source, given: float | Sequence[float] | None) -> Spacing:
@@ -139,9 +154,7 @@ def ingest_volume(
     spacing: float | Sequence[float] | None = None,
     options: IngestOptions | None = None,
     attributes: Mapping[str, Any] | None = None,
-    markers: Path | None = None,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> VolumeInfo:
     """Bring a volume in: the grey values at full resolution, and a pyramid of halved ones.
 
@@ -162,12 +175,8 @@ def ingest_volume(
         Dataset in the file; shape and type of a raw file.
     attributes
         Noted with the volume, such as ``density_scale`` and ``density_offset`` (delta = grey * scale + offset).
-    markers
-        Folder of markers of finished blocks: with it, an interrupted call goes on where it stopped.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as blocks are finished.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------
@@ -186,22 +195,21 @@ def ingest_volume(
     noted = _attributes(found, shift, attributes, options)
     core = block_shape(found, storage_layout(found.shape)[1])
     _check_place(path, found, dtype)
-    check_memory(8 * found.dtype.itemsize * math.prod(core), memory_per_task(client), "ingest")
-    aside = path.with_name(path.name + ".partial")
-    if _finished(path, aside, markers, noted):
+    execution = (execution or Execution()).named("ingest")
+    check_memory(8 * found.dtype.itemsize * math.prod(core), execution.memory_per_task(), "ingest")
+    partial = path.with_name(path.name + ".partial")
+    if _finished(path, partial, execution, noted):
         return describe(path)
-    resumes = markers is not None and any((markers / "blocks").glob("*.json")) and aside.exists()
-    with _whole_or_nothing(path, aside, markers):
-        if not resumes:
-            _clear(aside, markers)
+    with _whole_or_nothing(path, partial, execution):
+        if not (execution.started("blocks") and partial.exists()):
+            _clear(partial, execution)
             size = _choose_spacing(found, spacing)
-            create_volume(aside, shape=found.shape, dtype=dtype, spacing=size, attributes=noted)
-        copies = _block_tasks(found, aside, core, dtype, shift)
-        ranges = execute(copies, label="ingest", markers=_under(markers, "blocks"), client=client, progress=progress)
-        _note_range(aside, found, ranges.values())
-        for level, tasks in enumerate(pyramid_tasks(aside), 1):
-            execute(tasks, label=f"ingest, level {level}", markers=_under(markers, f"level-{level}"), client=client)
-        _move(aside, path)
+            create_volume(partial, shape=found.shape, dtype=dtype, spacing=size, attributes=noted)
+        ranges = execution.run("blocks", _block_tasks(found, partial, core, dtype, shift))
+        _note_range(partial, found, ranges.values())
+        for level, tasks in enumerate(pyramid_tasks(partial), 1):
+            execution.run(f"level {level}", tasks)
+        _move(partial, path)
     logger.info("%s -> %s", found, path)
     return describe(path)
 
@@ -277,45 +285,35 @@ def _check_place(path: Path, source: Source, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _finished(path: Path, aside: Path, markers: Path | None, noted: Mapping[str, Any]) -> bool:
-    """Whether an earlier call with these markers wrote the whole volume."""
-    if markers is None or aside.exists() or not any((markers / "blocks").glob("*.json")) or not is_volume(path):
+def _finished(path: Path, partial: Path, execution: Execution, noted: Mapping[str, Any]) -> bool:
+    """Whether an earlier call with the same markers wrote the whole volume."""
+    if partial.exists() or not execution.started("blocks") or not is_volume(path):
         return False
     known = describe(path).attributes
     return all(known.get(key) == value for key, value in noted.items())
 
 
-def _clear(aside: Path, markers: Path | None) -> None:
-    for folder in (aside, markers):
-        if folder is not None and folder.exists():
-            shutil.rmtree(folder)
+def _clear(partial: Path, execution: Execution) -> None:
+    """Remove what was half-written, and its markers."""
+    for folder in filter(None, (partial, execution.markers)):
+        remove(folder)
 
 
-def _under(markers: Path | None, name: str) -> Path | None:
-    return None if markers is None else markers / name
-
-
-def _move(aside: Path, path: Path) -> None:
+def _move(partial: Path, path: Path) -> None:
     """Put the finished volume in its place."""
-    old = path.with_name(path.name + ".old")
-    if old.exists():
-        shutil.rmtree(old)
-    if path.exists():
-        path.rename(old)
-    aside.rename(path)
-    if old.exists():
-        shutil.rmtree(old)
+    with atomic(path) as part:
+        partial.rename(part)
 
 
 @contextlib.contextmanager
-def _whole_or_nothing(path: Path, aside: Path, markers: Path | None) -> Iterator[None]:
+def _whole_or_nothing(path: Path, partial: Path, execution: Execution) -> Iterator[None]:
     """Remove what was half-written, unless markers let a later call go on; bad input is never gone on with."""
     try:
         with _clear_errors(path):
             yield
     except BaseException as error:
-        if markers is None or isinstance(error, ValueError):
-            _clear(aside, markers)
+        if execution.markers is None or isinstance(error, ValueError):
+            _clear(partial, execution)
         raise
 
 

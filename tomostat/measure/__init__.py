@@ -1,17 +1,10 @@
-"""3D particles -> one row each, maps over their surfaces and the contacts between them."""
+"""3D particles -> one row each, maps over their surfaces and the contacts between them.
 
-from tomostat.measure.contacts import open_contacts, read_contacts, write_contacts
-from tomostat.measure.export import write_meshes
-from tomostat.measure.particles import measure_particles
-from tomostat.measure.table import concatenate_particles, open_particles, write_particles
+What is measured is declared beside the functions that compute it, in a package for every question: `shape`, `contact`,
+`transport`, `interior` and `sampling`, kernels all of them. `measures` says what a declaration is, `particle` what a
+function of a single particle is given, `field` what one of a whole field is; `particles` runs them all.
+"""
 
-__all__ = [
-    "concatenate_particles",
-    "measure_particles",
-    "open_contacts",
-    "open_particles",
-    "read_contacts",
-    "write_contacts",
-    "write_meshes",
-    "write_particles",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

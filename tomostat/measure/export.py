@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import numpy as np
@@ -13,13 +12,11 @@ import xarray as xr
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from tomostat.execution import Execution
+from tomostat.files import atomic
 from tomostat.measure.maps import MAPS, check_maps
-from tomostat.measure.mesh import encode_ply, particle_mesh
-from tomostat.runner import Progress, execute
+from tomostat.measure.shape.mesh import encode_ply, particle_mesh
 from tomostat.volume import describe, read_box
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 GROUP = 16
 """Particles of one task."""
@@ -37,8 +34,7 @@ def write_meshes(
     folder: str | Path,
     *,
     labels: Sequence[int] | None = None,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> list[Path]:
     """Write the surfaces of particles as PLY files, for ParaView and Blender.
 
@@ -56,10 +52,8 @@ def write_meshes(
         Where the files go, as ``FIELD-LABEL.ply``.
     labels
         Particles to write; all when not given.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as groups of particles are finished.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------
@@ -76,7 +70,8 @@ def write_meshes(
     members = _members(path, particles, labels)
     folder.mkdir(parents=True, exist_ok=True)
     need = max((int(np.prod(box[1] - box[0] + 10)) for _, box in members), default=0) * BYTES_PER_VOXEL
-    execute(mesh_tasks(path, folder, members), label="meshes", client=client, progress=progress, need=need)
+    execution = (execution or Execution()).named("mesh")
+    execution.run("particles", mesh_tasks(path, folder, members), need=need)
     return [_file(path, folder, label) for label, _ in members]
 
 
@@ -105,10 +100,8 @@ def _write_group(path: Path, folder: Path, members: Sequence[Member]) -> int:
         mesh = particle_mesh(read_box(path, box, "particles"), label, values, spacing, corners[0].tolist())
         meaning = [f"{name}: {text}" for name, (_, text) in MAPS.items()]
         comments = [f"particle {label} of field {path.stem}", "x y z in micrometer", *meaning]
-        file = _file(path, folder, label)
-        aside = file.with_suffix(f".{os.getpid()}.part")
-        aside.write_bytes(encode_ply(mesh, comments))
-        aside.replace(file)
+        with atomic(_file(path, folder, label)) as part:
+            part.write_bytes(encode_ply(mesh, comments))
     return len(members)
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,10 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape, block_grid
-from tomostat.measure.points import SurfacePoints, blocks_of_boxes, fill_block, split_by_block
+from tomostat.execution import Execution
+from tomostat.files import atomic, remove
+from tomostat.measure.batches import Batch
+from tomostat.measure.shape.points import SurfacePoints, blocks_of_boxes, fill_block, split_by_block
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, remove_map, storage_layout, write_box
 
 MAPS = {
@@ -38,12 +39,10 @@ SCHEMA = pa.schema([("place", pa.int64()), *((name, pa.float32()) for name in MA
 BYTES_PER_VOXEL = 32
 """Memory of putting a block together: two images, the points and what compresses them."""
 
-Run = Callable[..., dict[str, Any]]
-"""`tomostat.runner.execute` with where it runs and its progress: called with tasks, label, markers and need."""
 
-
-def points_folder(path: Path, markers: Path | None) -> Path:
+def points_folder(path: Path, execution: Execution) -> Path:
     """Where batches leave their points until the maps are finished: with the markers, else beside the volume."""
+    markers = execution.markers
     return markers / "points" if markers else path.with_name(f".{path.stem}.points")
 
 
@@ -76,13 +75,11 @@ def write_points(path: Path, points: SurfacePoints, size: Shape) -> int:
     parts = split_by_block(points.voxel, size)
     groups = {_key(index): number for number, index in enumerate(parts)}
     schema = SCHEMA.with_metadata({"groups": json.dumps(groups)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.part")
-    with pq.ParquetWriter(aside, schema, compression="zstd", use_dictionary=False, write_statistics=False) as file:
+    how = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+    with atomic(path) as aside, pq.ParquetWriter(aside, schema, **how) as file:
         for rows, place in parts.values():
             part = points.take(rows)
             file.write_table(pa.table([place, part.resistance, part.contact], schema=schema), len(rows))
-    aside.replace(path)
     return len(points)
 
 
@@ -99,13 +96,7 @@ def _key(index: Shape) -> str:
 
 
 def write_maps(
-    info: VolumeInfo,
-    folder: Path,
-    boxes: Mapping[str, NDArray[np.int64]],
-    *,
-    markers: Path | None,
-    run: Run,
-    attributes: Mapping[str, Any],
+    info: VolumeInfo, folder: Path, batches: Sequence[Batch], execution: Execution, attributes: Mapping[str, Any]
 ) -> None:
     """Make the maps of a field from the points of its batches.
 
@@ -114,34 +105,26 @@ def write_maps(
     info
         The field's volume.
     folder
-        Files of points as `write_points` leaves them, removed at the end.
-    boxes
-        Boxes of the particles in each file, (n, 2, 3) voxels, half open.
-    markers
-        Folder of markers, for resuming.
-    run
-        Runs tasks.
+        Files of points as `write_points` leaves them, one per batch; removed at the end.
+    batches
+        All particles of the field.
+    execution
+        Where to run.
     attributes
         Noted with the maps.
     """
-    if not started(markers):
+    if not execution.started("maps"):
         for name, (units, meaning) in MAPS.items():
             create_volume(
                 info.path, shape=info.shape, dtype=np.float32, spacing=info.spacing, label=f"maps/{name}",
                 attributes={"units": units, "long_name": meaning, **attributes},
             )  # fmt: skip
-    tasks = map_tasks(info, folder, boxes)
-    run(tasks, label="maps", markers=markers and markers / "maps", need=BYTES_PER_VOXEL * math.prod(block_size(info)))
+    need = BYTES_PER_VOXEL * math.prod(block_size(info))
+    execution.run("maps", map_tasks(info, folder, {batch.file: batch.boxes for batch in batches}), need=need)
     for name in MAPS:
         for level, halving in enumerate(pyramid_tasks(info.path, f"maps/{name}"), 1):
-            step = f"maps-{name}-{level}"
-            run(halving, label=f"maps, level {level}", markers=markers and markers / step)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def started(markers: Path | None) -> bool:
-    """Whether an interrupted measurement has made some of the maps' blocks."""
-    return markers is not None and (markers / "maps").is_dir()
+            execution.run(f"{name}, level {level}", halving)
+    remove(folder)
 
 
 def map_tasks(info: VolumeInfo, folder: Path, boxes: Mapping[str, NDArray[np.int64]]) -> dict[str, Delayed]:

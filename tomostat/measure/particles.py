@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import numpy as np
@@ -16,46 +15,28 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape, block_grid
-from tomostat.measure.contact import Levels
-from tomostat.measure.contacts import contact_table, write_contacts
-from tomostat.measure.decide import BINS, Groups, field_groups
-from tomostat.measure.density import NMC811, Curve
-from tomostat.measure.maps import Run, block_size, points_folder, remove_maps, started, write_maps, write_points
-from tomostat.measure.moments import (
-    BORDER,
-    COUNT,
-    FACES,
-    KINDS,
-    FixedPoint,
-    Moments,
-    block_moments,
-    merge_moments,
-)
-from tomostat.measure.neighbours import contact_pairs, count_contacts
-from tomostat.measure.points import SurfacePoints
-from tomostat.measure.rows import PAD, Box, count_layers, measure_box
-from tomostat.measure.shape import density_columns, field_window, shape_columns, sphericity
-from tomostat.measure.table import AXES, COLUMNS, Column, make_table
-from tomostat.measure.touch import TOLERANCES
-from tomostat.measure.window import Window
-from tomostat.options import MeasureOptions, as_dict
-from tomostat.runner import Progress, execute
-from tomostat.volume import Spacing, VolumeInfo, describe, read_box, read_flat
-
-if TYPE_CHECKING:
-    from distributed import Client
-
-BATCH_VOXELS = 4_000_000
-"""Voxels in the boxes of one batch, and in the box around them, where no single particle has more."""
-
-READ_BYTES, BYTES_PER_VOXEL = 16, 60
-"""Memory of a voxel that is read, and of a voxel in the box of the particle that is measured."""
+from tomostat.execution import Execution
+from tomostat.measure.batches import Batch, level_samples, make_batches, read_boxes
+from tomostat.measure.contact.classify import BINS, Groups, field_groups
+from tomostat.measure.contact.layers import TOLERANCES, TOUCH
+from tomostat.measure.contact.neighbours import contact_pairs, touched_areas, touching
+from tomostat.measure.contact.profiles import Levels
+from tomostat.measure.contact_table import contact_table, write_contacts
+from tomostat.measure.field import FieldParticles, refuse_undeclared
+from tomostat.measure.maps import block_size, points_folder, remove_maps, write_maps, write_points
+from tomostat.measure.measures import MeasureSet, Value, chosen_measures
+from tomostat.measure.options import MeasureOptions
+from tomostat.measure.particle import PAD, Box, Particle
+from tomostat.measure.sampling.border import field_window
+from tomostat.measure.shape.moments import FixedPoint, Moments, block_moments, merge_moments
+from tomostat.measure.shape.points import SurfacePoints
+from tomostat.measure.table import make_table
+from tomostat.options import as_dict
+from tomostat.phase import PhaseFit
+from tomostat.volume import VolumeInfo, describe, read_box, read_fit, read_flat
 
 CONDUCTION_BYTES = 350_000_000
 """Memory of solving for the conduction in a large particle."""
-
-SAMPLES, SAMPLE_VOXELS = 32, 500
-"""Particles that tell a field's levels, and the least number of their voxels."""
 
 
 def measure_particles(
@@ -66,9 +47,7 @@ def measure_particles(
     sample: str = "",
     condition: str = "unknown",
     contacts: Path | None = None,
-    markers: Path | None = None,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
     block: Shape | None = None,
 ) -> xr.Dataset:
     """Measure every particle of a field.
@@ -85,79 +64,71 @@ def measure_particles(
     field, sample, condition
         Where the particles come from; the field is named after the store when not given.
     contacts
-        Parquet file for the contacts between particles (`tomostat.measure.contacts`); not written when not given.
-    markers
-        Folder of marker files, for resuming.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as tasks end.
+        Parquet file for the contacts between particles (`tomostat.measure.contact_table`); not written when not given.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
     block
         Voxels (z, y, x) of a block of the first pass; one shard when not given. The table does not depend on it.
 
     Returns
     -------
     xarray.Dataset
-        Dim `particle`, ordered by label, with the variables of `tomostat.measure.table.COLUMNS`.
+        Dim `particle`, ordered by label, with the columns that `tomostat.measure.chosen_measures` declares.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        When the store, its phases or its particles are missing, their shapes differ, or the density curve is none.
+        When the store, its phases or its particles are missing, their shapes differ, or a measure of another package
+        fails; the message names it and the particle.
     """
     path, options = Path(path), options or MeasureOptions()
     info, fit = _check(path)
-    curve = Curve.read(options.curve) if options.curve else NMC811
-    run = partial(execute, client=client, progress=progress)
-    if not (options.maps and started(markers)):
+    measures = chosen_measures(options)
+    execution = (execution or Execution()).named("measure")
+    if not (options.maps and execution.started("maps")):
         remove_maps(path)
-    fixed = FixedPoint.of_range(*fit["percentiles"])
-    sums = run(
-        sums_tasks(path, fixed, block or info.shards), label="sums", markers=markers and markers / "sums",
-        need=40 * math.prod(block or info.shards),
-    )  # fmt: skip
-    moments = merge_moments([_moments(part) for part in sums.values()])
-    levels = _levels(fit)
-    pad = [max(PAD, math.ceil(options.shell / size) + 1) for size in info.spacing]
-    chosen = make_batches(moments, info, samples(moments), pad)
-    seen = _run_batches(run, "levels", chosen, level_tasks(path, chosen, levels, options), markers)
-    batches = make_batches(moments, info, np.arange(len(moments)), pad)
-    points = points_folder(path, markers) if options.maps else None
-    tasks = surface_tasks(path, batches, levels, _groups(seen.values(), levels), options, points)
-    found = _run_batches(run, "particles", batches, tasks, markers, beside=CONDUCTION_BYTES * options.conduction)
-    if points is not None:
-        boxes = {_points_file(i): batch.boxes for i, batch in enumerate(batches)}
-        write_maps(info, points, boxes, markers=markers, run=run, attributes={"measure": as_dict(options)})
+    moments = _sum_up(path, fit, block or info.shards, execution)
+    batches, found = _measure_batches(path, info, fit, moments, options, execution)
+    if options.maps:
+        write_maps(info, points_folder(path, execution), batches, execution, {"measure": as_dict(options)})
     rows = {int(label): row for part in found.values() for label, row in part.items()}
-    pairs = _contact_pairs(rows)
-    window = field_window(moments, info.shape, info.spacing, fit.get("circle"))
-    columns = _columns(moments, rows, info, fit, window, options, curve)
-    columns["neighbours"] = count_contacts(moments.label, *pairs[:2])
-    names = {"field": field or path.stem, "sample": sample, "condition": condition}
-    columns |= {name: np.full(len(moments), value) for name, value in names.items()}
+    touched = {label: row.pop("touched") for label, row in rows.items()}
+    pairs = contact_pairs(touched, {label for label, row in rows.items() if row})
+    window = field_window(moments, info.shape, info.spacing, fit.circle)
+    particles = FieldParticles(measures, moments, rows, pairs, info, fit, window, options)
+    name = field or path.stem
     if contacts is not None:
-        write_contacts(contacts, [contact_table(names["field"], *pairs)])
-    return make_table(columns, len(moments), {"measure": str(as_dict(options)), "window": asdict(window)})
+        write_contacts(contacts, [contact_table(name, pairs)])
+    about = {"measure": str(as_dict(options)), "window": asdict(window), "plugins": _told(measures)}
+    keys: dict[str, NDArray[Any] | str] = {
+        "label": moments.label,
+        "field": name,
+        "sample": sample,
+        "condition": condition,
+    }
+    return make_table(measures, keys, particles.table(), about)
 
 
-def _run_batches(
-    run: Run, label: str, batches: Sequence[Batch], tasks: Mapping[str, Delayed], markers: Path | None, beside: int = 0
-) -> dict[str, Any]:
-    """Run one task per batch, `beside` bytes needed beside its own."""
-    need = max((batch.need for batch in batches), default=0) + beside
-    return run(tasks, label=label, markers=markers and markers / label, need=need)
+def _told(measures: MeasureSet) -> list[str]:
+    """Measures of other packages with their versions."""
+    return [" ".join(filter(None, plugin.identity)) for plugin in measures.plugins]
 
 
-def _check(path: Path) -> tuple[VolumeInfo, dict[str, Any]]:
+def _check(path: Path) -> tuple[VolumeInfo, PhaseFit]:
     """Metadata of the volume and the fit of its phases."""
     info, phases, particles = describe(path), describe(path, "phases"), describe(path, "particles")
     if not info.shape == phases.shape == particles.shape:
         raise ValueError(
             f"{path}: grey, phases and particles have shapes {info.shape}, {phases.shape}, {particles.shape}"
         )
-    if "levels" not in phases.attributes:
-        raise ValueError(f"{path}: labels/phases carries no fitted grey levels; run `tomostat phases`")
-    return info, phases.attributes
+    return info, read_fit(path)
+
+
+def _sum_up(path: Path, fit: PhaseFit, core: Shape, execution: Execution) -> Moments:
+    """Sums over the voxels of every particle."""
+    fixed = FixedPoint.of_range(*fit.percentiles)
+    parts = execution.run("sums", sums_tasks(path, fixed, core), need=40 * math.prod(core))
+    return merge_moments([_moments(part) for part in parts.values()])
 
 
 def sums_tasks(path: Path, fixed: FixedPoint, core: Shape) -> dict[str, Delayed]:
@@ -186,109 +157,81 @@ def _moments(part: Mapping[str, Any]) -> Moments:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Particles that one task measures.
+class MeasureTask:
+    """What tasks of one field share.
 
     Attributes
     ----------
-    members
-        Label, and first and last voxel + 1 of its padded box (2, 3), for each particle.
-    whole
-        Box around all, read once; None where reading each on its own costs less.
-    need
-        Bytes of memory.
+    path, info
+        The volume.
+    levels
+        Its grey levels.
+    expected
+        Void and carbon-binder beyond the edges of its particles, by tolerance; None before they are known, and where
+        the image has no carbon-binder.
+    options
+        How to measure; they name the measures of other packages.
+    points
+        Folder for the surface points of the maps; None without maps.
     """
 
-    members: list[tuple[int, NDArray[np.int64]]]
-    whole: NDArray[np.int64] | None
-    need: int
+    path: Path
+    info: VolumeInfo
+    levels: Levels
+    expected: tuple[Groups, ...] | None
+    options: MeasureOptions
+    points: Path | None = None
 
-    @property
-    def boxes(self) -> NDArray[np.int64]:
-        """Padded boxes of the particles, (n, 2, 3)."""
-        return np.array([box for _, box in self.members])
-
-    @classmethod
-    def of(cls, members: list[tuple[int, NDArray[np.int64]]]) -> Batch:
-        """Decide how a batch is read."""
-        boxes = np.array([box for _, box in members])
-        whole = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
-        sizes = np.prod(boxes[:, 1] - boxes[:, 0], axis=1)
-        voxels = int(np.prod(whole[1] - whole[0]))
-        once = voxels <= max(BATCH_VOXELS, 2 * int(sizes.max()))
-        need = BYTES_PER_VOXEL * int(sizes.max()) + (READ_BYTES * voxels if once else 0)
-        return cls(members, whole if once else None, need)
+    def particles(self, batch: Batch) -> Iterable[Particle]:
+        """Particles of a batch, one by one."""
+        for box in read_boxes(self.path, batch, self.info.spacing):
+            yield Particle(box, self.levels, self.expected, self.options)
 
 
-def make_batches(moments: Moments, info: VolumeInfo, chosen: NDArray[np.intp], pad: Sequence[int]) -> list[Batch]:
-    """Batch the chosen particles by place, so that neighbours are read together; their boxes are widened by `pad`."""
-    low = np.maximum(moments.low[chosen] - np.asarray(pad), 0)
-    high = np.minimum(moments.high[chosen] + np.asarray(pad), info.shape)
-    place = (low + high) // 2 // np.array(info.shards)
-    sizes = np.prod(high - low, axis=1)
-    groups: list[list[tuple[int, NDArray[np.int64]]]] = []
-    total, cell = 0, None
-    for i in np.lexsort((moments.label[chosen], *place.T[::-1])):
-        here = tuple(place[i])
-        if here != cell or total + sizes[i] > BATCH_VOXELS:
-            groups.append([])
-            total, cell = 0, here
-        total += int(sizes[i])
-        groups[-1].append((int(moments.label[chosen[i]]), np.stack([low[i], high[i]])))
-    return [Batch.of(members) for members in groups]
+def _measure_batches(
+    path: Path, info: VolumeInfo, fit: PhaseFit, moments: Moments, options: MeasureOptions, execution: Execution
+) -> tuple[list[Batch], dict[str, Any]]:
+    """Batches of all particles, and what was measured of each by label."""
+    pad = [max(PAD, math.ceil(options.shell / size) + 1) for size in info.spacing]
+    levels = grey_levels(fit)
+    points = points_folder(path, execution) if options.maps else None
+    task = MeasureTask(path, info, levels, None, options, points)
+    chosen = make_batches(moments, info, level_samples(moments), pad) if levels.cbd is not None else []
+    counts = execution.run("levels", level_tasks(task, chosen), need=_need(chosen))
+    task = MeasureTask(path, info, levels, _groups(counts.values(), levels), options, points)
+    batches = make_batches(moments, info, np.arange(len(moments)), pad)
+    need = _need(batches) + CONDUCTION_BYTES * options.conduction
+    return batches, execution.run("particles", particle_tasks(task, batches), need=need)
 
 
-def samples(moments: Moments) -> NDArray[np.intp]:
-    """Particles that tell a field's levels: not cut, not tiny, evenly spread over the labels."""
-    whole = moments.sums[:, FACES:].reshape(-1, 3, KINDS)[:, 1:, [BORDER]].sum(axis=(1, 2)) == 0
-    fit = np.flatnonzero(whole & (moments.sums[:, COUNT] >= SAMPLE_VOXELS))
-    return fit[np.unique(np.linspace(0, len(fit) - 1, min(SAMPLES, len(fit))).round().astype(np.intp))]
+def _need(batches: Sequence[Batch]) -> int:
+    """Bytes that a task of one batch takes."""
+    return max((batch.need for batch in batches), default=0)
 
 
-def level_tasks(path: Path, batches: Sequence[Batch], levels: Levels, options: MeasureOptions) -> dict[str, Delayed]:
-    """Tasks that look beyond the edges of some particles; none where the image has no carbon-binder."""
-    if levels.cbd is None:
-        return {}
-    task = dask.delayed(_count_batch, pure=False)
-    spacing = describe(path).spacing
-    return {f"{i:06d}": task(path, batch, spacing, levels, options) for i, batch in enumerate(batches)}
-
-
-def surface_tasks(
-    path: Path,
-    batches: Sequence[Batch],
-    levels: Levels,
-    expected: tuple[Groups, ...] | None,
-    options: MeasureOptions,
-    points: Path | None = None,
-) -> dict[str, Delayed]:
-    """One task per batch of particles that measures their surfaces, and leaves its points in the folder `points`."""
-    task = dask.delayed(_measure_batch, pure=False)
-    info = describe(path)
-    return {
-        f"{i:06d}": task(path, batch, info, levels, expected, options, points and points / _points_file(i))
-        for i, batch in enumerate(batches)
-    }
-
-
-def _points_file(number: int) -> str:
-    """Name of the file with a batch's surface points."""
-    return f"{number:06d}.parquet"
-
-
-def _levels(fit: Mapping[str, Any]) -> Levels:
-    """Grey levels as the kernels want them; where pore or active material is missing there is no contact to tell."""
-    known = fit["levels"]
-    pore, cbd, active = known["pore"], known.get("cbd"), known["active"]
-    told = None not in (pore, cbd, active) and pore < cbd < active
+def grey_levels(fit: PhaseFit) -> Levels:
+    """Grey levels as kernels want them; where pore or active material is missing no contact can be decided."""
+    pore, cbd, active = fit.levels.pore, fit.levels.cbd, fit.levels.active
+    known = pore is not None and cbd is not None and active is not None and pore < cbd < active
     return Levels(
-        pore=pore if told else 0.0,
-        cbd=cbd if told else None,
-        active=active if told else 1.0,
-        collector=known.get("collector"),
-        blur=fit["blur"] or 1.0,
-        noise=fit["noise"],
+        pore=pore if known and pore is not None else 0.0,
+        cbd=cbd if known else None,
+        active=active if known and active is not None else 1.0,
+        collector=fit.levels.collector,
+        blur=fit.edge_blur,
+        noise=fit.noise,
     )
+
+
+def level_tasks(task: MeasureTask, batches: Sequence[Batch]) -> dict[str, Delayed]:
+    """Tasks that look beyond the edges of some particles."""
+    count = dask.delayed(_count_batch, pure=False)
+    return {f"{i:06d}": count(task, batch) for i, batch in enumerate(batches)}
+
+
+def _count_batch(task: MeasureTask, batch: Batch) -> list[Any]:
+    counts = sum(particle.layer_counts() for particle in task.particles(batch))
+    return np.asarray(counts).tolist()
 
 
 def _groups(parts: Iterable[Any], levels: Levels) -> tuple[Groups, ...] | None:
@@ -299,88 +242,57 @@ def _groups(parts: Iterable[Any], levels: Levels) -> tuple[Groups, ...] | None:
     return tuple(field_groups(counts) for counts in sum((np.array(part, np.int64) for part in parts), none))
 
 
-def _boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[Box]:
-    """Read a batch's particles one by one, in the order of its members."""
-    whole = None if batch.whole is None else _read(path, batch.whole)
-    for label, corners in batch.members:
-        if whole is None or batch.whole is None:
-            labels, grey, phases = _read(path, corners)
+def particle_tasks(task: MeasureTask, batches: Sequence[Batch]) -> dict[str, Delayed]:
+    """One task per batch that measures its particles, and leaves their surface points for the maps."""
+    measure = dask.delayed(_measure_batch, pure=False)
+    return {f"{i:06d}": measure(task, batch) for i, batch in enumerate(batches)}
+
+
+def _measure_batch(task: MeasureTask, batch: Batch) -> dict[str, dict[str, Any]]:
+    measures = chosen_measures(task.options)
+    rows, points = {}, []
+    for particle in task.particles(batch):
+        rows[str(particle.label)] = measure_particle(particle, measures)
+        if task.points is not None and not particle.too_small:
+            points.append(particle.points())
+    if task.points is not None:
+        write_points(task.points / batch.file, SurfacePoints.join(points), block_size(task.info))
+    return rows
+
+
+def measure_particle(particle: Particle, measures: MeasureSet) -> dict[str, Any]:
+    """What is measured of one particle: a value for every column that it has, and ``touched``, the particles it touches.
+
+    Of a particle too small for a surface nothing is measured, and the areas that it touches are unknown.
+    """
+    if particle.too_small:
+        return {"touched": _touched_faces(particle.box)}
+    row: dict[str, Any] = {"touched": _touched(particle)}
+    for plugin, group in measures.particle_groups():
+        if plugin in measures.plugins:
+            with plugin.blame(f"particle {particle.label}"):
+                found = {name: _plain(value) for name, value in group(particle).items()}
         else:
-            inner = tuple(slice(int(a), int(b)) for a, b in (corners - batch.whole[0]).T)
-            labels, grey, phases = (np.ascontiguousarray(image[inner]) for image in whole)
-        z, y, x = corners[0].tolist()
-        yield Box(labels, grey, phases, label, spacing, (z, y, x))
+            found = dict(group(particle))
+        refuse_undeclared(plugin, group.measures, found)
+        known = {measure.name: measure for measure in group.measures}
+        row |= {name: value for name, value in found.items() if not (particle.is_section and known[name].needs_volume)}
+    return row
 
 
-def _read(path: Path, corners: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    box: Any = tuple(slice(int(a), int(b)) for a, b in corners.T)
-    return read_box(path, box, "particles"), read_flat(path, box), read_box(path, box, "phases")
+def _plain(value: Any) -> Value:
+    """A value as JSON knows it."""
+    plain: Value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return plain
 
 
-def _count_batch(path: Path, batch: Batch, spacing: Spacing, levels: Levels, options: MeasureOptions) -> list[Any]:
-    counts = sum(count_layers(box, levels, options.tolerance) for box in _boxes(path, batch, spacing))
-    return np.asarray(counts).tolist()
+def _touched(particle: Particle) -> list[tuple[int, float]]:
+    """Particles that one touches, and over what area in micrometer^2; unknown in a single slice."""
+    if particle.is_section:
+        return _touched_faces(particle.box)
+    return touched_areas(particle.surface, particle.box.labels, particle.label, particle.contact.particle, TOUCH)
 
 
-def _measure_batch(
-    path: Path,
-    batch: Batch,
-    info: VolumeInfo,
-    levels: Levels,
-    expected: tuple[Groups, ...] | None,
-    options: MeasureOptions,
-    points: Path | None,
-) -> dict[str, dict[str, Any]]:
-    found = {box.label: measure_box(box, levels, expected, options) for box in _boxes(path, batch, info.spacing)}
-    if points is not None:
-        write_points(points, SurfacePoints.join([surface for _, surface in found.values()]), block_size(info))
-    return {str(label): row for label, (row, _) in found.items()}
-
-
-def _contact_pairs(
-    rows: Mapping[int, dict[str, Any]],
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float64]]:
-    """Pairs of touching particles and their areas."""
-    touched = {label: row["touched"] for label, row in rows.items()}
-    return contact_pairs(touched, {label for label, row in rows.items() if not row["too_small"]})
-
-
-def _columns(
-    moments: Moments,
-    rows: Mapping[int, dict[str, Any]],
-    info: VolumeInfo,
-    fit: Mapping[str, Any],
-    window: Window,
-    options: MeasureOptions,
-    curve: Curve,
-) -> dict[str, NDArray[Any]]:
-    """All columns of the table."""
-    columns = shape_columns(
-        moments, window=window, fixed=FixedPoint.of_range(*fit["percentiles"]), pore=fit["levels"]["pore"],
-        depth_axis="zyx".index(options.depth_axis),
-    )  # fmt: skip
-    names = sorted({name for row in rows.values() for name in row} - {"touched"})
-    columns |= {name: _gather(name, moments, rows) for name in names}
-    if "surface_area" in columns:
-        whole = ~columns["touches_border"]
-        columns["sphericity"] = np.where(whole, sphericity(columns["volume"], columns["surface_area"]), np.nan)
-    if "inner_grey" in columns:
-        columns |= density_columns(
-            columns, info.attributes, energy=options.energy, blur=fit["blur"] or 1.0, branch=options.branch, curve=curve
-        )
-    return {name: values for name, values in columns.items() if name in COLUMNS}
-
-
-def _gather(name: str, moments: Moments, rows: Mapping[int, dict[str, Any]]) -> NDArray[Any]:
-    """One column from the particles' rows; what a particle lacks is NaN, 0 or false."""
-    known = COLUMNS.get(name, HELPERS.get(name))
-    if known is None:
-        raise ValueError(f"column {name!r} is not known; known columns are {', '.join(COLUMNS)}")
-    shape = tuple(len(AXES[dim]) for dim in known.dims)
-    empty: Any = np.full(shape, np.nan) if known.dtype == "f8" else np.zeros(shape, known.dtype)
-    values = [rows.get(int(label), {}).get(name, empty) for label in moments.label]
-    return np.array(values, known.dtype).reshape(len(moments), *shape)
-
-
-HELPERS = {"inner_std": Column("f8", "1", ""), "inner_count": Column("i8", "1", "")}
-"""What rows tell beside the table's columns."""
+def _touched_faces(box: Box) -> list[tuple[int, float]]:
+    """Particles that share a voxel face with one that has no surface, of unknown area."""
+    return [(int(other), math.nan) for other in touching(box.labels, box.label)]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.options import PhantomOptions
-from tomostat.phantom import image, voxels
-from tomostat.phantom.rules import OUTSIDE
+from tomostat.phantom.kernels import image, voxels
+from tomostat.phantom.kernels.rules import OUTSIDE
+from tomostat.phantom.options import PhantomOptions
 from tomostat.phantom.scene import Scene, circle_radius
 
 FRINGE_SIGMA = 1.5
@@ -29,7 +29,7 @@ class Rendered(NamedTuple):
     labels : (nz, ny, nx) uint32
         Filled particles (cracks, cores and pores included), 0 elsewhere.
     phases : (nz, ny, nx) uint8
-        Phase codes of `tomostat.volume.Phase`.
+        Phase codes of `tomostat.phase.Phase`.
     """
 
     grey: NDArray[np.generic]

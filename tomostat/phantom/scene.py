@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.options import PhantomOptions
-from tomostat.phantom.model import Bodies, Floats, Matter
-from tomostat.phantom.packing import cut_necks, pack
-from tomostat.phantom.rules import FILM, OPEN, ball_fraction, seen, states_at, web_at_points
-from tomostat.phantom.shape import SIDE, directions, fill_radius, fill_waves, split_radius
+from tomostat.phantom.kernels.model import Bodies, Floats, Matter
+from tomostat.phantom.kernels.packing import cut_necks, pack
+from tomostat.phantom.kernels.rules import FILM, OPEN, ball_fraction, seen, states_at, web_at_points
+from tomostat.phantom.kernels.shape import SIDE, directions, fill_radius, fill_waves, split_radius
+from tomostat.phantom.options import PhantomOptions
 
 logger = logging.getLogger(__name__)
 

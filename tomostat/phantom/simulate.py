@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dask
 from dask.delayed import Delayed
 
 from tomostat.blocks import Block, block_grid
-from tomostat.options import PhantomOptions, as_dict
+from tomostat.execution import Execution
+from tomostat.options import as_dict
+from tomostat.phantom.options import PhantomOptions
 from tomostat.phantom.rendering import density_calibration, render
 from tomostat.phantom.scene import Scene, make_scene
 from tomostat.phantom.truth import truth_table
-from tomostat.runner import Progress, execute
 from tomostat.volume import create_volume, describe, pyramid_tasks, write_box
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 PARTICLES, PHASES, TABLE = "truth_particles", "truth_phases", "truth.parquet"
 
@@ -27,8 +24,7 @@ def simulate_volume(
     path: str | Path,
     options: PhantomOptions,
     *,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> Path:
     """Write an electrode with its truth.
 
@@ -40,10 +36,8 @@ def simulate_volume(
         Its attributes hold `density_scale` and `density_offset` (delta = grey * scale + offset) and the options.
     options
         What to make.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as blocks are written.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------
@@ -58,10 +52,11 @@ def simulate_volume(
     scene = _scene(options)
     _create(Path(path), options)
     truth_table(scene).to_parquet(Path(path) / TABLE, index=False)
-    execute(_block_tasks(options, Path(path)), label="simulate", client=client, progress=progress)
+    execution = (execution or Execution()).named("simulate")
+    execution.run("blocks", _block_tasks(options, Path(path)))
     for label in (None, PARTICLES, PHASES):
         for level, tasks in enumerate(pyramid_tasks(path, label), 1):
-            execute(tasks, label=f"{label or 'grey'} level {level}", client=client)
+            execution.run(f"{label or 'grey'} level {level}", tasks)
     return Path(path)
 
 

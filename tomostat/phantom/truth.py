@@ -6,10 +6,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tomostat.phantom.model import Bodies, Floats, Matter
-from tomostat.phantom.rules import ACTIVE, CBD, COLLECTOR, in_circle, phase_at
+from tomostat.phantom.kernels.model import Bodies, Floats, Matter
+from tomostat.phantom.kernels.rules import ACTIVE, CBD, COLLECTOR, in_circle, phase_at
+from tomostat.phantom.kernels.shape import directions, even_directions, value
 from tomostat.phantom.scene import Scene, circle_radius
-from tomostat.phantom.shape import directions, even_directions, value
 
 PROBE = 1.2
 """Voxels outside the surface where contact is decided; SCIENCE: degree of detachment."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tomostat.options import PhantomOptions
+from tomostat.phantom.options import PhantomOptions
 
 MEAN_DIAMETER = 10.0
 """Micrometers; sizes in voxels follow from the spacing."""

@@ -1,10 +1,10 @@
 """Grey values -> pore, carbon-binder domain, active material, current collector, and what lies outside the field.
 
-One pass over the volume per question, each a sum of exact counts over blocks: where is the field of view (`outside`),
-how does shading run through it (`shading`), which grey values part the phases (`thresholds`), how sharp and noisy is
-the image (`sharpness`). `segment` puts them in order.
+One pass over the volume per question, each a sum of exact counts over blocks: where is the field of view, how does
+shading run through it, which grey values part the phases, how sharp and noisy is the image. `segment` puts them in order,
+`estimate` asks them, `kernels` answer for one block. What is found is a `tomostat.phase.PhaseFit`.
 """
 
-from tomostat.phases.segment import segment_phases
+import lazy_loader
 
-__all__ = ["segment_phases"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

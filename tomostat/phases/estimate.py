@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import dask
 import numpy as np
@@ -15,14 +14,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tomostat.blocks import Block, Box, Shape
-from tomostat.options import PhasesOptions
-from tomostat.phases import shading, sharpness
-from tomostat.phases.counts import Bins, Counts, pack, quantile, unpack, unpack_sum
-from tomostat.phases.filters import Cuts, calm, calm_mean, kinds_of, reach, smooth_within
-from tomostat.phases.job import Job, lazy, load
-from tomostat.phases.outside import Outside
-from tomostat.phases.thresholds import class_means, is_real, multi_otsu, spread_of
-from tomostat.volume import Phase, read_box, write_shading
+from tomostat.phase import Phase
+from tomostat.phases.context import Context, read_block
+from tomostat.phases.kernels import shading, sharpness
+from tomostat.phases.kernels.counts import Bins, Counts, pack, quantile, unpack, unpack_sum
+from tomostat.phases.kernels.filters import Cuts, coarse_phases, reach, smooth_within, uniform, uniform_mean
+from tomostat.phases.kernels.outside import Outside
+from tomostat.phases.kernels.thresholds import class_means, is_real, multi_otsu, spread_of
+from tomostat.phases.options import PhasesOptions
+from tomostat.volume import read_box, write_shading
 
 MOST_ZOOMS = 4
 """Passes in which the bins of float grey values close in on what is no outlier."""
@@ -31,37 +31,37 @@ PROBES = 3
 PROBE_VOXELS = 64**3
 FLAT_ENOUGH = 0.015
 """Shading whose standard deviation is below this share of the contrast is left as it is: it may be chance."""
-SKIRT = 2.5
-"""Standard deviations of the blur beyond which an edge is not felt."""
+EDGE_REACH = 2.5
+"""Standard deviations of the blur beyond which an edge changes no grey value."""
 
 
-def find_span(job: Job) -> tuple[float, float]:
+def find_span(context: Context) -> tuple[float, float]:
     """Grey values between which all but outliers of the field of view lie."""
-    if job.info.dtype.kind == "u":
-        top = np.iinfo(job.info.dtype).max
+    if context.info.dtype.kind == "u":
+        top = np.iinfo(context.info.dtype).max
         bins = Bins(-0.5, top + 0.5, top + 1)
     else:
-        low, high = job.info.attributes.get("range") or _range(job)
+        low, high = context.info.range or _range(context)
         bins = Bins(low, high, 2**16)
     count = dask.delayed(_grey_counts, pure=False)
     for zoom in range(MOST_ZOOMS):
-        tasks = {block.key: count(job.path, block.core, job.outside, bins) for block in job.blocks(0)}
-        counts = unpack_sum(job.run(f"grey-{zoom}", tasks))
+        tasks = {block.key: count(context.path, block.core, context.outside, bins) for block in context.blocks(0)}
+        counts = unpack_sum(context.run(f"grey-{zoom}", tasks))
         if np.count_nonzero(counts) < 2:
             raise ValueError(
-                f"{job.path} has the same grey value in all of its field of view; nothing can be told apart"
+                f"{context.path} has the same grey value in all of its field of view; nothing can be told apart"
             )
         low, high = quantile(counts, bins, 1e-4), quantile(counts, bins, 1 - 1e-4)
-        if job.info.dtype.kind == "u" or high - low > 256 * bins.width:
+        if context.info.dtype.kind == "u" or high - low > 256 * bins.width:
             break
         bins = Bins(low - bins.width, high + bins.width, 2**16)  # a few hot voxels made the bins too wide
     margin = 0.05 * (high - low) + bins.width
     return low - margin, high + margin
 
 
-def _range(job: Job) -> tuple[float, float]:
+def _range(context: Context) -> tuple[float, float]:
     find = dask.delayed(_extremes, pure=False)
-    found = np.array(job.run("range", {block.key: find(job.path, block.core) for block in job.blocks(0)}))
+    found = np.array(context.run("range", {block.key: find(context.path, block.core) for block in context.blocks(0)}))
     return float(found[:, 0].min()), float(found[:, 1].max())
 
 
@@ -70,13 +70,13 @@ def _extremes(path: Path, box: Box) -> list[float]:
     return [float(grey.min()), float(grey.max())]
 
 
-def _grey_counts(path: Path, box: Box, beyond: Outside | None, bins: Bins) -> str:
-    grey, inside = load(path, box, beyond, False)
+def _grey_counts(path: Path, box: Box, outside: Outside | None, bins: Bins) -> str:
+    grey, inside = read_block(path, box, outside, shading=True)
     return pack(bins.count(grey if inside is None else grey[inside]))
 
 
 @dataclass(frozen=True)
-class Rough:
+class FirstGuess:
     """First guess: bins for flat grey values, cuts between dark, collector and active, mean grey of dark and active."""
 
     bins: Bins
@@ -85,14 +85,16 @@ class Rough:
     active: float
 
 
-def remove_shading(job: Job, span: tuple[float, float]) -> tuple[Rough, float]:
-    """Estimate and store the shading; rough cuts without it, and its standard deviation."""
-    info, options = job.info, job.options
+def remove_shading(context: Context, span: tuple[float, float]) -> tuple[FirstGuess, float]:
+    """Estimate and store the shading; guess cuts without it, and its standard deviation."""
+    info, options = context.info, context.options
     bins, classes = Bins(*span, 256), 3 if options.collector else 2
     cells = shading.cell_numbers(info.shape, info.spacing, options.shading_scale) if options.shading else (1, 1, 1)
     counts = np.zeros((*cells, bins.number), np.int64)
-    tasks = {block.key: _cell_task(job, block, cells, bins) for block in job.blocks(reach(options.smoothing, False))}
-    for start, shape, text in job.run("shading", tasks):
+    tasks = {
+        block.key: _cell_task(context, block, cells, bins) for block in context.blocks(reach(options.smoothing, False))
+    }
+    for start, shape, text in context.run("shading", tasks):
         part = unpack(text, (*shape, bins.number))
         counts[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))] += part
     field = shading.fit_shading(counts, bins, classes)
@@ -101,24 +103,27 @@ def remove_shading(job: Job, span: tuple[float, float]) -> tuple[Rough, float]:
     spread = math.sqrt(float(np.average(field.cells**2, weights=mass)))
     if spread < FLAT_ENOUGH * (means[-1] - means[0]):
         field, spread = shading.Field(np.zeros(cells), counts.sum(axis=(0, 1, 2))), 0.0
-    write_shading(job.path, shading.field_grid(field.cells, info.shape) if spread else None)
+    write_shading(context.path, shading.field_grid(field.cells, info.shape) if spread else None)
     cuts = multi_otsu(field.counts, bins, classes)
     means, _ = class_means(field.counts, bins, cuts)
     low, high = float(field.cells[mass > 0].min()), float(field.cells[mass > 0].max())
     wide = Bins(span[0] - high, span[1] - low, 1024)
-    return Rough(wide, _bright_cuts(field.counts, bins, cuts), float(means[0]), float(means[-1])), spread
+    return FirstGuess(wide, _bright_cuts(field.counts, bins, cuts), float(means[0]), float(means[-1])), spread
 
 
-def _cell_task(job: Job, block: Block, cells: Shape, bins: Bins) -> Delayed:
-    grey, inside = lazy(job, block.outer, flat=False)
-    smoothed, _ = smooth_within(grey, inside, job.options.smoothing)
+def _cell_task(context: Context, block: Block, cells: Shape, bins: Bins) -> Delayed:
+    count = dask.delayed(_count_cells, pure=False)
+    return count(context.path, block, context.outside, context.options.smoothing, context.info.shape, cells, bins)
+
+
+def _count_cells(
+    path: Path, block: Block, outside: Outside | None, smoothing: float, shape: Shape, cells: Shape, bins: Bins
+) -> tuple[list[int], list[int], str]:
+    """Histograms of the cells that a block touches: first cell, number of cells, packed counts."""
+    grey, inside = read_block(path, block.outer, outside, shading=True)
+    smoothed, _ = smooth_within(grey, inside, smoothing)
     mask = None if inside is None else inside[block.inner]
-    count = dask.delayed(_packed_cells, pure=False)
-    return count(smoothed[block.inner], mask, block.core, job.info.shape, cells, bins)
-
-
-def _packed_cells(*arguments: Any) -> tuple[list[int], list[int], str]:
-    first, counts = shading.cell_counts(*arguments)
+    first, counts = shading.cell_counts(smoothed[block.inner], mask, block.core, shape, cells, bins)
     return list(first), list(counts.shape[:3]), pack(counts)
 
 
@@ -129,11 +134,13 @@ def _bright_cuts(counts: Counts, bins: Bins, cuts: NDArray[np.float64]) -> Cuts:
     return Cuts(collector=collector, active=float(cuts[-1]), edge=float(means[0] + means[-1]) / 2)
 
 
-def find_blur(job: Job, rough: Rough) -> float | None:
+def find_blur(context: Context, guess: FirstGuess) -> float | None:
     """Sigma of the edges of active material, from probes at fixed places; None where there are too few."""
     look = dask.delayed(_edge_probe, pure=False)
-    boxes = enumerate(_probes(job.info.shape))
-    parts = job.run("edges", {f"{i:03d}": look(job.path, box, job.outside, rough, job.options) for i, box in boxes})
+    boxes = enumerate(_probes(context.info.shape))
+    parts = context.run(
+        "edges", {f"{i:03d}": look(context.path, box, context.outside, guess, context.options) for i, box in boxes}
+    )
     profile = np.sum([total for _, total in parts], axis=0)
     return sharpness.fit_blur(sum(number for number, _ in parts), profile)
 
@@ -153,48 +160,62 @@ def _probes(shape: Shape) -> list[Box]:
 
 
 def _edge_probe(
-    path: Path, box: Box, beyond: Outside | None, rough: Rough, options: PhasesOptions
+    path: Path, box: Box, outside: Outside | None, guess: FirstGuess, options: PhasesOptions
 ) -> tuple[int, list[int]]:
-    grey, inside = load(path, box, beyond, True)
+    grey, inside = read_block(path, box, outside, shading=False)
     smoothed = ndimage.gaussian_filter(grey, [options.smoothing if n > 1 else 0.0 for n in grey.shape])
-    kinds = np.where(smoothed >= (rough.cuts.active or np.inf), Phase.ACTIVE, Phase.PORE).astype(np.uint8)
+    kinds = np.where(smoothed >= (guess.cuts.active or np.inf), Phase.ACTIVE, Phase.PORE).astype(np.uint8)
     if inside is not None:
         kinds[~inside] = Phase.OUTSIDE
-    number, total = sharpness.edge_profiles(grey, kinds, rough.dark, rough.active)
+    number, total = sharpness.edge_profiles(grey, kinds, guess.dark, guess.active)
     return number, total.tolist()
 
 
-def find_cuts(job: Job, rough: Rough, blur: float | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Estimate:
+    """What the histograms of the whole volume tell.
+
+    Attributes
+    ----------
+    cuts
+        Grey values between phases.
+    bins
+        Grey intervals without shading.
+    percentiles, noise, warnings
+        As in `tomostat.phase.PhaseFit`.
+    """
+
+    cuts: Cuts
+    bins: Bins
+    percentiles: tuple[float, float]
+    noise: float
+    warnings: tuple[str, ...]
+
+
+def find_cuts(context: Context, guess: FirstGuess, blur: float | None) -> Estimate:
     """Cuts between the phases, and noise, from whole-volume histograms."""
-    steps = Bins(0.0, rough.bins.high - rough.bins.low, 4096)
-    skirt = math.ceil(SKIRT * min(max(blur or 1.5, 0.5), 3.0))
-    halo = reach(job.options.smoothing, job.options.collector) + max(sharpness.LAG, skirt)
-    found = job.run("histogram", {b.key: _count_task(job, b, rough, steps, skirt) for b in job.blocks(halo)})
+    steps = Bins(0.0, guess.bins.high - guess.bins.low, 4096)
+    margin = math.ceil(EDGE_REACH * min(max(blur or 1.5, 0.5), 3.0))
+    halo = reach(context.options.smoothing, context.options.collector) + max(sharpness.LAG, margin)
+    tasks = {block.key: _count_task(context, block, guess, steps, margin) for block in context.blocks(halo)}
+    found = context.run("histogram", tasks)
     total = {name: unpack_sum([part[name] for part in found]) for name in found[0]}
     warnings: list[str] = []
     noise = spread_of(total["noise"] if total["noise"].sum() > 1000 else total["noise_all"], steps)
-    if job.options.thresholds is None:
-        cuts = _otsu_cuts(job.options, total, rough.bins, steps, warnings)
+    if context.options.thresholds is None:
+        cuts = _otsu_cuts(context.options, total, guess.bins, steps, warnings)
     else:
-        cuts = _given_cuts(job.options)
-    listed = [cut for cut in (cuts.cbd, cuts.collector, cuts.active) if cut is not None]
-    edges = [quantile(total["flat"], rough.bins, q) for q in (0.005, 0.995)]
-    return {
-        "cuts": cuts,
-        "bins": rough.bins,
-        "thresholds": listed,
-        "percentiles": edges,
-        "noise": noise,
-        "warnings": warnings,
-    }
+        cuts = _given_cuts(context.options)
+    low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
+    return Estimate(cuts, guess.bins, (low, high), noise, tuple(warnings))
 
 
 def _otsu_cuts(
     options: PhasesOptions, total: Mapping[str, Counts], bins: Bins, steps: Bins, warnings: list[str]
 ) -> Cuts:
     """Multi-Otsu, each class checked against the noise."""
-    calm_enough = total["calm"].sum() > 0.1 * total["smooth"].sum()
-    grey = total["calm"] if calm_enough else total["smooth"]
+    enough = total["uniform"].sum() > 0.1 * total["smooth"].sum()
+    grey = total["uniform"] if enough else total["smooth"]
     noise = spread_of(total["smooth_noise"], steps)
     bright = multi_otsu(grey, bins, 2)
     if options.collector:
@@ -218,10 +239,10 @@ def _otsu_cuts(
 
 
 def _is_binder(total: Mapping[str, Counts], bins: Bins, cut: NDArray[np.float64], steps: Bins) -> bool:
-    """Whether the two dark classes are more than noise, and more than the skirts of blurred edges.
+    """Whether the two dark classes are more than noise, and more than the blurred edges of blurred edges.
 
     The noise is that of the same smoothing in pores or in active material, where it is less: both have some structure
-    of their own. Far from active material there are no skirts.
+    of their own. Far from active material there are no blurred edges.
     """
     noise = [spread_of(total[name], steps) for name in ("dark_noise", "bright_noise") if total[name].sum() > 1000]
     far = total["far"] if total["far"].sum() > 0.05 * total["dark"].sum() else total["dark"]
@@ -237,36 +258,37 @@ def _given_cuts(options: PhasesOptions) -> Cuts:
     return Cuts(cbd=values.pop() if values else None, collector=collector, active=active, edge=edge)
 
 
-def _count_task(job: Job, block: Block, rough: Rough, steps: Bins, skirt: int) -> Delayed:
-    """Histograms of one block that cuts and noise are found from."""
-    sigma = job.options.smoothing
-    grey, inside = lazy(job, block.outer, flat=True)
-    smoothed, _ = smooth_within(grey, inside, sigma)
-    kinds = kinds_of(smoothed, inside, rough.cuts)
-    dark, _, calm_dark = calm_mean(grey, kinds, Phase.PORE, sigma)
-    bright, _, calm_bright = calm_mean(grey, kinds, Phase.ACTIVE, sigma)
-    arrays = {
-        "grey": grey, "smoothed": smoothed, "dark": dark, "bright": bright, "kinds": kinds, "calm": calm(kinds, 5),
-        "far": calm(kinds, 2 * skirt + 1), "calm_dark": calm_dark, "calm_bright": calm_bright,
-    }  # fmt: skip
-    return dask.delayed(_pack_counts, pure=False)(arrays, block.inner, rough.bins, steps)
+def _count_task(context: Context, block: Block, guess: FirstGuess, steps: Bins, margin: int) -> Delayed:
+    count = dask.delayed(_count_block, pure=False)
+    return count(context.path, block, context.outside, context.options.smoothing, guess, steps, margin)
 
 
-def _pack_counts(arrays: Mapping[str, NDArray[Any]], inner: Box, bins: Bins, steps: Bins) -> dict[str, str]:
-    core = {name: array[inner] for name, array in arrays.items()}
-    inside = arrays["kinds"] != Phase.OUTSIDE
-    lags: dict[str, tuple[str, NDArray[np.bool_]]] = {
-        "noise": ("grey", arrays["calm_bright"]),
-        "noise_all": ("grey", inside),
-        "smooth_noise": ("smoothed", inside),
-        "dark_noise": ("dark", arrays["calm_dark"]),
-        "bright_noise": ("bright", arrays["calm_bright"]),
+def _count_block(
+    path: Path, block: Block, outside: Outside | None, smoothing: float, guess: FirstGuess, steps: Bins, margin: int
+) -> dict[str, str]:
+    """Packed histograms of one block that cuts and noise are found from."""
+    grey, inside = read_block(path, block.outer, outside, shading=False)
+    smoothed, _ = smooth_within(grey, inside, smoothing)
+    phases = coarse_phases(smoothed, inside, guess.cuts)
+    dark, _, plain_dark = uniform_mean(grey, phases, Phase.PORE, smoothing)
+    bright, _, plain_bright = uniform_mean(grey, phases, Phase.ACTIVE, smoothing)
+    inner, seen = block.inner, phases != Phase.OUTSIDE
+    pairs = {
+        "noise": (grey, plain_bright),
+        "noise_all": (grey, seen),
+        "smooth_noise": (smoothed, seen),
+        "dark_noise": (dark, plain_dark),
+        "bright_noise": (bright, plain_bright),
     }
-    counts = {name: sharpness.lag_counts(arrays[what], mask, inner, steps) for name, (what, mask) in lags.items()}
-    counts["flat"] = bins.count(core["grey"][inside[inner]])
-    counts["smooth"] = bins.count(core["smoothed"][inside[inner]])
-    counts["calm"] = bins.count(core["smoothed"][core["calm"] & inside[inner]])
-    dark = core["kinds"] == Phase.PORE
-    counts["dark"] = bins.count(core["dark"][core["calm"] & dark])
-    counts["far"] = bins.count(core["dark"][core["far"] & dark])
+    counts = {name: sharpness.lag_counts(values, mask, inner, steps) for name, (values, mask) in pairs.items()}
+    near, far = uniform(phases, 5)[inner], uniform(phases, 2 * margin + 1)[inner]
+    pore = phases[inner] == Phase.PORE
+    chosen = {
+        "flat": (grey, seen[inner]),
+        "smooth": (smoothed, seen[inner]),
+        "uniform": (smoothed, near & seen[inner]),
+        "dark": (dark, near & pore),
+        "far": (dark, far & pore),
+    }
+    counts |= {name: guess.bins.count(values[inner][mask]) for name, (values, mask) in chosen.items()}
     return {name: pack(value) for name, value in counts.items()}

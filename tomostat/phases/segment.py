@@ -1,29 +1,27 @@
-"""The phases stage: lazy blocks for each question, answered one after the other."""
+"""Sorting the voxels of a volume into phases: one pass over its blocks for each question, then the labels."""
 
 from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import numpy as np
-from dask.delayed import Delayed
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from tomostat.blocks import Block, Shape, check_memory, check_whole_shards
-from tomostat.options import PhasesOptions, as_dict
-from tomostat.phases import outside
-from tomostat.phases.counts import Bins, Counts, pack, quantile, unpack_sum
-from tomostat.phases.estimate import find_blur, find_cuts, find_span, remove_shading
-from tomostat.phases.filters import Cuts, classify, reach
-from tomostat.phases.job import Job, lazy
-from tomostat.runner import Progress, memory_per_task
+from tomostat.execution import Execution
+from tomostat.options import as_dict
+from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
+from tomostat.phases.context import Context, read_block
+from tomostat.phases.estimate import Estimate, find_blur, find_cuts, find_span, remove_shading
+from tomostat.phases.kernels import outside
+from tomostat.phases.kernels.counts import Bins, Counts, pack, quantile, unpack_sum
+from tomostat.phases.kernels.filters import Cuts, classify, reach, uniform
+from tomostat.phases.options import PhasesOptions
 from tomostat.volume import (
-    Phase,
     create_volume,
     describe,
     pyramid_tasks,
@@ -31,9 +29,6 @@ from tomostat.volume import (
     update_attributes,
     write_box,
 )
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +43,9 @@ def segment_phases(
     path: str | Path,
     *,
     options: PhasesOptions | None = None,
-    markers: Path | None = None,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
     block: Shape | None = None,
-) -> dict[str, Any]:
+) -> PhaseFit:
     """Tell pore, carbon-binder domain and active material apart, and write them as ``labels/phases``.
 
     The field of view is what is left of the volume when one exact grey value that reaches in from the border is taken
@@ -68,22 +61,15 @@ def segment_phases(
         The volume; its labels ``phases`` and its shading are replaced.
     options
         Number of phases, thresholds, smoothing, shading.
-    markers
-        Folder of markers: with it, an interrupted call goes on where it stopped.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as blocks are finished.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
     block
         Voxels (z, y, x) of a block of work, whole shards; one shard when not given.
 
     Returns
     -------
-    dict
-        What is noted with the labels: ``levels`` and ``thresholds`` (grey values without shading), ``percentiles`` 0.5
-        and 99.5 of the field of view, ``noise`` (grey standard deviation), ``blur`` (sigma in voxels, None where there
-        is no edge), ``circle`` (centre y, x and radius in voxels, None where there is none), ``shares`` (volume
-        fractions in the field of view), ``shading`` (standard deviation in grey values), ``warnings``.
+    PhaseFit
+        What was found; it is noted with the labels, and `tomostat.volume.read_fit` reads it back.
 
     Raises
     ------
@@ -93,70 +79,75 @@ def segment_phases(
     info, options = describe(path), options or PhasesOptions()
     shape = block or info.shards
     check_whole_shards(shape, info.shards, info.shape)
-    outer = [
-        min(b + 2 * reach(options.smoothing, options.collector), n) for b, n in zip(shape, info.shape, strict=True)
-    ]
-    check_memory(BYTES_PER_VOXEL * math.prod(outer), memory_per_task(client), "phases")
-    job = _find_field(Job(info, options, shape, markers, client, progress))
-    span = find_span(job)
-    rough, spread = remove_shading(job, span)
-    blur = find_blur(job, rough)
-    fit = find_cuts(job, rough, blur)
-    fit |= {
-        "blur": blur,
-        "shading": spread,
-        "circle": job.outside[1] if job.outside else None,
-        "options": as_dict(options),
-    }
-    _write_labels(job, fit)
-    for warning in fit["warnings"]:
+    execution = (execution or Execution()).named("phases")
+    halo = reach(options.smoothing, options.collector)
+    outer = [min(b + 2 * halo, n) for b, n in zip(shape, info.shape, strict=True)]
+    check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
+    context = _find_field(Context(info, options, shape, execution))
+    guess, shading = remove_shading(context, find_span(context))
+    blur = find_blur(context, guess)
+    fit = _write_labels(context, find_cuts(context, guess, blur), blur, shading)
+    for warning in fit.warnings:
         logger.warning("%s: %s", path, warning)
-    return describe(path, LABEL).attributes
+    return fit
 
 
-def _find_field(job: Job) -> Job:
+def _find_field(context: Context) -> Context:
     """Look for a constant outside in some slices."""
     look = dask.delayed(_constant_areas, pure=False)
-    chosen = np.unique(np.linspace(0, job.info.shape[0] - 1, SLICES).round().astype(int))
-    found = job.run("field", {f"{z:05d}": look(job.path, int(z)) for z in chosen})
-    value, circle = outside.choose_outside(found)
-    return job if value is None else replace(job, outside=(value, circle))
+    chosen = np.unique(np.linspace(0, context.info.shape[0] - 1, SLICES).round().astype(int))
+    found = context.run("field", {f"{z:05d}": look(context.path, int(z)) for z in chosen})
+    slices = [[outside.ConstantArea(**area) for area in areas] for areas in found]
+    return replace(context, outside=outside.choose_outside(slices))
 
 
 def _constant_areas(path: Path, z: int) -> list[dict[str, Any]]:
-    return outside.constant_areas(read_box(path, (slice(z, z + 1), slice(None), slice(None)))[0])
+    """Constant areas of a slice as they stand in a marker."""
+    image = read_box(path, (slice(z, z + 1), slice(None), slice(None)))[0]
+    return [asdict(area) for area in outside.constant_areas(image)]
 
 
-def _write_labels(job: Job, fit: dict[str, Any]) -> None:
-    """Write the labels and their pyramid; note their levels and shares."""
-    cuts, bins = fit.pop("cuts"), fit.pop("bins")
-    if not job.started("labels"):
-        create_volume(job.path, shape=job.info.shape, dtype=np.uint8, spacing=job.info.spacing, label=LABEL)
-    halo = reach(job.options.smoothing, job.options.collector) + 2
-    parts = job.run("labels", {b.key: _label_task(job, b, cuts, bins) for b in job.blocks(halo)})
-    counts = unpack_sum(parts).reshape(3, len(Phase), bins.number)
-    levels = {phase.name.lower(): _level(counts[:, phase], bins) for phase in Phase if phase != Phase.OUTSIDE}
+def _write_labels(context: Context, estimate: Estimate, blur: float | None, shading: float) -> PhaseFit:
+    """Write the labels and their pyramid; note what was found with them."""
+    path, options, cuts, bins = context.path, context.options, estimate.cuts, estimate.bins
+    if not context.execution.started("labels"):
+        create_volume(path, shape=context.info.shape, dtype=np.uint8, spacing=context.info.spacing, label=LABEL)
+    halo = reach(options.smoothing, options.collector) + 2
+    label = dask.delayed(_label_block, pure=False)
+    tasks = {
+        block.key: label(path, block, context.outside, cuts, options.smoothing, bins) for block in context.blocks(halo)
+    }
+    counts = unpack_sum(context.run("labels", tasks)).reshape(3, len(Phase), bins.number)
     inside = counts[0, : Phase.OUTSIDE].sum(axis=-1)
-    shares = {phase.name.lower(): float(inside[phase] / inside.sum()) for phase in Phase if phase != Phase.OUTSIDE}
-    update_attributes(job.path, {"levels": levels, "shares": shares, **fit}, LABEL)
-    for level, tasks in enumerate(pyramid_tasks(job.path, LABEL), 1):
-        job.run(f"level-{level}", tasks)
+    materials = [phase for phase in Phase if phase != Phase.OUTSIDE]
+    fit = PhaseFit(
+        levels=PhaseLevels(**{phase.name.lower(): _level(counts[:, phase], bins) for phase in materials}),
+        shares=PhaseShares(**{phase.name.lower(): float(inside[phase] / inside.sum()) for phase in materials}),
+        thresholds=tuple(cut for cut in (cuts.cbd, cuts.collector, cuts.active) if cut is not None),
+        percentiles=estimate.percentiles,
+        noise=estimate.noise,
+        blur=blur,
+        shading=shading,
+        circle=context.outside.circle if context.outside else None,
+        warnings=estimate.warnings,
+    )
+    update_attributes(path, {**fit.record(), "options": as_dict(options)}, LABEL)
+    for level, halving in enumerate(pyramid_tasks(path, LABEL), 1):
+        context.run(f"level-{level}", halving)
+    return fit
 
 
-def _label_task(job: Job, block: Block, cuts: Cuts, bins: Bins) -> Delayed:
-    grey, inside = lazy(job, block.outer, flat=True)
-    phases = classify(grey, inside, cuts, job.options.smoothing)
-    return dask.delayed(_store_labels, pure=False)(job.path, phases, grey, block, bins)
-
-
-def _store_labels(path: Path, phases: NDArray[np.uint8], grey: NDArray[np.float32], block: Block, bins: Bins) -> str:
+def _label_block(
+    path: Path, block: Block, beyond: outside.Outside | None, cuts: Cuts, smoothing: float, bins: Bins
+) -> str:
     """Write the phases of one block; histograms of each phase: all of it, and where 3 or 5 voxels around are of it."""
+    grey, inside = read_block(path, block.outer, beyond, shading=False)
+    phases = classify(grey, inside, cuts, smoothing)
     write_box(path, block.start, phases[block.inner], LABEL)
     counts = []
     for size in (1, 3, 5):
-        window = [size if n > 1 else 1 for n in phases.shape]
-        deep = ndimage.maximum_filter(phases, window) == ndimage.minimum_filter(phases, window)
-        chosen, value = phases[block.inner][deep[block.inner]], grey[block.inner][deep[block.inner]]
+        deep = uniform(phases, size)[block.inner]
+        chosen, value = phases[block.inner][deep], grey[block.inner][deep]
         key = chosen.astype(np.intp) * bins.number + bins.index(value)
         counts.append(np.bincount(key, minlength=len(Phase) * bins.number))
     return pack(np.array(counts, np.int64))

@@ -1,5 +1,5 @@
-"""Results become a page with figures that opens offline in any browser."""
+"""Results -> a page that opens offline: figures, tables, pictures of slices and particles."""
 
-from tomostat.report.page import write_report
+import lazy_loader
 
-__all__ = ["write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

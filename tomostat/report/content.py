@@ -15,8 +15,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from tomostat.datasets import counted_once
-from tomostat.options import AnalyzeOptions, ReportOptions
 from tomostat.report.fields import FieldView
+from tomostat.report.options import ReportOptions
 from tomostat.report.style import save_png, save_svg
 
 
@@ -53,8 +53,8 @@ class Content:
     @cached_property
     def analysis(self) -> Mapping[str, Any]:
         """Options that the results were made with."""
-        defaults = {"size_split": AnalyzeOptions().size_split, "confidence": AnalyzeOptions().confidence}
-        return {**defaults, **json.loads(self.results.attrs.get("options", "{}"))}
+        found: dict[str, Any] = json.loads(self.results.attrs["options"])
+        return found
 
     @property
     def title(self) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.volume import Phase, VolumeInfo, describe, label_names, read_box
+from tomostat.phase import Phase, PhaseFit
+from tomostat.volume import VolumeInfo, describe, label_names, read_box, read_fit
 
 WIDE = 1100
 """Voxels of a slice, along its longer side, up to which it is shown at full resolution."""
@@ -61,7 +62,7 @@ class FieldView:
     images
         Names of its label images.
     fit
-        What the phases stage noted: levels, thresholds, noise, blur.
+        What the phases stage found; None where it did not run.
     fractions
         Volume fraction of every phase, at the coarsest level.
     """
@@ -69,7 +70,7 @@ class FieldView:
     name: str
     info: VolumeInfo
     images: tuple[str, ...]
-    fit: Mapping[str, Any]
+    fit: PhaseFit | None
     fractions: Mapping[str, float]
 
     def coarse(self) -> tuple[NDArray[Any], tuple[float, float, float]]:
@@ -157,7 +158,7 @@ def view_field(name: str, path: Path) -> FieldView:
     """
     info = describe(path)
     images = tuple(label_names(path))
-    fit: Mapping[str, Any] = describe(path, "phases").attributes if "phases" in images else {}
+    fit = read_fit(path) if "phases" in images else None
     fractions = _fractions(_whole(info, "phases", len(info.levels) - 1)) if "phases" in images else {}
     return FieldView(name, info, images, fit, fractions)
 

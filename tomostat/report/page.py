@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 from collections.abc import Mapping
 from html import escape
 from importlib import metadata, resources
@@ -15,12 +14,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tomostat.options import ReportOptions
+from tomostat.datasets import flatten
+from tomostat.files import atomic
 from tomostat.report.content import Content
 from tomostat.report.fields import view_field
+from tomostat.report.options import ReportOptions
 from tomostat.report.sections import SECTIONS
 from tomostat.report.style import styled
-from tomostat.report.tables import flat_table
 from tomostat.report.text import TIMES, plural
 
 logger = logging.getLogger(__name__)
@@ -69,25 +69,20 @@ def write_report(
     folder = Path(folder)
     known = plain(dict(provenance or {}))
     views = [view_field(name, Path(path)) for name, path in fields.items()]
-    aside = folder.with_name(f"{folder.name}.part")
-    if aside.exists():
-        shutil.rmtree(aside)
-    (aside / "figures").mkdir(parents=True)
-    content = Content(
-        folder=aside,
-        particles=particles,
-        results=results,
-        views=views,
-        options=options or ReportOptions(),
-        provenance={**known, "versions": versions()},
-    )
-    with styled():
-        page = _page(content)
-    flat_table(particles).to_csv(aside / "particles.csv", index=False)
-    (aside / "index.html").write_text(page, encoding="utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    aside.rename(folder)
+    with atomic(folder) as part:
+        (part / "figures").mkdir(parents=True)
+        content = Content(
+            folder=part,
+            particles=particles,
+            results=results,
+            views=views,
+            options=options or ReportOptions(),
+            provenance={**known, "versions": versions()},
+        )
+        with styled():
+            page = _page(content)
+        flatten(particles).to_csv(part / "particles.csv", index=False)
+        (part / "index.html").write_text(page, encoding="utf-8")
     logger.info("report: %s", folder / "index.html")
     return folder / "index.html"
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from tomostat.report import raycast
 from tomostat.report.fields import FieldView, Section
+from tomostat.report.kernels import raycast
 from tomostat.report.style import INK, MUTED, PHASES, degrees_map, new_figure
 
 Array = NDArray[np.float64]

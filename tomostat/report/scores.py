@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from tomostat.kernels.score import Outcome, Scores, outcomes
 from tomostat.report.pictures import outlines
 from tomostat.report.style import INK, MUTED, colour, new_figure
-from tomostat.score import Outcome, Scores, outcomes
 
 METRICS = {
     "precision": "precision",
@@ -77,7 +77,7 @@ def draw_outcomes(
     grey
         The image behind; white when not given.
     iou, on_truth
-        As in `tomostat.score.score_labels`. Objects are judged in 3D where there are three dimensions.
+        As in `tomostat.kernels.score.score_labels`. Objects are judged in 3D where there are three dimensions.
     section
         Slice of a volume to show; that with most true objects when not given.
 

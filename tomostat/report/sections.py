@@ -39,7 +39,7 @@ def limits(content: Content) -> list[str]:
             f"A single slice ({', '.join(flat)}): volumes and surfaces are those of a sheet one voxel thick, and "
             "columns that need depth are empty."
         )
-    two = [view.name for view in content.views if "levels" in view.fit and view.fit["levels"].get("cbd") is None]
+    two = [view.name for view in content.views if view.fit is not None and view.fit.levels.cbd is None]
     if two:
         notes.append(
             f"Two phases only ({', '.join(two)}): without a carbon-binder phase there is no detachment to measure."

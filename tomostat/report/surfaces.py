@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.report import raycast
 from tomostat.report.content import Content
 from tomostat.report.fields import FieldView
+from tomostat.report.kernels import raycast
 from tomostat.report.pictures import scale_bar
 from tomostat.report.style import MISSING, new_figure
 

@@ -8,15 +8,14 @@ from html import escape
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
+from tomostat.datasets import shown_in
 from tomostat.report.fields import FieldView
 from tomostat.report.style import colour
 from tomostat.report.text import (
     NONE,
     RHO,
-    SIGMA,
     STATISTICS,
     TIMES,
     between,
@@ -25,41 +24,8 @@ from tomostat.report.text import (
     percent,
     probability,
     significant,
+    unit_text,
 )
-
-COLUMNS = (
-    ("field", "field", "", 0),
-    ("label", "label", "", 0),
-    ("condition", "condition", "", 0),
-    ("equivalent_diameter", "diameter", "µm", 2),
-    ("volume", "volume", "µm³", 0),
-    ("detachment", "detachment", "", 3),
-    ("detachment_std", f"± {SIGMA}", "", 3),
-    ("resistance_mean", "resistance", "mean, rel.", 3),
-    ("resistance_std", "heterogeneity", "rel.", 3),
-    ("contact_particle", "particle contact", "µm²", 1),
-    ("crack_fraction", "cracks", "", 3),
-    ("sphericity", "sphericity", "", 3),
-    ("electron_density", "electron density", "1/Å³", 3),
-    ("soc", "charge", "", 3),
-    ("relative_intensity", "rel. intensity", "", 3),
-    ("depth", "depth", "µm", 1),
-    ("touches_border", "at border", "", 0),
-    ("counted_elsewhere", "counted elsewhere", "", 0),
-)
-"""Columns of the particle table that the page shows, where there are any: name, heading, unit, digits."""
-QUANTITY_NAMES = {
-    "volume": "volume",
-    "electron_density": "electron density",
-    "relative_intensity": "relative intensity",
-    "soc": "state of charge",
-    "depth": "depth",
-    "crack_fraction": "crack fraction",
-    "sphericity": "sphericity",
-    "resistance_mean": "local resistance, mean",
-    "resistance_max": "local resistance, largest",
-    "resistance_std": "local resistance, heterogeneity",
-}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1, caption: str = "") -> str:
@@ -153,8 +119,8 @@ def quantity_table(results: xr.Dataset) -> str:
             group = one.isel(condition=index)
             cells.append(significant(float(group["quantity_median"].sel(size="all"))))
             cells.append(with_interval(float(group["correlation"]), group["correlation_interval"], 1, 2))
-        unit = str(one["quantity_units"].item()).replace("micrometer", "µm").replace("^3", "³").replace("^2", "²")
-        rows.append([QUANTITY_NAMES.get(str(name), escape(str(name))), "" if unit == "1" else escape(unit), *cells])
+        unit, heading = unit_text(str(one["quantity_units"].item())), str(one["quantity_heading"].item())
+        rows.append([escape(heading), escape(unit), *cells])
     head = ["quantity", "unit"]
     for index, name in enumerate(conditions):
         head += [f"{condition_cell(index, name)}: median", f"{RHO} with detachment"]
@@ -167,7 +133,6 @@ def field_table(views: Sequence[FieldView], places: Mapping[str, tuple[str, str]
     rows = []
     for view in views:
         sample, condition = places.get(view.name, ("", ""))
-        levels = view.fit.get("levels") or {}
         shape, spacing = view.info.shape, view.info.spacing
         rows.append(
             [
@@ -178,9 +143,9 @@ def field_table(views: Sequence[FieldView], places: Mapping[str, tuple[str, str]
                 TIMES.join(f"{n * s:.3g}" for n, s in zip(shape, spacing, strict=True)),
                 TIMES.join(f"{s:g}" for s in spacing) if len(set(spacing)) > 1 else f"{spacing[0]:g}",
                 str(counts.get(view.name, 0)),
-                *(significant(levels.get(phase)) for phase in ("pore", "cbd", "active")),
-                significant(view.fit.get("noise"), 2),
-                significant(view.fit.get("blur"), 2),
+                *(significant(view.fit and getattr(view.fit.levels, phase)) for phase in ("pore", "cbd", "active")),
+                significant(view.fit and view.fit.noise, 2),
+                significant(view.fit and view.fit.blur, 2),
                 *(percent(view.fractions.get(phase, np.nan)) for phase in ("pore", "cbd", "active")),
             ]
         )
@@ -208,16 +173,19 @@ def particle_json(particles: xr.Dataset, rows: int) -> tuple[str, list[tuple[str
         JSON that may stand in a script element, and heading, unit and kind (words or not) of every column.
     """
     part = particles.isel(particle=slice(0, rows))
-    shown = [column for column in COLUMNS if column[0] in part and _known(part[column[0]].to_numpy())]
-    columns = [part[name].to_numpy() for name, *_ in shown]
-    words = [values.dtype.kind in "OUST" for values in columns]
+    shown = [part[name] for name in shown_in(part, "report") if part[name].ndim == 1 and _known(part[name].to_numpy())]
+    digits = [int(column.attrs.get("digits", 3)) for column in shown]
+    words = [column.dtype.kind in "OUST" for column in shown]
     body = [
-        [_plain(value, digits) for value, (*_, digits) in zip(row, shown, strict=True)]
-        for row in zip(*columns, strict=True)
+        [_plain(value, places) for value, places in zip(row, digits, strict=True)]
+        for row in zip(*(column.to_numpy() for column in shown), strict=True)
     ]
-    spec = [{"digits": digits, "text": word} for (*_, digits), word in zip(shown, words, strict=True)]
+    spec = [{"digits": places, "text": word} for places, word in zip(digits, words, strict=True)]
     data = json.dumps({"columns": spec, "rows": body}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return data, [(heading, unit, word) for (_, heading, unit, _), word in zip(shown, words, strict=True)]
+    return data, [
+        (escape(str(column.attrs["heading"])), escape(unit_text(str(column.attrs["units"]))), word)
+        for column, word in zip(shown, words, strict=True)
+    ]
 
 
 def _known(values: Any) -> bool:
@@ -234,20 +202,3 @@ def _plain(value: Any, digits: int) -> Any:
     if isinstance(value, int | float | np.number):
         return round(float(value), digits) if np.isfinite(value) else None
     return str(value)
-
-
-def flat_table(particles: xr.Dataset) -> pd.DataFrame:
-    """All columns of the particle table, those with several values per particle spread: centroid_z, centroid_y, ..."""
-    columns: dict[str, Any] = {}
-    for name, variable in particles.data_vars.items():
-        if variable.dims[:1] != ("particle",):
-            continue
-        values = variable.to_numpy()
-        for place in np.ndindex(values.shape[1:]):
-            labels = (_coordinate(particles, dim, i) for dim, i in zip(variable.dims[1:], place, strict=True))
-            columns["_".join([str(name), *labels])] = values[(slice(None), *place)]
-    return pd.DataFrame(columns)
-
-
-def _coordinate(particles: xr.Dataset, dim: Any, index: int) -> str:
-    return str(particles[dim].values[index]) if dim in particles.coords else str(index)

@@ -37,6 +37,12 @@ def significant(value: Any, digits: int = 3) -> str:
     return f"{float(value):.{places}f}"
 
 
+def unit_text(units: str) -> str:
+    """A unit as people write it; nothing for pure numbers."""
+    known = {"1": "", "angstrom^-3": "1/Å³"}
+    return known.get(units, units.replace("micrometer", "µm").replace("^3", "³").replace("^2", "²"))
+
+
 def between(interval: Any, scale: float = 100, digits: int = 0) -> str:
     """An interval in brackets, or nothing."""
     low, high = (float(side) * scale for side in np.asarray(interval))

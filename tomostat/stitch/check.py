@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.blocks import Block
+from tomostat.execution import Execution
 from tomostat.instances import read_metadata
-from tomostat.options import StitchOptions
-from tomostat.runner import Progress
 from tomostat.stitch.graph import open_graph
-from tomostat.stitch.stage import Runner, check_tables, plan
-from tomostat.stitch.tasks import LABEL, Job, block_labels
+from tomostat.stitch.options import StitchOptions
+from tomostat.stitch.particles import check_tables, make_plan
+from tomostat.stitch.tasks import LABEL, Plan, block_labels
 from tomostat.volume import describe, read_box
-
-if TYPE_CHECKING:
-    from distributed import Client
-
-    from tomostat.blocks import Block
 
 LEAST_CUT = 60
 """Voxels of a particle's face below which a flat end is not told from a small one."""
@@ -53,8 +49,7 @@ def check_particles(
     folder: str | Path,
     graph: str | Path,
     *,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> list[Problem]:
     """Look for what goes wrong where blocks, tiles and stages meet.
 
@@ -66,10 +61,8 @@ def check_particles(
     ----------
     path, folder, graph
         As given to `stitch_particles`.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as blocks are finished.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------
@@ -83,40 +76,40 @@ def check_particles(
     """
     made = describe(path, LABEL).attributes
     options = StitchOptions(**made["options"])
-    job = plan(describe(path), Path(folder), Path(graph), options, tuple(made["block"]))
-    check_tables(job.folder, job.shape)
+    plan = make_plan(describe(path), Path(folder), Path(graph), options, tuple(made["block"]))
+    check_tables(plan.folder, plan.shape)
     count = int(open_graph(graph).tracks.particle.max() or 0)
-    run = Runner(None, client, progress)
+    execution = (execution or Execution()).named("check")
     look = dask.delayed(_look_at_block, pure=False)
-    found = run("check", {block.key: look(job, block, count) for block in job.blocks})
-    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams(job, axis)}
+    found = execution.run("blocks", {block.key: look(plan, block, count) for block in plan.blocks})
+    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams(plan, axis)}
     cut = dask.delayed(_look_at_seam, pure=False)
-    ends = run("check seams", {key: cut(job, axis, at) for key, (axis, at) in seams.items()})
+    ends = execution.run("seams", {key: cut(plan, axis, at) for key, (axis, at) in seams.items()})
     rows = [row for rows in (*found.values(), *ends.values()) for row in rows]
     return [Problem(what, (z, y, x)) for what, z, y, x in rows]
 
 
-def _seams(job: Job, axis: int) -> list[int]:
+def _seams(plan: Plan, axis: int) -> list[int]:
     """Planes at which blocks of painting, tables of detection or tiles of slices meet."""
-    seams = set(range(job.block[axis], job.shape[axis], job.block[axis]))
-    about = [read_metadata(file) for file in sorted(job.folder.glob("*.parquet"))]
+    seams = set(range(plan.block[axis], plan.shape[axis], plan.block[axis]))
+    about = [read_metadata(file) for file in sorted(plan.folder.glob("*.parquet"))]
     if axis == 0:
         seams |= {entry["slices"][0] for entry in about if "slices" in entry}
     else:
         options: dict[str, Any] = about[0].get("options", {}) if about else {}
         tile, overlap = options.get("tile", 0), options.get("overlap", 0)
         if tile > overlap:
-            seams |= set(range(tile - overlap // 2, job.shape[axis] - overlap // 2, tile - overlap))
-    return sorted(at for at in seams if 0 < at < job.shape[axis])
+            seams |= set(range(tile - overlap // 2, plan.shape[axis] - overlap // 2, tile - overlap))
+    return sorted(at for at in seams if 0 < at < plan.shape[axis])
 
 
-def _look_at_block(job: Job, block: Block, count: int) -> list[list[Any]]:
+def _look_at_block(plan: Plan, block: Block, count: int) -> list[list[Any]]:
     """Problems inside one block, as rows [what, z, y, x]."""
-    stored = read_box(job.path, block.core, LABEL)
+    stored = read_box(plan.path, block.core, LABEL)
     problems = []
     for wrong, what in (
         (stored > count, "label {} belongs to no particle of the merge graph"),
-        (stored != block_labels(job, block), "label {} is not what the masks give"),
+        (stored != block_labels(plan, block), "label {} is not what the masks give"),
     ):
         if wrong.any():
             first = np.argwhere(wrong)[0]
@@ -125,11 +118,11 @@ def _look_at_block(job: Job, block: Block, count: int) -> list[list[Any]]:
     return problems
 
 
-def _look_at_seam(job: Job, axis: int, at: int) -> list[list[Any]]:
+def _look_at_seam(plan: Plan, axis: int, at: int) -> list[list[Any]]:
     """Particles that end flat at a plane, as rows [what, z, y, x]."""
-    low, high = max(at - NEAR, 0), min(at + NEAR, job.shape[axis])
-    box = tuple(slice(low, high) if a == axis else slice(0, n) for a, n in enumerate(job.shape))
-    planes = np.moveaxis(read_box(job.path, box, LABEL), axis, 0)  # type: ignore[arg-type]
+    low, high = max(at - NEAR, 0), min(at + NEAR, plan.shape[axis])
+    box = tuple(slice(low, high) if a == axis else slice(0, n) for a, n in enumerate(plan.shape))
+    planes = np.moveaxis(read_box(plan.path, box, LABEL), axis, 0)  # type: ignore[arg-type]
     problems = []
     for number, row, column in flat_ends(planes, at - low):
         place = [row, column]

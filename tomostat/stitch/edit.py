@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dask
 import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block
-from tomostat.options import StitchOptions
-from tomostat.runner import Progress
+from tomostat.execution import Execution
 from tomostat.stitch.graph import Edit, MergeGraph, check_edits, open_graph
-from tomostat.stitch.link import widest_gap
-from tomostat.stitch.stage import Runner, paint_tasks, plan, refresh_pyramid
-from tomostat.stitch.tasks import LABEL, Job, build_graph, mask_slab_again
+from tomostat.stitch.kernels.link import widest_gap
+from tomostat.stitch.options import StitchOptions
+from tomostat.stitch.particles import make_plan, paint_tasks, refresh_pyramid
+from tomostat.stitch.tasks import LABEL, Plan, build_graph, mask_slab_again
 from tomostat.volume import describe
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 PENDING = "edit-pending"
 """File that stands while an edit is on its way: after a kill everything is painted anew."""
@@ -32,8 +28,7 @@ def edit_particles(
     graph: str | Path,
     edits: Iterable[Edit],
     *,
-    client: Client | None = None,
-    progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> MergeGraph:
     """Correct the particles of a finished `stitch_particles` run.
 
@@ -46,10 +41,8 @@ def edit_particles(
         As given to `stitch_particles`.
     edits
         All corrections that shall hold; they replace earlier ones, so an empty list undoes them.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as blocks are finished.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------
@@ -67,25 +60,25 @@ def edit_particles(
     check_edits(edits, len(before.tracks))
     made = describe(path, LABEL).attributes
     options = StitchOptions(**made["options"])
-    job = plan(describe(path), Path(folder), Path(graph), options, tuple(made["block"]))
-    pending = job.graph / PENDING
+    plan = make_plan(describe(path), Path(folder), Path(graph), options, tuple(made["block"]))
+    pending = plan.graph / PENDING
     everything = pending.exists()
     pending.touch()
-    run = Runner(None, client, progress)
+    execution = (execution or Execution()).named("stitch")
     try:
-        run.here("merge graph", dask.delayed(build_graph)(job, edits))
+        execution.run_here("merge graph", dask.delayed(build_graph)(plan, edits))
     except ValueError:  # edits that contradict each other by way of others: nothing was written
         if not everything:
             pending.unlink()
         raise
     after = open_graph(graph)
-    slabs = job.slabs if everything else _slabs_to_mask(job, before, after)
+    slabs = plan.slabs if everything else _slabs_to_mask(plan, before, after)
     again = dask.delayed(mask_slab_again, pure=False)
-    boxes = run("masks", {job.key(slab): again(job, slab) for slab in slabs})
+    boxes = execution.run("masks", {plan.key(slab): again(plan, slab) for slab in slabs})
     changed = np.array([box for found in boxes.values() for box in found], np.int64).reshape(-1, 5)
-    blocks = job.blocks if everything else [block for block in job.blocks if _touches(block, changed)]
-    run("paint", paint_tasks(job, blocks))
-    refresh_pyramid(job, run)
+    blocks = plan.blocks if everything else [block for block in plan.blocks if _touches(block, changed)]
+    execution.run("paint", paint_tasks(plan, blocks))
+    refresh_pyramid(plan, execution)
     pending.unlink()
     return after
 
@@ -95,12 +88,12 @@ def with_edits(known: Iterable[Edit], more: Iterable[Edit]) -> tuple[Edit, ...]:
     return tuple({frozenset((edit.a, edit.b)): edit for edit in (*known, *more)}.values())
 
 
-def _slabs_to_mask(job: Job, before: MergeGraph, after: MergeGraph) -> list[range]:
+def _slabs_to_mask(plan: Plan, before: MergeGraph, after: MergeGraph) -> list[range]:
     """Blocks of slices near tracks that changed their particle."""
     tracks = after.tracks[after.tracks.particle != before.tracks.particle]
-    reach = widest_gap(job.options) + 1
+    reach = widest_gap(plan.options) + 1
     starts, stops = tracks.first_slice.to_numpy() - reach, tracks.last_slice.to_numpy() + reach
-    return [slab for slab in job.slabs if np.any((starts < slab.stop) & (stops >= slab.start))]
+    return [slab for slab in plan.slabs if np.any((starts < slab.stop) & (stops >= slab.start))]
 
 
 def _touches(block: Block, boxes: NDArray[np.int64]) -> bool:

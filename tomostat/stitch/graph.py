@@ -20,9 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tomostat.options import StitchOptions
-from tomostat.stitch.decide import TERMS, Bodies, Candidates, Decision, Reason, decide, find
-from tomostat.stitch.tracks import Sections
+from tomostat.files import atomic, write_text
+from tomostat.stitch.kernels.merging import TERMS, Bodies, Candidates, Decision, Reason, decide, find
+from tomostat.stitch.kernels.tracks import Sections
+from tomostat.stitch.options import StitchOptions
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,7 @@ def open_graph(folder: str | Path) -> MergeGraph:
 
 def write_edits(path: str | Path, edits: Iterable[Edit]) -> None:
     """Write edits as `read_edits` reads them, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps([vars(edit) for edit in edits], indent=1), encoding="utf-8")
-    aside.replace(path)
+    write_text(path, json.dumps([vars(edit) for edit in edits], indent=1))
 
 
 def read_edits(path: str | Path) -> tuple[Edit, ...]:
@@ -126,12 +123,15 @@ def read_edits(path: str | Path) -> tuple[Edit, ...]:
         ) from None
 
 
+def known_edits(path: Path) -> tuple[Edit, ...]:
+    """Corrections by hand that are kept for a field; none where nothing was corrected."""
+    return read_edits(path) if path.exists() else ()
+
+
 def write_table(path: Path, table: pa.Table, rows: int | None = None) -> None:
     """Write one Parquet file, whole or not at all; `rows` per row group."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    pq.write_table(table, aside, compression="zstd", row_group_size=rows)
-    aside.replace(path)
+    with atomic(path) as part:
+        pq.write_table(table, part, compression="zstd", row_group_size=rows)
 
 
 def read_table(path: Path, **choice: Any) -> pa.Table:

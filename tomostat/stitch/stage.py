@@ -1,184 +1,43 @@
-"""The stitch stage: links by blocks of slices, one merge graph, masks by blocks of slices, voxels by blocks.
-
-Nothing a task computes depends on how the volume is cut: links are functions of slices, the graph sees all of them at
-once, masks are functions of slices and the graph, and voxels are painted and refined with an exact halo.
-"""
+"""The stitch stage: 2D instances -> labelled 3D particles."""
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import asdict
 
-import dask
-from dask.delayed import Delayed
-
-from tomostat.blocks import Block, Shape, check_whole_shards
-from tomostat.instances import read_metadata
-from tomostat.options import StitchOptions, as_dict
-from tomostat.runner import Progress, execute
-from tomostat.stitch.graph import Edit, MergeGraph, open_graph
-from tomostat.stitch.refine import halo
-from tomostat.stitch.tasks import LABEL, Job, build_graph, link_slab, mask_slab, paint_block
-from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks
-
-if TYPE_CHECKING:
-    from distributed import Client
-
-BYTES_PER_VOXEL = 24
-"""Peak memory of painting for each voxel that a task reads."""
+from tomostat.stage import FieldStage, FieldWork, Json
+from tomostat.stitch.options import StitchOptions
 
 
-def stitch_particles(
-    path: str | Path,
-    folder: str | Path,
-    graph: str | Path,
-    *,
-    options: StitchOptions | None = None,
-    edits: Sequence[Edit] = (),
-    markers: Path | None = None,
-    client: Client | None = None,
-    progress: Progress | None = None,
-    block: Shape | None = None,
-) -> MergeGraph:
-    """Turn detections in slices into labelled particles.
+class Stitch(FieldStage[StitchOptions]):
+    """Instances linked over slices, merged into particles, painted as labels."""
 
-    Parameters
-    ----------
-    path
-        The volume with its ``labels/phases``; ``labels/particles`` (uint32) is written.
-    folder
-        Instance tables of the volume, as `detect_instances` writes them.
-    graph
-        Folder for links, merge graph and final masks; replaced unless `markers` tell of an interrupted start.
-    options
-        Evidence asked of links, gaps, smallest particles, reach of the refinement.
-    edits
-        Corrections by hand that hold from the start; `edit_particles` changes them later.
-    markers
-        Folder of markers: with it, an interrupted call goes on where it stopped.
-    client
-        Where to run; threads of this process when not given.
-    progress
-        Called as blocks are finished.
-    block
-        Voxels (z, y, x) of a block of work, whole shards; one shard when not given. Labels do not depend on it.
+    name = "stitch"
+    help = "Join detections of neighbouring slices into particles, or correct them by hand."
+    options = StitchOptions
+    version = 1
+    reads = ("instances", "phases")
+    writes = ("merge graph", "particles")
 
-    Returns
-    -------
-    MergeGraph
-        Tracks and candidates with their verdicts; `open_graph` opens it again.
+    def depends(self, work: FieldWork) -> Sequence[Json]:
+        """The corrections by hand."""
+        from tomostat.stitch import known_edits
 
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        When volume, phases or instance tables are missing, damaged, or do not belong together; before work starts.
-    """
-    info = describe(path)
-    describe(path, "phases")
-    job = plan(info, Path(folder), Path(graph), options or StitchOptions(), block)
-    check_tables(job.folder, job.shape)
-    if markers is None or not markers.exists():
-        shutil.rmtree(job.graph, ignore_errors=True)
-        create_volume(
-            path, shape=job.shape, dtype="uint32", spacing=job.spacing, label=LABEL,
-            attributes={"options": as_dict(job.options), "block": list(job.block)},
-        )  # fmt: skip
-    run = Runner(markers, client, progress)
-    run("link", slab_tasks(link_slab, job))
-    run.here("merge graph", dask.delayed(build_graph)(job, tuple(edits)))
-    return _finish(job, run)
+        return [asdict(edit) for edit in known_edits(work.layout.edits(work.field.name))]
 
+    def run(self, work: FieldWork) -> None:
+        """Link, decide, paint."""
+        from tomostat.stitch import known_edits, stitch_particles
 
-def _finish(job: Job, run: Runner) -> MergeGraph:
-    """From the graph to voxels."""
-    run("masks", slab_tasks(mask_slab, job))
-    outer = math.prod(s + 2 * halo(job.options.margin) for s in job.block)
-    run("paint", paint_tasks(job, job.blocks), need=BYTES_PER_VOXEL * outer)
-    refresh_pyramid(job, run)
-    return open_graph(job.graph)
-
-
-def refresh_pyramid(job: Job, run: Runner) -> None:
-    """Write the lower resolution levels of the labels."""
-    for level, tasks in enumerate(pyramid_tasks(job.path, LABEL), 1):
-        run(f"pyramid {level}", tasks)
-
-
-@dataclass(frozen=True)
-class Runner:
-    """Runs a step's tasks with the markers of that step."""
-
-    markers: Path | None
-    client: Client | None
-    progress: Progress | None
-
-    def __call__(self, step: str, tasks: Mapping[str, Delayed], need: int = 0) -> dict[str, Any]:
-        """Run on the cluster."""
-        return self._run(step, tasks, self.client, need)
-
-    def here(self, step: str, task: Delayed) -> None:
-        """Run one task in this process."""
-        self._run(step, {"all": task}, None, 0)
-
-    def _run(self, step: str, tasks: Mapping[str, Delayed], client: Client | None, need: int) -> dict[str, Any]:
-        markers = None if self.markers is None else self.markers / step.replace(" ", "-")
-        return execute(
-            tasks, label=f"stitch, {step}", markers=markers, client=client, progress=self.progress, need=need
+        layout, name = work.layout, work.field.name
+        stitch_particles(
+            layout.volume(name),
+            layout.instances(name),
+            layout.graph(name),
+            options=self.options_of(work.study),
+            edits=known_edits(layout.edits(name)),
+            execution=work.execution,
         )
 
 
-def plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> Job:
-    """The job, with blocks of whole shards."""
-    block = block or info.shards
-    check_whole_shards(block, info.shards, info.shape)
-    block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment]
-    return Job(info.path, folder, graph, info.shape, info.spacing, block, options)
-
-
-def check_tables(folder: Path, shape: Sequence[int]) -> None:
-    """Refuse instance tables that are incomplete or belong to another volume or to several runs.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        With the file at fault and what to do.
-    """
-    files = sorted(folder.glob("*.parquet"))
-    if not files:
-        raise FileNotFoundError(f"no instance tables in {folder}; run `tomostat detect` first")
-    again = "run `tomostat detect` anew"
-    runs: dict[str, Path] = {}
-    covered = 0
-    for file, about in sorted(((f, read_metadata(f)) for f in files), key=lambda pair: pair[1].get("slices", [0, 0])):
-        if tuple(about["shape"]) != tuple(shape[1:]):
-            raise ValueError(
-                f"{file} holds slices of {about['shape']} pixels, the volume has {list(shape[1:])}; {again}"
-            )
-        first, last = about.get("slices", (0, shape[0]))
-        if first > covered:
-            raise ValueError(f"{folder} holds no table for slices {covered} to {first - 1}; {again}")
-        if first < covered:
-            raise ValueError(f"{file} holds slices that another table of {folder} holds as well; {again}")
-        covered = last
-        made = {key: value for key, value in about.items() if key not in ("shape", "slices")}
-        runs.setdefault(json.dumps(made, sort_keys=True), file)
-    if covered != shape[0]:
-        raise ValueError(f"tables in {folder} end at slice {covered}, the volume has {shape[0]} slices; {again}")
-    if len(runs) > 1:
-        one, other = list(runs.values())[:2]
-        raise ValueError(f"{one} and {other.name} come from runs with different options; {again}")
-
-
-def slab_tasks(work: Any, job: Job) -> dict[str, Delayed]:
-    """One task per block of slices."""
-    return {job.key(slab): dask.delayed(work, pure=False)(job, slab) for slab in job.slabs}
-
-
-def paint_tasks(job: Job, blocks: Sequence[Block]) -> dict[str, Delayed]:
-    """One task per block of voxels."""
-    return {block.key: dask.delayed(paint_block, pure=False)(job, block) for block in blocks}
+STITCH = Stitch()

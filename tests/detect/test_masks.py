@@ -1,0 +1,155 @@
+"""Pasting masks and joining tiles."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from torchvision.models.detection.roi_heads import project_masks_on_boxes
+
+from tomostat.detect.kernels.masks import Tile, join_tiles, paste, tile_size, tile_starts
+
+
+def disc_mask(size=28):
+    yy, xx = np.mgrid[:size, :size] - (size - 1) / 2
+    return np.clip(0.5 + (0.5 * size - np.hypot(yy, xx)) / 2, 0, 1).astype(np.float32)
+
+
+def brute_paste(mask, box, shape):
+    """One mask by scipy's bilinear interpolation."""
+    x0, y0, x1, y1 = box
+    m = mask.shape[0]
+    yy, xx = np.mgrid[: shape[0], : shape[1]]
+    v, u = (yy - y0) / (y1 - y0) * m - 0.5, (xx - x0) / (x1 - x0) * m - 0.5
+    value = ndimage.map_coordinates(mask.astype(float), [v, u], order=1, mode="nearest")
+    yy, xx = yy + 0.5, xx + 0.5
+    return (value > 0.5) & (yy >= y0) & (yy <= y1) & (xx >= x0) & (xx <= x1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_paste_equals_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    mask = ndimage.gaussian_filter(rng.random((28, 28)), 3)
+    mask = ((mask - mask.min()) / np.ptp(mask)).astype(np.float32)
+    low = rng.uniform(-10, 40, 2)
+    box = np.float32([*low, *(low + rng.uniform(1, 30, 2))])
+    labels, kept = paste(mask[None], box[None], (50, 60))
+    expected = brute_paste(mask, box.astype(float), (50, 60))
+    assert np.count_nonzero((labels > 0) != expected) <= 1  # float32 ties on the threshold
+    assert kept[0] == expected.any()
+
+
+@pytest.mark.parametrize("radius", [6.3, 13.0, 25.2])
+def test_pasting_undoes_what_training_targets_do(radius):
+    """The 28 x 28 target of a disc, pasted into its box, is the disc: no half pixel is lost between the two."""
+    yy, xx = np.mgrid[:64, :64]
+    disc = np.hypot(yy - 31.4, xx - 32.2) < radius
+    rows, columns = np.flatnonzero(disc.any(1)), np.flatnonzero(disc.any(0))
+    box = np.float32([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]])
+    target = project_masks_on_boxes(
+        torch.from_numpy(disc[None].astype(np.uint8)), torch.from_numpy(box), torch.zeros(1, dtype=torch.int64), 28
+    )
+    labels, _ = paste(target.numpy(), box, disc.shape)
+    both, either = np.count_nonzero((labels > 0) & disc), np.count_nonzero((labels > 0) | disc)
+    assert both / either > 0.96
+    centre = [axis.mean() - other.mean() for axis, other in zip(np.nonzero(labels), np.nonzero(disc), strict=True)]
+    assert np.abs(centre).max() < 0.15
+
+
+def test_better_mask_keeps_shared_pixels_and_duplicates_go():
+    masks = np.ones((3, 28, 28), np.float32)
+    boxes = np.float32([[10, 10, 30, 30], [25, 10, 45, 30], [11, 11, 30, 31]])
+    labels, kept = paste(masks, boxes, (40, 60))
+    assert kept.tolist() == [True, True, False]
+    assert np.bincount(labels.ravel())[1:].tolist() == [400, 300]
+
+
+def test_empty_and_outside_boxes_are_dropped():
+    boxes = np.float32([[5, 5, 5, 9], [-9, -9, -2, -2], [99, 0, 120, 10]])
+    labels, kept = paste(np.ones((3, 28, 28), np.float32), boxes, (20, 20))
+    assert not kept.any()
+    assert not labels.any()
+
+
+@given(st.integers(1, 3000), st.integers(64, 600), st.integers(0, 63))
+def test_tiles_cover_the_axis_with_overlap(length, tile, overlap):
+    equal = tile_size(length, tile, overlap, 8)
+    assert equal <= min(length, tile)
+    assert len(tile_starts(length, equal, overlap)) == len(tile_starts(length, tile, overlap))
+    starts = tile_starts(length, tile, overlap)
+    assert starts[0] == 0
+    assert starts[-1] == max(length - tile, 0)
+    assert all(0 < b - a <= tile - overlap for a, b in itertools.pairwise(starts))
+
+
+def particles(rng, shape, radius):
+    """Discs that touch but do not overlap."""
+    labels = np.zeros(shape, np.int32)
+    yy, xx = np.ogrid[: shape[0], : shape[1]]
+    for i in range(1, 60):
+        y, x = rng.uniform(0, shape[0]), rng.uniform(0, shape[1])
+        disc = np.hypot(yy - y, xx - x) < rng.uniform(4, radius)
+        if not labels[disc].any():
+            labels[disc] = i
+    return labels
+
+
+def cut_tiles(labels, tile, overlap, rng=None):
+    """Perfect detections of every tile, numbered anew."""
+    tiles = []
+    for y in tile_starts(labels.shape[0], tile, overlap):
+        for x in tile_starts(labels.shape[1], tile, overlap):
+            values, part = np.unique(labels[y : y + tile, x : x + tile], return_inverse=True)
+            part = part.reshape(min(tile, labels.shape[0]), -1) + (values[0] != 0)
+            count = part.max()
+            scores = np.ones(count) if rng is None else rng.uniform(0.5, 1, count)
+            tiles.append(Tile((y, x), part.astype(np.int32), scores.astype(np.float32)))
+    return tiles
+
+
+def same_partition(a, b):
+    """Whether two label images differ in their numbers only."""
+    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
+    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_joined_tiles_equal_the_whole(seed):
+    rng = np.random.default_rng(seed)
+    labels = particles(rng, (150, 170), 14)  # smaller than the overlap: whole in some tile
+    joined, scores = join_tiles(cut_tiles(labels, 80, 32, rng), labels.shape)
+    assert same_partition(joined, labels)
+    assert len(scores) == joined.max() + 1
+
+
+def test_particle_larger_than_any_tile_is_united():
+    labels = np.zeros((200, 200), np.int32)
+    labels[20:180, 30:170] = 1
+    joined, scores = join_tiles(cut_tiles(labels, 80, 20), labels.shape)
+    assert same_partition(joined, labels)
+    assert scores.tolist() == [0.0, 1.0]
+
+
+def test_cut_piece_that_the_neighbour_denies_is_dropped():
+    left, right = np.zeros((80, 80), np.int32), np.zeros((80, 80), np.int32)
+    left[30:40, 70:80] = 1  # cut by the tile's right side, inside the overlap
+    tiles = [Tile((0, 0), left, np.float32([0.9])), Tile((0, 48), right, np.float32([]))]
+    joined, _ = join_tiles(tiles, (80, 128))
+    assert not joined.any()
+
+
+def test_two_whole_views_of_one_particle_count_once():
+    labels = np.zeros((80, 128), np.int32)
+    labels[30:45, 55:70] = 1
+    first, second = cut_tiles(labels, 80, 32)
+    second = Tile(second.corner, np.roll(second.labels, 1, 1), np.float32([0.7]))
+    joined, scores = join_tiles([first, second], labels.shape)
+    assert same_partition(joined, labels)
+    assert scores.tolist() == pytest.approx([0, 1.0])

@@ -1,0 +1,91 @@
+"""What the network looks at: its features over a slice, as a picture or as an image to compute with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tifffile
+import torch
+
+from tomostat.compare import read_grey
+from tomostat.detect.checkpoint import load_checkpoint, weights_path
+from tomostat.detect.kernels.maskrcnn import activation_map
+from tomostat.detect.scenes import scale_grey
+from tomostat.report.style import new_figure, save_png, styled
+
+PICTURES = (".png",)
+IMAGES = (".tif", ".tiff", ".npy")
+
+
+def write_activation(
+    source: str | Path,
+    to: str | Path,
+    *,
+    section: int | None = None,
+    weights: str = "shipped",
+    level: str = "0",
+    kind: Literal["change", "strength"] = "change",
+) -> np.ndarray:
+    """Write what a network looks at in one slice.
+
+    Parameters
+    ----------
+    source
+        Image file or volume.
+    to
+        ``.png`` for the map beside the slice; ``.tif`` or ``.npy`` for its values, float32 from 0 to 1.
+    section
+        Slice of a volume; the middle one when not given.
+    weights
+        shipped (the fast one), accurate, or the path of a checkpoint.
+    level, kind
+        As in `tomostat.detect.kernels.maskrcnn.activation_map`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The map, (ny, nx) float32.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When source or weights are missing, or the section, the kind of file, the level or the kind is none.
+    """
+    to = Path(to)
+    if to.suffix not in PICTURES + IMAGES:
+        raise ValueError(f"to is {to}; expected a name that ends in {', '.join(PICTURES + IMAGES)}")
+    network, _ = load_checkpoint(weights_path(weights))
+    stack = read_grey(Path(source))
+    stack = stack[None] if stack.ndim == 2 else stack
+    middle = len(stack) // 2 if section is None else section
+    if not 0 <= middle < len(stack):
+        raise ValueError(f"section is {section}; {source} has slices 0 to {len(stack) - 1}")
+    reach = network.config.slices // 2
+    near = stack[np.clip(np.arange(middle - reach, middle + reach + 1), 0, len(stack) - 1)]
+    grey = scale_grey(near.astype(np.float32))
+    seen = activation_map(network, torch.from_numpy(grey), level, kind).numpy()
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if to.suffix == ".npy":
+        np.save(to, seen)
+    elif to.suffix in IMAGES:
+        tifffile.imwrite(to, seen)
+    else:
+        _draw(grey[reach], seen, to)
+    return seen
+
+
+def _draw(grey: np.ndarray, seen: np.ndarray, to: Path) -> None:
+    """The slice, and what the network looks at in it."""
+    with styled():
+        figure = new_figure(10.0, 5.0 * grey.shape[0] / grey.shape[1] + 0.3)
+        left, right = figure.subplots(1, 2)
+        left.imshow(grey, cmap="gray", vmin=0, vmax=1)
+        right.imshow(seen, cmap="inferno", vmin=0, vmax=1)
+        for axes, name in ((left, "slice"), (right, "what the network looks at")):
+            axes.set_title(name)
+            axes.grid(visible=False)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        save_png(figure, to)

@@ -1,0 +1,1 @@
+"""Kernels of the statistics: weighted estimators and resampling."""

@@ -1,0 +1,29 @@
+"""The analyze stage: particle table -> statistics with confidence."""
+
+from __future__ import annotations
+
+from tomostat.analyze.options import AnalyzeOptions
+from tomostat.stage import StudyStage, Work
+
+
+class Analyze(StudyStage[AnalyzeOptions]):
+    """Distributions, differences between conditions, relations between columns."""
+
+    name = "analyze"
+    help = "Compute statistics of the study, with confidence intervals."
+    options = AnalyzeOptions
+    version = 2
+    reads = ("particles of all fields",)
+    writes = ("analysis",)
+
+    def run(self, work: Work) -> None:
+        """Analyze the particles of all fields."""
+        from tomostat.analyze import analyze_particles, write_analysis
+        from tomostat.datasets import open_particles
+
+        particles = open_particles(work.layout.particles)
+        results = analyze_particles(particles, options=self.options_of(work.study))
+        write_analysis(work.layout.analysis, results)
+
+
+ANALYZE = Analyze()

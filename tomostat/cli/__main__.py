@@ -1,0 +1,5 @@
+"""``python -m tomostat.cli``."""
+
+from tomostat.cli.main import entry
+
+entry()

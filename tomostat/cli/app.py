@@ -1,0 +1,49 @@
+"""The application that commands are added to, and what several of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from tomostat import __version__
+
+app = App(
+    name="tomostat",
+    version=__version__,
+    result_action="return_value",
+    help="Per-particle statistics from X-ray nano-tomography volumes of battery electrodes.\n\n"
+    "A newcomer's start: `tomostat run VOLUME --spacing 0.05 --out DIR`, then open DIR/report/index.html.",
+)
+
+
+@Parameter(name="*", group="Where it runs")
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the work is done.
+
+    Attributes
+    ----------
+    cluster
+        local; a scheduler's address (tcp://host:8786) or scheduler file (.json); or a dask-jobqueue file (.yaml).
+    workers
+        Worker processes on this machine, for a local cluster; one per core when not given.
+    verbose
+        Say what is done, and show the whole traceback of an error.
+    """
+
+    cluster: str = "local"
+    workers: int | None = None
+    verbose: bool = False
+
+
+Out = Annotated[Path, Parameter(name="OUT", help="Output folder of a study, as `tomostat run` or `ingest` made it.")]
+"""The output folder that a command works in."""
+
+FLAT = Parameter(name="*", group="Options")
+"""Options of a stage without the stage's name before them."""
+
+Spacing = Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative="")]
+"""Voxel size, one number or three."""

@@ -1,0 +1,58 @@
+"""From the words of a command line to an exit status: user errors are one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import CycloptsError
+
+from tomostat.cli import results, stages, tools  # noqa: F401 - they add their commands
+from tomostat.cli.app import app
+from tomostat.cli.session import Terminated
+
+USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError)
+"""What a user can mend: one line and exit status 2."""
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit status after Ctrl-C, and after SIGTERM."""
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 1 `check` found problems, 2 something to mend, 130 and 143 interrupted.
+    """
+    tokens = sys.argv[1:] if tokens is None else list(tokens)
+    try:
+        status = app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _refuse(error)
+    except USER_ERRORS as error:
+        if "--verbose" in tokens:
+            raise
+        return _refuse(error)
+    except (KeyboardInterrupt, Terminated) as error:
+        print("tomostat: interrupted; the same command resumes", file=sys.stderr)
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
+    return status if isinstance(status, int) else 0
+
+
+def _refuse(error: BaseException) -> int:
+    line = " ".join(str(error).split()) or type(error).__name__
+    print(f"tomostat: {line}", file=sys.stderr)
+    return 2
+
+
+def entry() -> None:
+    """The program: ends at once after an interruption, whatever threads of this process are still at."""
+    status = main()
+    if status in (INTERRUPTED, TERMINATED):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

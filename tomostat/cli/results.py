@@ -1,0 +1,100 @@
+"""Commands that work on finished results: check and mesh; and info on anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tomostat.cli.app import Out, Place, app
+from tomostat.cli.session import session
+from tomostat.cli.studies import chosen_field, study_in
+
+
+@app.command(sort_key=20)
+def check(out: Out, /, *, place: Place | None = None) -> int:
+    """Look for particles cut flat at seams, holes between stages and labels that no particle owns.
+
+    The exit status is 1 where something was found.
+    """
+    from tomostat.postprocess import check_study
+
+    study = study_in(out)
+    with session(place) as execution:
+        found = check_study(study, execution=execution)
+    for field, problems in found.items():
+        for problem in problems:
+            print(f"{field} at z y x = {' '.join(map(str, problem.place))}: {problem.what}")
+    count = sum(map(len, found.values()))
+    print(f"{count} problems in {len(found)} fields" if count else f"nothing wrong in {len(found)} fields")
+    return int(count > 0)
+
+
+@app.command(sort_key=21)
+def mesh(
+    out: Out,
+    /,
+    *,
+    to: Path,
+    field: str | None = None,
+    labels: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    place: Place | None = None,
+) -> None:
+    """Write measured particles as PLY meshes with resistance and contact, for ParaView and Blender.
+
+    Parameters
+    ----------
+    to
+        Folder for the files, FIELD-LABEL.ply; x y z in micrometers.
+    field
+        Field of the particles; needed where the study has several.
+    labels
+        Particles, as in column label of the particle table; all of the field when not given.
+    """
+    from tomostat.postprocess import mesh_field
+
+    study = study_in(out)
+    name = chosen_field(study, field)
+    with session(place) as execution:
+        files = mesh_field(study, name, to, labels=labels, execution=execution)
+    print(f"{len(files)} meshes of {name} are in {to}")
+
+
+@app.command(sort_key=26)
+def info(
+    path: Path | None = None,
+    /,
+    *,
+    columns: Annotated[bool, Parameter(negative="")] = False,
+    formats: Annotated[bool, Parameter(negative="")] = False,
+    detectors: Annotated[bool, Parameter(negative="")] = False,
+    measures: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Tell what a volume, table or output folder holds, or what tomostat knows.
+
+    Parameters
+    ----------
+    path
+        An OME-Zarr volume, an instance or particle table, a merge graph, an output folder, or any file that ingest
+        reads.
+    columns
+        All columns of the particle table: unit, definition, and when a particle has none.
+    formats
+        Readers and the formats that they read, those of installed packages among them.
+    detectors
+        Names of detectors, those of installed packages among them.
+    measures
+        Names of measures of installed packages.
+    """
+    from tomostat import info as told
+
+    lists = ((columns, told.column_lines), (formats, told.format_lines), (detectors, told.detector_lines),
+             (measures, told.measure_lines))  # fmt: skip
+    asked = [tell for wanted, tell in lists if wanted]
+    if path is None and not asked:
+        raise ValueError("name a path, or one of --columns, --formats, --detectors, --measures")
+    for tell in asked:
+        print(tell())
+    if path is not None:
+        print(told.describe_path(path))

@@ -1,0 +1,161 @@
+"""Commands that run stages: `run` for all of them, and one for every stage that declares itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tomostat.cli.app import FLAT, Out, Place, Spacing, app
+from tomostat.cli.session import session
+from tomostat.cli.studies import chosen_field, run_stage, run_stages, study_in, study_of
+from tomostat.ingest.options import IngestOptions
+from tomostat.options import StageOptions
+from tomostat.stage import all_stages
+from tomostat.stitch.options import StitchOptions
+
+STAGES = [stage for stage in all_stages() if stage.part_of is None]
+
+
+def run(
+    source: Path,
+    /,
+    *,
+    spacing: Spacing = None,
+    out: Path | None = None,
+    name: str | None = None,
+    place: Place | None = None,
+    **options: Any,
+) -> None:
+    """Run all stages on a study file, or on just a volume: from grey values to a table and a report.
+
+    What is finished already is not done again, so the same command resumes an interrupted run.
+
+    Parameters
+    ----------
+    source
+        A study file (.yaml), or a volume in a format that `tomostat info --formats` lists.
+    spacing
+        Voxel size in micrometers, one number or three (z y x); needed where the file does not tell.
+    out
+        Output folder; the study file's own when not given.
+    name
+        Name of the field, for a single volume; the file's name when not given.
+    """
+    from tomostat.info import summarize
+
+    layout = run_stages(study_of(source, spacing, out, name).with_options(**options), None, place)
+    print(summarize(layout.root))
+
+
+def _with_options_of_all_stages(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose ``**options`` are the options of every stage, each under the stage's name."""
+    signature = inspect.signature(command, eval_str=True)
+    known = [one for one in signature.parameters.values() if one.kind != one.VAR_KEYWORD]
+    more = [
+        inspect.Parameter(
+            stage.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[stage.options | None, Parameter(group=stage.name.title())],
+        )
+        for stage in STAGES
+    ]
+    command.__signature__ = signature.replace(parameters=known + more)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in known + more}
+    return command
+
+
+app.command(_with_options_of_all_stages(run), sort_key=1)
+
+
+@app.command(sort_key=2)
+def ingest(
+    source: Path,
+    /,
+    *,
+    spacing: Spacing = None,
+    out: Path | None = None,
+    name: str | None = None,
+    options: Annotated[IngestOptions | None, FLAT] = None,
+    place: Place | None = None,
+) -> None:
+    """Read a volume, or all volumes of a study file, into OME-Zarr.
+
+    Parameters
+    ----------
+    source
+        A study file (.yaml), or a volume in a format that `tomostat info --formats` lists.
+    spacing
+        Voxel size in micrometers, one number or three (z y x); needed where the file does not tell.
+    out
+        Output folder; the study file's own when not given.
+    name
+        Name of the field, for a single volume; the file's name when not given.
+    """
+    run_stage(study_of(source, spacing, out, name), "ingest", options, place)
+
+
+@app.command(sort_key=5)
+def stitch(
+    out: Out,
+    /,
+    *,
+    cut: list[tuple[int, int]] | None = None,
+    join: list[tuple[int, int]] | None = None,
+    edits: Path | None = None,
+    field: str | None = None,
+    options: Annotated[StitchOptions | None, FLAT] = None,
+    place: Place | None = None,
+) -> None:
+    """Join detections of neighbouring slices into particles, or correct them by hand.
+
+    A correction repaints only what it touches and stays when the study is run again. `tomostat info OUT/graph/FIELD`
+    lists the tracks on which the decision was close.
+
+    Parameters
+    ----------
+    cut
+        Two tracks that shall not be in one particle, as --cut 3 7; may be given several times.
+    join
+        Two tracks that shall be one particle, as --join 3 7; may be given several times.
+    edits
+        JSON list of corrections, [{"action": "cut", "a": 3, "b": 7}, ...], in place of all earlier ones.
+    field
+        Field that is corrected; needed where the study has several.
+    """
+    study = study_in(out)
+    if not (cut or join or edits):
+        return run_stage(study, "stitch", options, place)
+    from tomostat.manifest import Layout
+    from tomostat.postprocess import edit_field
+    from tomostat.stitch import Edit, known_edits, read_edits, with_edits
+
+    study = study.with_options(stitch=options)
+    name = chosen_field(study, field)
+    known = read_edits(edits) if edits else known_edits(Layout(out).edits(name))
+    more = [Edit("cut", *pair) for pair in cut or ()] + [Edit("join", *pair) for pair in join or ()]
+    with session(place) as execution:
+        edit_field(study, name, with_edits(known, more), execution=execution)
+    print(f"particles of {name} are corrected in {out}; next: tomostat run {Layout(out).study}")
+
+
+def _command(stage: Any) -> Callable[..., None]:
+    """The command of a stage that works in an output folder."""
+
+    def command(out: Path, /, *, options: StageOptions | None = None, place: Place | None = None) -> None:
+        run_stage(study_in(out), stage.name, options, place)
+
+    command.__doc__ = stage.help
+    command.__annotations__ = {
+        "out": Out, "options": Annotated[stage.options | None, FLAT], "place": Place | None, "return": None,
+    }  # fmt: skip
+    return command
+
+
+for number, stage in enumerate(STAGES):
+    if stage.name not in app:  # those with a command of their own stand above
+        app.command(_command(stage), name=stage.name, sort_key=2 + number)

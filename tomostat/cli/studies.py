@@ -1,0 +1,68 @@
+"""Studies that commands work on, and how stages of them are run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tomostat.cli.app import Place
+from tomostat.cli.session import session
+
+if TYPE_CHECKING:
+    from tomostat.manifest import Layout
+    from tomostat.options import StageOptions
+    from tomostat.study import Study
+
+
+def study_of(source: Path, spacing: Any, out: Path | None, name: str | None) -> Study:
+    """The study that a study file or a single volume stands for."""
+    from tomostat.study import load_study, study_of_volume
+
+    if source.suffix.lower() in (".yaml", ".yml"):
+        for flag, value in (("spacing", spacing), ("name", name)):
+            if value is not None:
+                raise ValueError(f"--{flag} goes with a volume; for a study write it into {source}")
+        study = load_study(source)
+        return study if out is None else dataclasses.replace(study, output=out)
+    if out is None:
+        raise ValueError("--out is missing: name the output folder")
+    return study_of_volume(source, out, spacing=spacing, name=name)
+
+
+def study_in(out: Path) -> Study:
+    """The study whose results a folder holds, wherever the folder was moved to."""
+    from tomostat.manifest import Content, Layout
+    from tomostat.study import load_study
+
+    Content.read(out)
+    return dataclasses.replace(load_study(Layout(out).study, record=True), output=out)
+
+
+def chosen_field(study: Study, name: str | None) -> str:
+    """The field that a flag names; the only one when it names none."""
+    names = [field.name for field in study.fields]
+    if name is None and len(names) > 1:
+        raise ValueError(f"--field is missing: name one of {', '.join(names)}")
+    return names[0] if name is None else name
+
+
+def run_stage(study: Study, stage: str, options: StageOptions | None, place: Place | None) -> None:
+    """Run one stage, and say where its results are."""
+    from tomostat.options import plugin_objects
+
+    for name, value in plugin_objects(study.options[stage]).items():
+        if options is None or name not in options.given:
+            raise ValueError(f"{stage} was run with {name} {value!r}; give --{name} {value} again, to import it anew")
+    layout = run_stages(study.with_options(**{stage: options}), [stage], place)
+    print(f"{stage} is finished in {layout.root}")
+
+
+def run_stages(study: Study, stages: Sequence[str] | None, place: Place | None) -> Layout:
+    """Check first, then start a cluster and run; all stages when none are named."""
+    from tomostat import pipeline
+
+    pipeline.check_inputs(study, stages)
+    with session(place) as execution:
+        return pipeline.run(study, stages=stages, execution=execution)

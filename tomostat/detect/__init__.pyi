@@ -1,0 +1,24 @@
+from .checkpoint import load_checkpoint, save_checkpoint
+from .detector import DETECTORS, Detector, MakeDetector, make_detector
+from .detectors.watershed import WatershedDetector
+from .instances import detect_instances, detect_tasks
+from .kernels.maskrcnn import activation_map, build
+from .options import DetectOptions, TrainOptions
+from .predict import NetworkDetector
+
+__all__ = [
+    "DETECTORS",
+    "DetectOptions",
+    "Detector",
+    "MakeDetector",
+    "NetworkDetector",
+    "TrainOptions",
+    "WatershedDetector",
+    "activation_map",
+    "build",
+    "detect_instances",
+    "detect_tasks",
+    "load_checkpoint",
+    "make_detector",
+    "save_checkpoint",
+]

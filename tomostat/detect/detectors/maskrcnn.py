@@ -1,0 +1,30 @@
+"""Mask R-CNN, with the weights that the options name."""
+
+from __future__ import annotations
+
+from tomostat.detect.checkpoint import file_hash, load_checkpoint, weights_path
+from tomostat.detect.options import DetectOptions
+from tomostat.detect.predict import NetworkDetector, choose_device
+
+
+def make(options: DetectOptions) -> NetworkDetector:
+    """The network as a detector.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When the weights are none, or a GPU is asked for and absent.
+    """
+    path = weights_path(options.weights)
+    network, _ = load_checkpoint(path)
+    return NetworkDetector(
+        weights=str(path.resolve()),
+        fingerprint=file_hash(path),
+        halo=(network.config.slices - 1) // 2,
+        score=options.score,
+        tile=options.tile,
+        overlap=options.overlap,
+        batch=options.batch,
+        device=choose_device(options.device),
+        threads=options.threads,
+    )

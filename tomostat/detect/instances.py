@@ -1,0 +1,98 @@
+"""Running a detector over the slices of a volume, one task per block of slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+from dask.delayed import Delayed
+
+from tomostat import __version__
+from tomostat.blocks import Block, block_grid
+from tomostat.detect.detector import Detector, make_detector
+from tomostat.detect.options import DetectOptions
+from tomostat.execution import Execution
+from tomostat.instances import write_instances
+from tomostat.options import as_dict
+from tomostat.volume import describe, read_box, read_fit, read_flat
+
+BYTES_PER_VOXEL = 12
+"""Memory of a voxel of a block: grey while it is scaled, phases."""
+
+
+def detect_instances(
+    path: str | Path,
+    folder: str | Path,
+    *,
+    options: DetectOptions | None = None,
+    detector: Detector | None = None,
+    execution: Execution | None = None,
+) -> int:
+    """Find particles in every slice of a volume.
+
+    Parameters
+    ----------
+    path
+        Volume with ``labels/phases``.
+    folder
+        Receives one Parquet file of instances per block of slices.
+    options
+        Detector, weights, tiles, device.
+    detector
+        Any detector; made from the options when not given.
+    execution
+        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+
+    Returns
+    -------
+    int
+        Number of instances.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When the volume has no phases, the weights are none, or a GPU is asked for and absent.
+    """
+    options = options or DetectOptions()
+    name = options.detector if detector is None else type(detector).__name__
+    detector = make_detector(options) if detector is None else detector
+    execution = (execution or Execution()).named("detect")
+    gpu = {"GPU": 1.0} if execution.client is not None and options.device == "cuda" else None
+    shape = describe(path).shape
+    block = (min(options.slices, shape[0]) + 2 * detector.halo) * shape[1] * shape[2]
+    need = BYTES_PER_VOXEL * block + detector.memory((shape[1], shape[2]))
+    tasks = detect_tasks(path, folder, detector, name, options)
+    return sum(execution.run("slices", tasks, resources=gpu, need=need).values())
+
+
+def detect_tasks(
+    path: str | Path, folder: str | Path, detector: Detector, name: str, options: DetectOptions
+) -> dict[str, Delayed]:
+    """One lazy task per block of slices, which writes ``folder/<block>.parquet`` and returns how many it found."""
+    shape, percentiles = describe(path).shape, read_fit(path).percentiles
+    blocks = block_grid(shape, (options.slices, *shape[1:]), (detector.halo, 0, 0))
+    known = {**as_dict(options), "detector": name}
+    run = dask.delayed(_detect_block, pure=False)
+    return {block.key: run(str(path), str(folder), block, percentiles, detector, known) for block in blocks}
+
+
+def _detect_block(
+    path: str,
+    folder: str,
+    block: Block,
+    percentiles: tuple[float, float],
+    detector: Detector,
+    options: Mapping[str, Any],
+) -> int:
+    """Read a block of slices, detect, write its table."""
+    low, high = percentiles
+    grey = (read_flat(path, block.outer) - np.float32(low)) / np.float32(high - low)
+    phases = read_box(path, block.outer, "phases")
+    found, core = detector(grey, phases, block.outer[0].start), block.core[0]
+    found = found.take((found.slice >= core.start) & (found.slice < core.stop))
+    about = {"slices": [core.start, core.stop], "options": options, "tomostat": __version__}
+    write_instances(Path(folder) / f"{block.key}.parquet", found, about)
+    return len(found)

@@ -1,0 +1,1 @@
+"""Kernels of the detect stage: the network, masks from tiles, outlines, watershed."""

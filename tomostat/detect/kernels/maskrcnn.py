@@ -1,0 +1,384 @@
+"""The network: torchvision's Mask R-CNN for grey slices at their own scale.
+
+Built from torchvision's components (backbone, feature pyramid, region proposals, heads) without its
+``GeneralizedRCNN``: that one rescales images to 800 pixels, keeps 100 detections and pastes every mask into a full-size
+float image. Here a slice keeps its scale, and masks leave the network as 28 x 28 beside their boxes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from tomostat.detect.kernels.backbones import BACKBONES, NORMS, build_body, common_statistics, group_norm
+from tomostat.options import check
+
+MASK = 28
+_MULTIPLE = 64
+"""Slices are padded to multiples of the coarsest stride: the anchors' strides are image size // feature size, which for
+766 pixels makes 3 of a stride of 4 and moves every anchor."""
+_MIDDLE = 0.5
+"""Grey value that the network sees as 0, which is what its convolutions pad with."""
+_SMALLEST_SHARE = 0.5
+"""Share of the proposals of 512 x 512 pixels that the smallest slices get: they may be denser than large ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Architecture of one network; stored inside its checkpoints.
+
+    Attributes
+    ----------
+    backbone
+        Feature extractor: resnet10, resnet18, resnet50, resnet101, mobilenet_v3 or efficientnet_lite0.
+    norm
+        Normalisation of the backbone: "group" (trained from scratch with small batches) or "frozen" (the statistics of
+        ImageNet weights).
+    slices
+        Input channels: 1 (the slice), or 3 (with its neighbours z - 1 and z + 1).
+    channels
+        Channels of the feature pyramid.
+    box_units, box_convs
+        Units of the box head's dense layers, and convolutions in front of them.
+    rpn_convs, mask_convs
+        Convolutions of the proposal head and of the mask head.
+    anchors
+        Edge lengths of the square anchors in pixels, one group per pyramid level (strides 4, 8, 16, 32, 64).
+    ratios
+        Height by width of the anchors.
+    roi_scale
+        Box edge in pixels that is pooled from the stride 16 level.
+    roi_samples
+        Samples along each axis of a pooled cell.
+    proposals
+        Region proposals per 512 x 512 pixels that reach the heads; smaller slices get half of that at least.
+    detections
+        Largest number of detections per 512 x 512 pixels, likewise.
+    nms
+        Box IoU above which the less certain of two detections is dropped.
+    score
+        Detections below this score are dropped.
+    """
+
+    backbone: Literal["resnet10", "resnet18", "resnet50", "resnet101", "mobilenet_v3", "efficientnet_lite0"] = (
+        "resnet18"
+    )
+    norm: Literal["group", "frozen"] = "group"
+    slices: int = 1
+    channels: int = 96
+    box_units: int = 256
+    box_convs: int = 0
+    rpn_convs: int = 1
+    mask_convs: int = 1
+    anchors: tuple[tuple[float, ...], ...] = ((10, 14), (20, 28), (40, 57), (80, 113), (160, 226))
+    ratios: tuple[float, ...] = (1.0,)
+    roi_scale: int = 112
+    roi_samples: int = 2
+    proposals: int = 1000
+    detections: int = 1000
+    nms: float = 0.4
+    score: float = 0.05
+
+    def __post_init__(self) -> None:
+        check(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {', '.join(BACKBONES)}")
+        check(self.norm in NORMS, "norm", self.norm, "group or frozen")
+        check(self.slices in (1, 3), "slices", self.slices, "1 or 3")
+        check(len(self.anchors) == 5, "anchors", self.anchors, "five groups of edge lengths")
+        check(self.detections > 0, "detections", self.detections, "a positive number")
+
+    @classmethod
+    def from_json(cls, text: str) -> NetworkConfig:
+        """The configuration from a checkpoint's metadata."""
+        values = json.loads(text)
+        for name in ("anchors", "ratios"):
+            values[name] = tuple(tuple(v) if isinstance(v, list) else v for v in values[name])
+        return cls(**values)
+
+
+LIGHT = NetworkConfig()
+"""ResNet-18 that runs on two CPU cores: the accurate one of the networks that come along."""
+
+FAST = replace(LIGHT, backbone="resnet10", channels=64, roi_samples=1)
+"""Half of its weights and of its time: the fast one, which is what `shipped` means."""
+
+_WIDE = replace(LIGHT, channels=256, box_units=1024, mask_convs=4)
+
+NETWORKS = {
+    "resnet10": FAST,
+    "resnet18": LIGHT,
+    "mobilenet_v3": replace(LIGHT, backbone="mobilenet_v3"),
+    "efficientnet_lite0": replace(LIGHT, backbone="efficientnet_lite0"),
+    "resnet50": replace(_WIDE, backbone="resnet50"),
+    "resnet50_v2": replace(_WIDE, backbone="resnet50", box_convs=4, rpn_convs=2),
+    "resnet101": replace(_WIDE, backbone="resnet101"),
+}
+"""Architectures by name: four light ones; ResNet-50 with the heads of torchvision's first and second version; and
+ResNet-101 with feature pyramid, as in the paper."""
+
+
+class MaskRCNN(nn.Module):
+    """Mask R-CNN at native scale; masks stay 28 x 28.
+
+    Parameters
+    ----------
+    config
+        The architecture.
+
+    Attributes
+    ----------
+    precision
+        Half type of the feature extractor (torch.float16 or bfloat16); None computes in single precision.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.precision: torch.dtype | None = None
+        body, widths = build_body(config.backbone, config.norm, config.slices)
+        self.body = body
+        self.fpn = FeaturePyramidNetwork(widths, config.channels, LastLevelMaxPool())
+        self.rpn = _proposals(config)
+        self.heads = _heads(config)
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Feature pyramid of images (n, slices, ny, nx): level name to (n, channels, ny / stride, nx / stride)."""
+        with self._precisely(images):
+            pyramid: dict[str, Tensor] = self.fpn(self.body(_centred(images)))
+        return {name: level.float() for name, level in pyramid.items()}  # boxes need single precision
+
+    @contextmanager
+    def seen_alike(self, sample: Tensor) -> Iterator[None]:
+        """Within, all images are normalised by the statistics of a sample, (n, slices, ny, nx), of one slice.
+
+        Without, each is normalised by its own, and the tiles of a slice are seen differently. With frozen norm they
+        never are.
+        """
+        if self.config.norm == "frozen":
+            yield
+            return
+        with common_statistics():
+            with self._precisely(sample):
+                self.body(_centred(sample))
+            yield
+
+    def _precisely(self, images: Tensor) -> torch.autocast:
+        return torch.autocast(images.device.type, self.precision, enabled=self.precision is not None)
+
+    def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
+        """Losses while training, detections otherwise.
+
+        Parameters
+        ----------
+        images
+            (n, slices, ny, nx) float, grey scaled so that the volume's robust percentiles are 0 and 1.
+        targets
+            While training, per image: boxes (k, 4) float x0 y0 x1 y1, labels (k,) int64 of ones, masks (k, ny, nx)
+            uint8, ignored (ny, nx) bool.
+
+        Returns
+        -------
+        dict or list of dict
+            Losses by name; or per image boxes (k, 4), scores (k,), labels (k,), masks (k, 1, 28, 28) probabilities.
+        """
+        shape = (int(images.shape[-2]), int(images.shape[-1]))
+        shapes = [shape] * len(images)
+        lack = [-n % _MULTIPLE for n in shape]
+        images = nn.functional.pad(images, (0, lack[1], 0, lack[0]), value=_MIDDLE)
+        features = self.features(images)
+        self._scale_limits(shape)
+        proposals, losses = self.rpn(ImageList(images, shapes), features, targets)
+        detections, head_losses = self.heads(features, proposals, shapes, targets)
+        return {**losses, **head_losses} if self.training else detections
+
+    def _scale_limits(self, shape: tuple[int, int]) -> None:
+        """Let proposals and detections grow with the area: density is limited, not number."""
+        share = max(_SMALLEST_SHARE, shape[0] * shape[1] / 512**2)
+        for limits in (self.rpn._pre_nms_top_n, self.rpn._post_nms_top_n):
+            limits["testing"] = round(self.config.proposals * share)
+        self.heads.detections_per_img = round(self.config.detections * share)
+
+
+def _centred(images: Tensor) -> Tensor:
+    """Grey of about unit spread around 0, in the order of memory that convolutions are fastest with."""
+    return ((images - _MIDDLE) * 4.0).contiguous(memory_format=torch.channels_last)
+
+
+def build(config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
+    """Build a network with random weights drawn from `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = MaskRCNN(config)
+    converted: MaskRCNN = network.to(memory_format=torch.channels_last)
+    return converted
+
+
+class _Proposals(RegionProposalNetwork):
+    """Region proposals that learn nothing from anchors in ignored places."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        labels, boxes = super().assign_targets_to_anchors(anchors, targets)
+        for label, anchor, target in zip(labels, anchors, targets, strict=True):
+            label[(label == 0) & _mostly_ignored(anchor, target["ignored"])] = -1
+        return labels, boxes
+
+
+class _Heads(RoIHeads):
+    """Heads that learn nothing from proposals in ignored places."""
+
+    def select_training_samples(
+        self, proposals: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        kept = [p[~_mostly_ignored(p, t["ignored"])] for p, t in zip(proposals, targets, strict=True)]
+        samples: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
+        samples = super().select_training_samples(kept, targets)
+        return samples
+
+
+def _mostly_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
+    """Which boxes (n, 4) have more than half of their pixels ignored, (n,) bool."""
+    sums = nn.functional.pad(ignored.float().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    ny, nx = ignored.shape
+    x0, x1 = (boxes[:, i].round().long().clamp(0, nx) for i in (0, 2))
+    y0, y1 = (boxes[:, i].round().long().clamp(0, ny) for i in (1, 3))
+    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return inside > 0.5 * (y1 - y0) * (x1 - x0)
+
+
+def _proposals(config: NetworkConfig) -> RegionProposalNetwork:
+    """Region proposals with anchors of particle size."""
+    generator = AnchorGenerator(config.anchors, (config.ratios,) * len(config.anchors))
+    count = generator.num_anchors_per_location()[0]
+    return _Proposals(
+        generator,
+        RPNHead(config.channels, count, config.rpn_convs),
+        fg_iou_thresh=0.6,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=256,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 600, "testing": config.proposals},
+        post_nms_top_n={"training": 400, "testing": config.proposals},
+        nms_thresh=0.7,
+    )
+
+
+def _heads(config: NetworkConfig) -> RoIHeads:
+    """Box and mask heads."""
+    levels = ["0", "1", "2", "3"]
+    channels = config.channels
+    box_pool = MultiScaleRoIAlign(levels, 7, config.roi_samples, canonical_scale=config.roi_scale)
+    mask_pool = MultiScaleRoIAlign(levels, MASK // 2, config.roi_samples, canonical_scale=config.roi_scale)
+    if config.box_convs:
+        head = FastRCNNConvFCHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], group_norm)
+    else:
+        head = TwoMLPHead(channels * 49, config.box_units)
+    return _Heads(
+        box_pool,
+        head,
+        FastRCNNPredictor(config.box_units, 2),
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.5,
+        batch_size_per_image=112,
+        positive_fraction=0.4,
+        bbox_reg_weights=None,
+        score_thresh=config.score,
+        nms_thresh=config.nms,
+        detections_per_img=config.detections,
+        mask_roi_pool=mask_pool,
+        mask_head=MaskRCNNHeads(channels, [channels] * config.mask_convs, 1),
+        mask_predictor=MaskRCNNPredictor(channels, channels, 2),
+    )
+
+
+def activation_map(
+    network: MaskRCNN, image: Tensor, level: str = "0", kind: Literal["change", "strength"] = "change"
+) -> Tensor:
+    """What the network looks at in a slice.
+
+    Parameters
+    ----------
+    network
+        The network.
+    image
+        (slices, ny, nx) float, scaled grey.
+    level
+        Pyramid level: "0" to "3" for strides 4 to 32.
+    kind
+        "change", how much the features differ from those of the next place (the length of their gradient): the outlines
+        of what the network takes for particles are bright, cracks inside of them are not. "strength", the mean absolute
+        feature.
+
+    Returns
+    -------
+    Tensor
+        (ny, nx) float in 0 .. 1, from the 1st to the 99th percentile.
+
+    Raises
+    ------
+    ValueError
+        When there is no such level or kind.
+    """
+    check(level in ("0", "1", "2", "3"), "level", level, "0 to 3")
+    check(kind in ("change", "strength"), "kind", kind, "change or strength")
+    network.eval()
+    ny, nx = (int(n) for n in image.shape[-2:])
+    pad = (_MULTIPLE, _MULTIPLE + -nx % _MULTIPLE, _MULTIPLE, _MULTIPLE + -ny % _MULTIPLE)  # the border is no outline
+    with torch.inference_mode():
+        features = network.features(nn.functional.pad(image[None], pad, mode="replicate"))[level]
+        strength = features.abs().mean(1, keepdim=True)
+        if kind == "change":
+            down, right = torch.gradient(features, dim=(2, 3))
+            strength = (down**2 + right**2).sum(1, keepdim=True).sqrt()
+        whole = (pad[2] + ny + pad[3], pad[0] + nx + pad[1])
+        full = nn.functional.interpolate(strength, size=whole, mode="bilinear", align_corners=False)[0, 0]
+        full = full[_MULTIPLE : _MULTIPLE + ny, _MULTIPLE : _MULTIPLE + nx]
+    low, high = torch.quantile(full.flatten()[:: max(full.numel() // 10**6, 1)], torch.tensor([0.01, 0.99]))
+    return ((full - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+
+
+def anchor_sizes(diameters: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """Anchors that fit annotated particles: two per pyramid level, spread evenly in log size.
+
+    Parameters
+    ----------
+    diameters
+        Box edges of the annotated particles in pixels.
+
+    Raises
+    ------
+    ValueError
+        When there is none.
+    """
+    if not len(diameters):
+        raise ValueError("diameters is empty; expected the size of at least one annotated particle")
+    sizes = torch.as_tensor(diameters, dtype=torch.float64)
+    low, high = torch.quantile(sizes, 0.02).item(), torch.quantile(sizes, 0.98).item()
+    edges = torch.logspace(0, 1, 10, base=max(high / low, 2.0), dtype=torch.float64) * low
+    return tuple((round(float(a), 1), round(float(b), 1)) for a, b in edges.reshape(5, 2))
+
+
+__all__ = [
+    "FAST",
+    "LIGHT",
+    "NETWORKS",
+    "MaskRCNN",
+    "NetworkConfig",
+    "activation_map",
+    "anchor_sizes",
+    "build",
+]

@@ -1,0 +1,118 @@
+"""What an execution tells while it works: steps that begin, tasks that end, and what each task took."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+"""Where Linux tells the peak memory of this process, and where it is set back to the present memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a task took. Bytes and memory are those of its process: of all threads that work in it.
+
+    Attributes
+    ----------
+    seconds
+        Time from start to end.
+    bytes_read, bytes_written
+        Bytes that went through read and write calls; 0 where the system does not count them.
+    peak_memory
+        Largest resident memory in bytes while the task ran.
+    """
+
+    seconds: float = 0.0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    peak_memory: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStarted:
+    """A step of a stage begins.
+
+    Attributes
+    ----------
+    stage, step
+        What is done, such as ``phases`` and ``histogram``.
+    field
+        Field of view that it is done to; empty outside a study.
+    done, total
+        Tasks that an earlier run has finished, and tasks in all.
+    """
+
+    stage: str
+    step: str
+    field: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEnded(StepStarted):
+    """A task of a step has ended.
+
+    Attributes
+    ----------
+    task
+        Name of the task, for most steps that of a block.
+    cost
+        What it took.
+    """
+
+    task: str
+    cost: Cost
+
+
+Event = StepStarted
+"""Any event: `StepStarted` or `TaskEnded`."""
+
+Listener = Callable[[Event], None]
+"""Called with every event, in the process that runs the study."""
+
+
+class Meter:
+    """Measures what a task takes, from its creation on."""
+
+    def __init__(self) -> None:
+        try:
+            RESET.write_text("5")
+        except OSError:  # not Linux, or not allowed: the peak is then that of the whole process so far
+            pass
+        self._start = time.perf_counter()
+        self._read, self._written = _bytes_moved()
+
+    def cost(self) -> Cost:
+        """What was taken until now."""
+        read, written = _bytes_moved()
+        return Cost(
+            seconds=time.perf_counter() - self._start,
+            bytes_read=read - self._read,
+            bytes_written=written - self._written,
+            peak_memory=peak_memory(),
+        )
+
+
+def _bytes_moved() -> tuple[int, int]:
+    """Bytes that this process has read and written."""
+    try:
+        counters = psutil.Process().io_counters()
+    except (AttributeError, OSError, psutil.Error):  # macOS counts none
+        return 0, 0
+    return getattr(counters, "read_chars", counters.read_bytes), getattr(counters, "write_chars", counters.write_bytes)
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes since a `Meter` was made; the present one where none is told."""
+    try:
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return int(psutil.Process(os.getpid()).memory_info().rss)
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,58 @@
+"""Arrays as numpy saves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.blocks import Box
+from tomostat.ingest.options import IngestOptions
+from tomostat.ingest.source import ArraySource, Reader, Source, three, volume_axes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NpySource(ArraySource):
+    """A numpy file."""
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Read a box through a memory map."""
+        return self.pick(np.load(self.path, mmap_mode="r", allow_pickle=False), box).copy()
+
+
+def find_npy(path: Path) -> Source:
+    """A numpy file.
+
+    Raises
+    ------
+    ValueError
+        When it is damaged or no volume.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is no npy file, or truncated: {error}; save it again with numpy.save") from None
+    axes = volume_axes(str(path), array.shape)
+    return NpySource(
+        path=path, kind="npy", shape=three(array.shape, axes), dtype=array.dtype, axes=axes, ndim=array.ndim
+    )
+
+
+class NpyReader(Reader):
+    """Files of `numpy.save`."""
+
+    formats = "npy"
+
+    def recognizes(self, path: Path, start: bytes) -> bool:
+        """By the first bytes."""
+        return start.startswith(b"\x93NUMPY")
+
+    def find(self, path: Path, options: IngestOptions) -> Source:
+        """See `find_npy`."""
+        return find_npy(path)
+
+
+READER = NpyReader()

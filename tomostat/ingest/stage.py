@@ -1,0 +1,56 @@
+"""The ingest stage: a source of voxels -> the grey volume of a field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tomostat.ingest.options import IngestOptions
+from tomostat.stage import FieldStage, FieldWork, Json
+
+if TYPE_CHECKING:
+    from tomostat.study import Study
+
+
+class Ingest(FieldStage[IngestOptions]):
+    """TIFF, HDF5, raw, npy, zarr and what readers of other packages know, to OME-Zarr."""
+
+    name = "ingest"
+    help = "Read a volume, or all volumes of a study file, into OME-Zarr."
+    options = IngestOptions
+    version = 1
+    writes = ("grey",)
+
+    def check(self, study: Study) -> None:
+        """Refuse sources that are missing, damaged or of unknown voxel size."""
+        from tomostat.ingest import probe
+
+        for field in study.fields:
+            probe(field.path, spacing=field.spacing, options=self.options_of(study))
+
+    def depends(self, work: FieldWork) -> Sequence[Json]:
+        """The source, its reader, and what the study says of it."""
+        from tomostat.ingest import choose_reader
+        from tomostat.manifest import fingerprint
+
+        field = work.field
+        reader = choose_reader(field.path, self.options_of(work.study))
+        return [fingerprint(field.path), reader.identity, field.spacing, field.density_scale, field.density_offset]
+
+    def run(self, work: FieldWork) -> None:
+        """Copy the voxels block by block."""
+        from tomostat.ingest import ingest_volume
+
+        field = work.field
+        density = {"density_scale": field.density_scale, "density_offset": field.density_offset}
+        ingest_volume(
+            field.path,
+            work.layout.volume(field.name),
+            spacing=field.spacing,
+            options=self.options_of(work.study),
+            attributes={name: value for name, value in density.items() if value is not None},
+            execution=work.execution,
+        )
+
+
+INGEST = Ingest()

@@ -1,0 +1,110 @@
+"""Particles in batches: neighbours are read together, and no task needs more memory than a large particle does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.measure.particle import Box
+from tomostat.measure.shape.moments import BORDER, COUNT, FACES, KINDS, Moments
+from tomostat.volume import Spacing, VolumeInfo, read_box, read_flat
+
+BATCH_VOXELS = 4_000_000
+"""Voxels in the boxes of one batch, and in the box around them, where no single particle has more."""
+
+READ_BYTES, BYTES_PER_VOXEL = 16, 60
+"""Memory of a voxel that is read, and of a voxel in the box of the particle that is measured."""
+
+SAMPLES, SAMPLE_VOXELS = 32, 500
+"""Particles that tell a field's levels, and the least number of their voxels."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Particles that one task measures.
+
+    Attributes
+    ----------
+    number
+        Number of the batch in its field.
+    members
+        Label, and first and last voxel + 1 of its padded box (2, 3), for each particle.
+    whole
+        Box around all, read once; None where reading each on its own costs less.
+    need
+        Bytes of memory.
+    """
+
+    number: int
+    members: list[tuple[int, NDArray[np.int64]]]
+    whole: NDArray[np.int64] | None
+    need: int
+
+    @property
+    def file(self) -> str:
+        """Name of the file with its surface points."""
+        return f"{self.number:06d}.parquet"
+
+    @property
+    def boxes(self) -> NDArray[np.int64]:
+        """Padded boxes of the particles, (n, 2, 3)."""
+        return np.array([box for _, box in self.members])
+
+    @classmethod
+    def of(cls, number: int, members: list[tuple[int, NDArray[np.int64]]]) -> Batch:
+        """Decide how a batch is read."""
+        boxes = np.array([box for _, box in members])
+        whole = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
+        sizes = np.prod(boxes[:, 1] - boxes[:, 0], axis=1)
+        voxels = int(np.prod(whole[1] - whole[0]))
+        once = voxels <= max(BATCH_VOXELS, 2 * int(sizes.max()))
+        need = BYTES_PER_VOXEL * int(sizes.max()) + (READ_BYTES * voxels if once else 0)
+        return cls(number, members, whole if once else None, need)
+
+
+def make_batches(moments: Moments, info: VolumeInfo, chosen: NDArray[np.intp], pad: Sequence[int]) -> list[Batch]:
+    """Batch the chosen particles by place, so that neighbours are read together; their boxes are widened by `pad`."""
+    low = np.maximum(moments.low[chosen] - np.asarray(pad), 0)
+    high = np.minimum(moments.high[chosen] + np.asarray(pad), info.shape)
+    place = (low + high) // 2 // np.array(info.shards)
+    sizes = np.prod(high - low, axis=1)
+    groups: list[list[tuple[int, NDArray[np.int64]]]] = []
+    total, cell = 0, None
+    for i in np.lexsort((moments.label[chosen], *place.T[::-1])):
+        here = tuple(place[i])
+        if here != cell or total + sizes[i] > BATCH_VOXELS:
+            groups.append([])
+            total, cell = 0, here
+        total += int(sizes[i])
+        groups[-1].append((int(moments.label[chosen[i]]), np.stack([low[i], high[i]])))
+    return [Batch.of(number, members) for number, members in enumerate(groups)]
+
+
+def level_samples(moments: Moments) -> NDArray[np.intp]:
+    """Particles that tell a field's levels: not cut, not tiny, evenly spread over the labels."""
+    whole = moments.sums[:, FACES:].reshape(-1, 3, KINDS)[:, 1:, [BORDER]].sum(axis=(1, 2)) == 0
+    fit = np.flatnonzero(whole & (moments.sums[:, COUNT] >= SAMPLE_VOXELS))
+    return fit[np.unique(np.linspace(0, len(fit) - 1, min(SAMPLES, len(fit))).round().astype(np.intp))]
+
+
+def read_boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[Box]:
+    """Read a batch's particles one by one, in the order of its members."""
+    whole = None if batch.whole is None else _read(path, batch.whole)
+    for label, corners in batch.members:
+        if whole is None or batch.whole is None:
+            labels, grey, phases = _read(path, corners)
+        else:
+            inner = tuple(slice(int(a), int(b)) for a, b in (corners - batch.whole[0]).T)
+            labels, grey, phases = (np.ascontiguousarray(image[inner]) for image in whole)
+        z, y, x = corners[0].tolist()
+        yield Box(labels, grey, phases, label, spacing, (z, y, x))
+
+
+def _read(path: Path, corners: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    box: Any = tuple(slice(int(a), int(b)) for a, b in corners.T)
+    return read_box(path, box, "particles"), read_flat(path, box), read_box(path, box, "phases")

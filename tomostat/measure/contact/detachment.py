@@ -1,0 +1,88 @@
+"""How much of a particle's surface touches carbon-binder, other particles, the current collector; detachment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tomostat.measure.contact.layers import TOLERANCES, Contact
+from tomostat.measure.measures import Axis, Measure, Value, Values, of_particle
+from tomostat.measure.options import MeasureOptions
+from tomostat.measure.shape.surface import Surface
+
+if TYPE_CHECKING:
+    from tomostat.measure.particle import Particle
+
+REACH = Axis("reach", TOLERANCES)
+SMALL = "for particles of fewer than 27 voxels"
+NO_BINDER = f"where the image shows no carbon-binder; {SMALL}"
+IN_VOLUME = f"{SMALL}, and in a single slice"
+
+
+@of_particle(
+    Measure(
+        name="detachment", units="1", long_name="share of the outer surface without contact to carbon-binder",
+        definition="1 - contact_cbd / (outer surface that is not cut by the field). Contact is decided beyond the blur: "
+        "the grey value of the layer outside the edge, as deep as the option tolerance, against the levels of void and "
+        "carbon-binder. Surface that touches another particle counts as detached unless the option "
+        "exclude_particle_contact leaves it out.",
+        missing=NO_BINDER, shown=("report",),
+    ),
+    Measure(
+        name="detachment_std", units="1", long_name="uncertainty of the detachment, one standard deviation",
+        definition="From the odds of carbon-binder against void at each surface point; neighbouring points err together.",
+        missing=NO_BINDER, shown=("report",), heading="± σ",
+    ),
+    Measure(
+        name="detachment_at", units="1", long_name="detachment at a contact tolerance of 1, 2 and 3 voxels",
+        dims=(REACH,), definition="As detachment, for three depths of the layer outside the edge.", missing=NO_BINDER,
+    ),
+    Measure(
+        name="contact_cbd", units="micrometer^2", long_name="outer surface in contact with carbon-binder",
+        definition="Area weighted with the decision for carbon-binder, which is 1/2 on the border to void.",
+        missing=f"{NO_BINDER}, and in a single slice", needs_volume=True, digits=1,
+    ),
+    Measure(
+        name="contact_particle", units="micrometer^2", long_name="outer surface that touches another particle",
+        definition="Area where another particle lies 1.2 voxels outside the edge.", missing=IN_VOLUME,
+        needs_volume=True, shown=("report",), heading="particle contact", digits=1,
+    ),
+    Measure(
+        name="contact_collector", units="micrometer^2", long_name="outer surface that touches the current collector",
+        definition="Area where the current collector lies 2.5 voxels outside the edge.", missing=IN_VOLUME,
+        needs_volume=True, digits=1,
+    ),
+    Measure(
+        name="contact_border", units="micrometer^2", long_name="surface cut by the border of the field",
+        definition="Area of the faces on the border of the box or of the round field of view.", missing=IN_VOLUME,
+        needs_volume=True, digits=1,
+    ),
+)  # fmt: skip
+def detachment(particle: Particle) -> Values:
+    """Areas by what they touch, and the degree of detachment."""
+    return contact_columns(particle.surface, particle.contact, particle.options)
+
+
+def contact_columns(surface: Surface, contact: Contact, options: MeasureOptions) -> dict[str, Value]:
+    """Areas by what they touch, and the degree of detachment: the share that does not touch carbon-binder.
+
+    Surface cut by the field, and points at its edge that see nothing, count neither way; surface that touches another
+    particle counts as detached unless the options leave it out.
+    """
+    area = np.where(contact.known, surface.area, 0).astype(np.float64)
+    binder = (contact.binder.astype(np.float64) * area).sum(axis=1)
+    chosen = TOLERANCES.index(options.tolerance)
+    row: dict[str, Value] = {
+        "contact_border": float(surface.cut.sum(dtype=np.float64)),
+        "contact_particle": float(area[contact.particle].sum()),
+        "contact_collector": float(area[contact.collector].sum()),
+        "contact_cbd": float(binder[chosen]),
+    }
+    whole = area.sum() - (row["contact_particle"] if options.exclude_particle_contact else 0.0)
+    if whole > 0:
+        share = np.clip(1 - binder / whole, 0, 1)
+        row["detachment"] = float(share[chosen])
+        row["detachment_at"] = share.tolist()
+        row["detachment_std"] = contact.deviation * contact.voiced / whole
+    return row

@@ -1,0 +1,1 @@
+"""What lies inside a particle: cracks, pieces, grey values, density, state of charge."""

@@ -1,0 +1,113 @@
+"""Grey values inside a particle: all of it, clear of its edges, and from surface to core."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.measure.measures import Arrays, Axis, Measure, Value, Values, of_field, of_particle
+from tomostat.measure.shape.distance import distance_to
+from tomostat.measure.shape.moments import grey_statistics
+from tomostat.measure.shape.smoothing import Mask, Spacing
+
+if TYPE_CHECKING:
+    from tomostat.measure.field import FieldParticles
+    from tomostat.measure.particle import Particle
+
+PROFILE = 8
+"""Shells from surface to core in which the grey value is averaged."""
+
+SHELL = Axis("shell", tuple((k + 0.5) / PROFILE for k in range(PROFILE)))
+
+CLEAR = 2.0
+"""Multiples of the blur beyond which a voxel is free of what an edge blurs into it."""
+
+INNER = "where no voxel is clear of all edges, and for particles of fewer than 27 voxels"
+
+
+@of_field(
+    Measure(
+        name="mean_grey", units="1", long_name="mean grey value of the active material", digits=1,
+        definition="Without shading; voxels that the phases call active material.", missing="without active material",
+    ),
+    Measure(
+        name="std_grey", units="1", long_name="spread of the grey value of the active material", digits=1,
+        definition="Standard deviation over the same voxels.", missing="without active material",
+    ),
+    Measure(
+        name="relative_intensity", units="1", shown=("report", "statistics"), heading="relative intensity",
+        long_name="mean grey value over that of the field's median particle, above pore",
+        definition="(mean_grey - pore level) / (median of mean_grey over the field - pore level).",
+        missing="without active material",
+    ),
+)  # fmt: skip
+def whole_grey(particles: FieldParticles) -> Arrays:
+    """Grey values of all active material of the particles."""
+    mean, spread = grey_statistics(particles.moments, particles.fixed)
+    floor = particles.fit.levels.pore or 0.0
+    relative = (mean - floor) / (np.nanmedian(mean) - floor) if np.isfinite(mean).any() else mean
+    return {"mean_grey": mean, "std_grey": spread, "relative_intensity": relative}
+
+
+@of_particle(
+    Measure(
+        name="inner_grey", units="1", long_name="mean grey value of the active material clear of all edges", digits=1,
+        definition="Voxels farther than twice the blur from the surface and from any crack or pore.", missing=INNER,
+    ),
+    Measure(
+        name="grey_profile", units="1", dims=(SHELL,), missing=INNER, digits=1,
+        long_name="grey value clear of all edges by relative depth, surface to core",
+        definition="Mean over the same voxels in shells of equal thickness from the surface to the deepest point.",
+    ),
+    Measure(
+        name="inner_std", units="1", long_name="spread of the grey value of the same voxels", missing=INNER,
+        internal=True,
+    ),
+    Measure(
+        name="inner_count", dtype="i8", units="1", long_name="number of the same voxels", internal=True,
+    ),
+)  # fmt: skip
+def inner_grey(particle: Particle) -> Values:
+    """Grey values clear of all edges."""
+    inner = particle.tight
+    return grey_columns(
+        particle.mask, particle.active[inner], particle.box.grey[inner], particle.levels.blur, particle.spacing
+    )
+
+
+def grey_columns(
+    mask: Mask, active: NDArray[np.bool_], grey: NDArray[np.float32], blur: float, spacing: Spacing
+) -> dict[str, Value]:
+    """Grey value of the active material clear of all edges, whole and from surface to core.
+
+    Parameters
+    ----------
+    mask, active, spacing
+        As in `crack_columns`.
+    grey
+        (z, y, x) float32.
+    blur
+        Sigma of the image in voxels.
+
+    Returns
+    -------
+    dict
+        `inner_count`, `inner_grey`, `inner_std`: number, mean and standard deviation of the voxels farther than `CLEAR`
+        times the blur from the particle's surface and from any crack or pore; `grey_profile`: their mean in `PROFILE`
+        shells of equal thickness from the surface (first) to the deepest point (last), NaN where a shell has none.
+    """
+    filled = mask.view(bool)
+    known = filled & active & np.isfinite(grey)
+    clear = distance_to(~known, spacing) > (CLEAR * blur + 0.5) * max(spacing if len(mask) > 1 else spacing[1:])
+    depth = distance_to(~filled, spacing)
+    depth[~np.isfinite(depth)] = 0.0  # the particle fills its box
+    value = grey[clear].astype(np.float64)
+    shell = np.minimum((depth[clear] * (PROFILE / max(float(depth.max()), 1e-12))).astype(np.int64), PROFILE - 1)
+    count = np.bincount(shell, minlength=PROFILE)
+    total = np.bincount(shell, value, PROFILE)
+    profile = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    mean, spread = (float(value.mean()), float(value.std())) if len(value) else (math.nan, math.nan)
+    return {"inner_count": len(value), "inner_grey": mean, "inner_std": spread, "grey_profile": profile.tolist()}

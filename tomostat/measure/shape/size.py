@@ -1,0 +1,97 @@
+"""How large a particle is, where it lies, and the ellipsoid of its second moments."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tomostat.measure.measures import AXIS, Arrays, Axis, Measure, of_field
+from tomostat.measure.shape.moments import COUNT, centroids, covariances
+
+if TYPE_CHECKING:
+    from tomostat.measure.field import FieldParticles
+
+SIDE, RANK = Axis("side", ("low", "high")), Axis("rank", ("long", "middle", "short"))
+
+
+@of_field(
+    Measure(
+        name="voxel_count",
+        dtype="i8",
+        units="1",
+        long_name="voxels of the filled particle",
+        digits=0,
+        definition="Voxels with the particle's label.",
+    ),
+    Measure(
+        name="centroid",
+        units="micrometer",
+        long_name="centre of gravity",
+        dims=(AXIS,),
+        definition="Mean place of the voxels' centres; the centre of the field's first voxel is at 0.",
+    ),
+    Measure(
+        name="bbox",
+        dtype="i8",
+        units="1",
+        long_name="box in voxels, half open",
+        dims=(SIDE, AXIS),
+        digits=0,
+        definition="First voxel, and last voxel + 1, along every axis.",
+    ),
+)
+def place(particles: FieldParticles) -> Arrays:
+    """Voxels, centre and box."""
+    moments = particles.moments
+    return {
+        "voxel_count": moments.sums[:, COUNT],
+        "centroid": centroids(moments, particles.spacing),
+        "bbox": np.stack([moments.low, moments.high], axis=1),
+    }
+
+
+@of_field(
+    Measure(
+        name="volume", units="micrometer^3", long_name="volume of the filled particle", needs_volume=True,
+        definition="Number of voxels times their volume; cracks and pores inside the particle count.",
+        missing="in a single slice", shown=("report", "statistics"), digits=0,
+    ),
+    Measure(
+        name="equivalent_diameter", units="micrometer", long_name="diameter of the ball of equal volume",
+        definition="(6 V / pi)^(1/3); in a single slice the diameter of the disc of equal area.",
+        shown=("report",), heading="diameter", digits=2,
+    ),
+    Measure(
+        name="axis_length", units="micrometer", long_name="axes of the ellipsoid of equal second moments", dims=(RANK,),
+        definition="Twice sqrt(5) times the square roots of the eigenvalues of the covariance of the voxels' places.",
+        missing="in a single slice", needs_volume=True, digits=2,
+    ),
+    Measure(
+        name="elongation", units="1", long_name="long over short axis", missing="in a single slice", needs_volume=True,
+        definition="Ratio of the longest to the shortest of the axes in axis_length.",
+    ),
+    Measure(
+        name="orientation", units="1", long_name="unit vector along the long axis, z component not negative",
+        dims=(AXIS,), definition="Eigenvector of the largest eigenvalue of the covariance of the voxels' places.",
+        missing="in a single slice", needs_volume=True,
+    ),
+)  # fmt: skip
+def size(particles: FieldParticles) -> Arrays:
+    """Volume and the ellipsoid of equal second moments, whose semi-axes are sqrt(5) standard deviations."""
+    moments, spacing = particles.moments, particles.spacing
+    voxels = moments.sums[:, COUNT]
+    if particles.is_section:
+        return {"equivalent_diameter": 2 * np.sqrt(voxels * spacing[1] * spacing[2] / math.pi)}
+    volume = voxels * math.prod(spacing)
+    values, vectors = np.linalg.eigh(covariances(moments, spacing))
+    lengths = 2 * np.sqrt(5 * np.maximum(values[:, ::-1], 0))
+    long_axis = vectors[:, :, -1]
+    return {
+        "volume": volume,
+        "equivalent_diameter": np.cbrt(6 * volume / math.pi),
+        "axis_length": lengths,
+        "elongation": lengths[:, 0] / lengths[:, 2],
+        "orientation": np.where(long_axis[:, :1] < 0, -long_axis, long_axis),
+    }

@@ -1,0 +1,82 @@
+"""How large and how rough a particle's surface is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.measure.contact.averaging import Links, average_along
+from tomostat.measure.measures import Arrays, Measure, Values, of_field, of_particle
+from tomostat.measure.shape.crofton import crofton_area
+from tomostat.measure.shape.surface import Surface
+
+if TYPE_CHECKING:
+    from tomostat.measure.field import FieldParticles
+    from tomostat.measure.particle import Particle
+
+ROUGHNESS_ROUNDS = 16
+"""Rounds of averaging: 5 voxels."""
+
+SMALL = "for particles of fewer than 27 voxels, and in a single slice"
+
+
+@of_particle(
+    Measure(
+        name="surface_area", units="micrometer^2", long_name="outer surface inside the field", missing=SMALL, digits=1,
+        definition="Outer voxel faces, each weighted with the cosine between its own normal and that of the smoothed "
+        "surface (Windreich, Kiryati and Lohmann 2003); faces cut by the field's border are left out.",
+        needs_volume=True,
+    ),
+    Measure(
+        name="surface_area_crofton", units="micrometer^2", long_name="whole surface by Crofton's formula, a check",
+        definition="Crossings of the filled particle's surface along 13 directions; the part that the field cuts "
+        "counts.", missing=SMALL, needs_volume=True, digits=1,
+    ),
+    Measure(
+        name="roughness", units="micrometer", missing=SMALL, needs_volume=True,
+        long_name="spread of the surface's height over its mean within 5 voxels",
+        definition="Area-weighted standard deviation of the distance between the surface and its average over a "
+        "Gaussian of 5 voxels.",
+    ),
+)  # fmt: skip
+def surface_area(particle: Particle) -> Values:
+    """Area in two ways, and roughness."""
+    return {
+        "surface_area": particle.surface.total,
+        "surface_area_crofton": crofton_area(particle.mask, particle.spacing),
+        "roughness": roughness(particle.surface, particle.links),
+    }
+
+
+@of_field(
+    Measure(
+        name="sphericity", units="1", long_name="surface of the ball of equal volume over the surface",
+        definition="pi^(1/3) (6 V)^(2/3) / S (Wadell 1935).", missing=f"where the field cuts the particle; {SMALL}",
+        needs_volume=True, shown=("report", "statistics"),
+    )
+)  # fmt: skip
+def sphericity_of_whole(particles: FieldParticles) -> Arrays:
+    """Sphericity of particles that the field does not cut."""
+    found = sphericity(particles["volume"], particles["surface_area"])
+    return {"sphericity": np.where(particles["touches_border"], np.nan, found)}
+
+
+def roughness(surface: Surface, links: Links) -> float:
+    """Standard deviation of the surface's height over its mean within 5 voxels, area-weighted, in micrometers."""
+    mean = average_along(links, surface.point, ROUGHNESS_ROUNDS)
+    height = ((surface.point - mean) * surface.normal).sum(axis=1).astype(np.float64)
+    area = surface.area.astype(np.float64)
+    if area.sum() <= 0:
+        return math.nan
+    middle = np.average(height, weights=area)
+    return math.sqrt(float(np.average((height - middle) ** 2, weights=area)))
+
+
+def sphericity(volume: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``pi^(1/3) (6 V)^(2/3) / S`` (Wadell 1935); NaN without surface."""
+    usable = np.where(area > 0, area, np.nan)
+    result: NDArray[np.float64] = math.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / usable
+    return result

@@ -1,0 +1,90 @@
+"""The measure stage: 3D particles -> one row each; and the table of all fields together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tomostat.measure.options import MeasureOptions
+from tomostat.options import StageOptions
+from tomostat.stage import FieldStage, FieldWork, Json, StudyStage, Work
+
+if TYPE_CHECKING:
+    from tomostat.study import Study
+
+
+class Measure(FieldStage[MeasureOptions]):
+    """The particle table of a field, its contacts and its maps."""
+
+    name = "measure"
+    help = "Measure every particle: size, surface, detachment, resistance, cracks, density."
+    options = MeasureOptions
+    version = 5
+    reads = ("grey", "phases", "particles")
+    writes = ("table", "contacts", "maps")
+
+    def check(self, study: Study) -> None:
+        """Refuse measures that are not there, and a density curve that is none."""
+        from tomostat.measure import chosen_measures
+        from tomostat.measure.interior.density import Curve
+
+        options = self.options_of(study)
+        chosen_measures(options)
+        if options.curve:
+            Curve.read(options.curve)
+
+    def depends(self, work: FieldWork) -> Sequence[Json]:
+        """Where the particles come from, and the measures of other packages with their versions."""
+        from tomostat.measure import chosen_measures
+
+        sample = work.study.sample_of(work.field)
+        options = self.options_of(work.study)
+        return [sample.name, sample.condition, *(plugin.identity for plugin in chosen_measures(options).plugins)]
+
+    def run(self, work: FieldWork) -> None:
+        """Measure the particles batch by batch."""
+        from tomostat.measure import measure_particles, write_particles
+
+        layout, name, sample = work.layout, work.field.name, work.study.sample_of(work.field)
+        table = measure_particles(
+            layout.volume(name),
+            options=self.options_of(work.study),
+            field=name,
+            sample=sample.name,
+            condition=sample.condition,
+            contacts=layout.field_contacts(name),
+            execution=work.execution,
+        )
+        write_particles(layout.table(name), table)
+
+
+class Collect(StudyStage[StageOptions]):
+    """The tables of all fields in one; particles that several fields of a sample see count in one of them."""
+
+    name = "table"
+    help = "Join the tables of all fields."
+    options = StageOptions
+    version = 3
+    reads = ("table", "contacts")
+    writes = ("particles of all fields",)
+    part_of = "measure"
+
+    def depends(self, work: Work) -> Sequence[Json]:
+        """Where fields lie in their sample."""
+        return [None if field.offset is None else list(field.offset) for field in work.study.fields]
+
+    def run(self, work: Work) -> None:
+        """Join tables and contacts."""
+        from tomostat.measure import collect_particles
+
+        layout, fields = work.layout, work.study.fields
+        collect_particles(
+            [layout.table(field.name) for field in fields],
+            [layout.field_contacts(field.name) for field in fields],
+            layout.particles,
+            layout.contacts,
+            offsets={field.name: field.offset for field in fields if field.offset is not None},
+        )
+
+
+MEASURE, COLLECT = Measure(), Collect()

@@ -1,0 +1,94 @@
+"""Local resistance: how far electrons detour from the surface to the nearest contact (Jiang et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.measure.measures import Measure, Value, Values, of_particle
+from tomostat.measure.shape.smoothing import Floats
+
+if TYPE_CHECKING:
+    from tomostat.measure.particle import Particle
+
+NONE = "without any contact, where the image shows no carbon-binder, and for particles of fewer than 27 voxels"
+DETOUR = "Way over the surface (or through the solid, by the option path) to the nearest point in contact"
+
+
+@of_particle(
+    Measure(
+        name="resistance_mean", units="1", missing=NONE, shown=("report", "statistics"), heading="resistance, mean",
+        long_name="detour to the nearest contact over equivalent radius, mean over the surface",
+        definition=f"{DETOUR}, over the radius of the ball of equal volume; area-weighted mean, 0 in contact.",
+    ),
+    Measure(
+        name="resistance_max", units="1", missing=NONE, shown=("statistics",), heading="resistance, largest",
+        long_name="detour to the nearest contact over equivalent radius, largest",
+        definition=f"{DETOUR}, over the radius of the ball of equal volume; largest over the surface.",
+    ),
+    Measure(
+        name="resistance_std", units="1", missing=NONE, shown=("report", "statistics"), heading="resistance, spread",
+        long_name="detour to the nearest contact over equivalent radius, spread over the surface",
+        definition="Heterogeneity: area-weighted standard deviation over the whole surface, 0 when intact.",
+    ),
+    Measure(
+        name="resistance_detached_mean", units="1", missing=NONE,
+        long_name="detour over equivalent radius, mean over the detached surface",
+        definition="As resistance_mean, over the points that are not in contact; 0 when there are none.",
+    ),
+    Measure(
+        name="detour_mean", units="micrometer", missing=NONE, digits=2,
+        long_name="detour to the nearest contact, mean over the surface", definition=f"{DETOUR}; area-weighted mean.",
+    ),
+    Measure(
+        name="detour_max", units="micrometer", missing=NONE, digits=2,
+        long_name="detour to the nearest contact, largest", definition=f"{DETOUR}; largest.",
+    ),
+    Measure(
+        name="detour_std", units="micrometer", missing=NONE, digits=2,
+        long_name="detour to the nearest contact, spread over the surface",
+        definition=f"{DETOUR}; area-weighted standard deviation.",
+    ),
+    Measure(
+        name="fully_detached", dtype="?", units="", long_name="no contact to carbon-binder at all",
+        definition="No surface point is in contact with carbon-binder or the current collector.",
+        missing="false where the image shows no carbon-binder",
+    ),
+)  # fmt: skip
+def resistance(particle: Particle) -> Values:
+    """Detour from the surface to the nearest contact, absolute and relative to the equivalent radius.
+
+    Means and spreads are weighted with the area. A particle without any contact has no finite detour: NaN, and
+    ``fully_detached``. Pieces of a particle that no contact reaches are left out of the means.
+    """
+    conducting, distance = particle.conducting, particle.detour
+    if np.isnan(conducting).any():
+        return {}
+    weight = np.where(np.isfinite(distance), particle.surface.area, 0).astype(np.float64)
+    if not (conducting >= 0.5).any() or weight.sum() <= 0:
+        return {"fully_detached": True}
+    return {"fully_detached": False, **_spread(distance, weight, conducting, particle.radius)}
+
+
+def _spread(
+    distance: NDArray[np.float64], weight: NDArray[np.float64], conducting: Floats, radius: float
+) -> dict[str, Value]:
+    """Area-weighted figures of the detour over the whole surface and over its detached part."""
+    detour = np.where(np.isfinite(distance), distance, 0.0)
+    mean = float(np.average(detour, weights=weight))
+    spread = math.sqrt(float(np.average((detour - mean) ** 2, weights=weight)))
+    free = weight * (conducting < 0.5)
+    apart = float(np.average(detour, weights=free)) if free.sum() > 0 else 0.0
+    longest = float(detour[weight > 0].max())
+    return {
+        "detour_mean": mean,
+        "detour_max": longest,
+        "detour_std": spread,
+        "resistance_mean": mean / radius,
+        "resistance_max": longest / radius,
+        "resistance_std": spread / radius,
+        "resistance_detached_mean": apart / radius,
+    }

@@ -1,0 +1,18 @@
+from .options import PhantomOptions
+from .rendering import Rendered, density_calibration, render
+from .scene import Scene, make_scene
+from .simulate import simulate_volume
+from .truth import truth_table
+from .variety import random_options
+
+__all__ = [
+    "PhantomOptions",
+    "Rendered",
+    "Scene",
+    "density_calibration",
+    "make_scene",
+    "random_options",
+    "render",
+    "simulate_volume",
+    "truth_table",
+]

@@ -1,0 +1,169 @@
+"""The rules of the electrode: what is at a point between particles, and which particle a point belongs to."""
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.phantom.kernels.model import Bodies, Floats, Matter
+from tomostat.phantom.kernels.noise import gradient_noise
+from tomostat.phantom.kernels.shape import blend, node
+from tomostat.phase import Phase
+
+OPEN, FILM, GAP, INSIDE = 0, 1, 2, 3
+"""States of a point relative to the particles; the higher one wins."""
+
+OCTAVES = ((0.4, 0.0, 0.6), (1.0, 1.0, 0.0), (2.3, 0.5, 0.4), (5.5, 0.25, 0.6))
+"""Noise between the particles: frequency relative to 1 / scale, weight in the CBD web, weight in its grey texture."""
+
+PORE, CBD, ACTIVE, COLLECTOR, OUTSIDE = map(int, Phase)
+"""Codes of `Phase` as plain numbers, which compiled code takes as constants."""
+
+
+@numba.njit(cache=True, inline="always")
+def state_of(
+    radii: NDArray[np.float32], detached: NDArray[np.float32], gap: float, film: float, z: float, y: float, x: float
+) -> tuple[int, float, float]:
+    """State of a point relative to one particle.
+
+    Parameters
+    ----------
+    radii, detached : (SIDE, SIDE) float32
+        The particle's rows of `Bodies`.
+    gap, film : float
+        Width of the particle's gap and thickness of the CBD film in micrometers.
+    z, y, x : float
+        Point relative to the particle's centre in micrometers.
+
+    Returns
+    -------
+    tuple
+        State, distance from the centre, and surface radius in that direction.
+    """
+    distance = math.sqrt(z * z + y * y + x * x)
+    row, column, a, b = node(z, y, x)
+    radius = blend(radii, row, column, a, b)
+    height = distance - radius
+    state = OPEN
+    if height < 0.0:
+        state = INSIDE
+    elif height < gap and blend(detached, row, column, a, b) > 0.0:
+        state = GAP
+    elif height < film:
+        state = FILM
+    return state, distance, radius
+
+
+@numba.njit(cache=True, nogil=True)
+def _state_at(bodies: Bodies, film: float, i: int, z: float, y: float, x: float) -> int:
+    """State of a point, in micrometers, relative to particle i."""
+    z, y, x = z - bodies.centre[i, 0], y - bodies.centre[i, 1], x - bodies.centre[i, 2]
+    reach = bodies.bound[i] + max(bodies.gap[i], film)
+    if z * z + y * y + x * x >= reach * reach:
+        return OPEN
+    return int(state_of(bodies.radius[i], bodies.detached[i], bodies.gap[i], film, z, y, x)[0])
+
+
+@numba.njit(cache=True, nogil=True)
+def web_at(matter: Matter, z: float, y: float, x: float) -> float:
+    """Noise of the CBD web at a point in micrometers; there is CBD where it exceeds the threshold."""
+    total = 0.0
+    for k in range(1, len(OCTAVES)):
+        f = OCTAVES[k][0] / matter.scale
+        total += OCTAVES[k][1] * gradient_noise(z * f, y * f, x * f, matter.seed + 10 + k)
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def between(matter: Matter, state: int, depth: float, web: float) -> int:
+    """Phase between the particles, at a position along the depth axis and a value of the web noise."""
+    if depth < matter.low:
+        return COLLECTOR
+    if state == GAP:
+        return PORE
+    if state == FILM:
+        return CBD
+    return CBD if web > matter.threshold and depth <= matter.high else PORE
+
+
+@numba.njit(cache=True, nogil=True)
+def phase_at(bodies: Bodies, matter: Matter, near: NDArray[np.int64], z: float, y: float, x: float) -> tuple[int, int]:
+    """Phase and particle (-1: none) at a point in micrometers, given the particles that may be near.
+
+    The inside of a filled particle counts as active material.
+    """
+    state, owner = OPEN, -1
+    for k in range(near.shape[0]):
+        found = _state_at(bodies, matter.film, near[k], z, y, x)
+        state = max(state, found)
+        if found == INSIDE:
+            owner = near[k]
+    if state == INSIDE:
+        return ACTIVE, owner
+    depth = z if matter.axis == 0 else (y if matter.axis == 1 else x)
+    return between(matter, state, depth, web_at(matter, z, y, x)), -1
+
+
+@numba.njit(cache=True, nogil=True)
+def states_at(bodies: Bodies, film: float, points: Floats) -> NDArray[np.uint8]:
+    """States (n,) of points (n, 3), in micrometers, relative to all particles."""
+    states = np.zeros(points.shape[0], np.uint8)
+    for i in range(bodies.centre.shape[0]):
+        radii, detached, gap = bodies.radius[i], bodies.detached[i], bodies.gap[i]
+        cz, cy, cx = bodies.centre[i, 0], bodies.centre[i, 1], bodies.centre[i, 2]
+        reach = bodies.bound[i] + max(gap, film)
+        for p in range(points.shape[0]):
+            z, y, x = points[p, 0] - cz, points[p, 1] - cy, points[p, 2] - cx
+            if z * z + y * y + x * x < reach * reach:
+                states[p] = max(states[p], state_of(radii, detached, gap, film, z, y, x)[0])
+    return states
+
+
+@numba.njit(cache=True, nogil=True)
+def ball_fraction(centres: Floats, radii: Floats, points: Floats) -> float:
+    """Share of points (n, 3) inside balls (k, 3), (k,) that do not overlap."""
+    count = 0
+    for i in range(centres.shape[0]):
+        for p in range(points.shape[0]):
+            square = 0.0
+            for a in range(3):
+                square += (points[p, a] - centres[i, a]) ** 2
+            count += square < radii[i] ** 2
+    return float(count / points.shape[0])
+
+
+@numba.njit(cache=True, nogil=True)
+def web_at_points(matter: Matter, points: Floats) -> Floats:
+    """Web noise (n,) at points (n, 3) in micrometers."""
+    noise = np.empty(points.shape[0])
+    for p in range(points.shape[0]):
+        noise[p] = web_at(matter, points[p, 0], points[p, 1], points[p, 2])
+    return noise
+
+
+@numba.njit(cache=True, nogil=True)
+def seen(bodies: Bodies, shape: NDArray[np.int64], spacing: Floats, circle: float) -> NDArray[np.bool_]:
+    """Whether each particle holds at least one voxel centre of the field, whose circle has a radius in voxels."""
+    n = bodies.centre.shape[0]
+    found = np.zeros(n, np.bool_)
+    for i in range(n):
+        low, high = np.empty(3, np.int64), np.empty(3, np.int64)
+        for a in range(3):
+            low[a] = max(math.floor((bodies.centre[i, a] - bodies.bound[i]) / spacing[a]), 0)
+            high[a] = min(math.ceil((bodies.centre[i, a] + bodies.bound[i]) / spacing[a]) + 1, shape[a])
+        for iz in range(low[0], high[0]):
+            for iy in range(low[1], high[1]):
+                for ix in range(low[2], high[2]):
+                    if found[i] or not in_circle(iy, ix, shape[1], shape[2], circle):
+                        continue
+                    state = _state_at(bodies, 0.0, i, iz * spacing[0], iy * spacing[1], ix * spacing[2])
+                    found[i] = state == INSIDE
+    return found
+
+
+@numba.njit(cache=True, inline="always")
+def in_circle(iy: float, ix: float, ny: int, nx: int, circle: float) -> bool:
+    """Whether a position in a slice lies in the circular field of view (always, where its radius is 0)."""
+    y, x = iy - 0.5 * (ny - 1), ix - 0.5 * (nx - 1)
+    return circle == 0.0 or y * y + x * x <= circle * circle

@@ -1,0 +1,1 @@
+"""Kernels of the phases stage: histograms, thresholds, shading, sharpness, field of view."""

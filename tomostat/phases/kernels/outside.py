@@ -1,0 +1,173 @@
+"""Kernels that recognise what lies outside the field of view: one exact grey value, reaching in from the border."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Circle = tuple[float, float, float]
+"""Centre y, x and radius in voxels."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What lies outside the field of view: one grey value, beyond a circle where the field is one."""
+
+    value: float
+    circle: Circle | None
+
+
+@dataclass(frozen=True)
+class ConstantArea:
+    """A large area of one exact grey value in a slice.
+
+    Attributes
+    ----------
+    value
+        The grey value.
+    area
+        Share of the slice.
+    joined
+        Share of the area that reaches the slice's border.
+    others
+        Share of the slice that is constant at other values.
+    edge
+        Points y, x between the area and the rest.
+    """
+
+    value: float
+    area: float
+    joined: float
+    others: float
+    edge: list[list[float]]
+
+
+WINDOW = 5
+"""Side of the square (y, x) of equal grey values that noise does not make."""
+REACH = 2 * (WINDOW // 2)
+"""Halo that `outside_mask` needs in y and x."""
+LEAST = 1e-3
+"""Smallest share of a slice that counts as an outside."""
+POINTS = 400
+"""Edge points of a slice that are kept for the circle."""
+
+
+def outside_mask(grey: NDArray[Any], value: float, circle: Circle | None, corner: Sequence[int]) -> NDArray[np.bool_]:
+    """Voxels outside the field of view.
+
+    Parameters
+    ----------
+    grey
+        (nz, ny, nx) grey values of a box.
+    value
+        The grey value outside the field.
+    circle
+        Centre y, x and radius of the field in voxels, where it is a circle.
+    corner
+        First voxel (z, y, x) of the box in the volume.
+
+    Returns
+    -------
+    (nz, ny, nx) bool
+        Voxels of this value that lie in a square of it, or beyond the circle. Exact `REACH` voxels away from where the
+        box was cut out of the volume.
+    """
+    equal = grey == value
+    square = np.ones((1, WINDOW, WINDOW), bool)
+    core = ndimage.binary_erosion(equal, square, border_value=1)
+    mask = ndimage.binary_dilation(core, square)
+    if circle is not None:
+        y, x = (np.arange(n) + c for n, c in zip(grey.shape[1:], corner[1:], strict=True))
+        far = np.hypot(y[:, None] - circle[0], x - circle[1]) > circle[2]
+        mask |= equal & far
+    return mask
+
+
+def constant_areas(image: NDArray[Any]) -> list[ConstantArea]:
+    """Large areas of one exact grey value in a slice.
+
+    Parameters
+    ----------
+    image
+        (ny, nx) grey values.
+
+    Returns
+    -------
+    list of ConstantArea
+        Those of the most frequent such values.
+    """
+    flat = ndimage.maximum_filter(image, 3) == ndimage.minimum_filter(image, 3)
+    values, counts = np.unique(image[flat], return_counts=True)
+    areas = []
+    for i in np.argsort(-counts, kind="stable")[:3]:
+        region = outside_mask(image[np.newaxis], values[i], None, (0, 0, 0))[0]
+        if region.mean() < LEAST:
+            continue
+        parts, _ = ndimage.label(region)
+        rim = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+        joined = np.isin(parts, rim[rim > 0])
+        areas.append(
+            ConstantArea(
+                value=values[i].item(),
+                area=float(region.mean()),
+                joined=float(joined.sum() / region.sum()),
+                others=float((counts.sum() - counts[i]) / image.size),
+                edge=_edge_points(joined).tolist(),
+            )
+        )
+    return areas
+
+
+def _edge_points(region: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Points (y, x) half-way between a region's pixels and their neighbours that are not of it."""
+    down = np.argwhere(region[1:] != region[:-1]) + np.array([0.5, 0.0])
+    across = np.argwhere(region[:, 1:] != region[:, :-1]) + np.array([0.0, 0.5])
+    points = np.concatenate([down, across])
+    return points[:: max(1, len(points) // POINTS)]
+
+
+def choose_outside(slices: Sequence[Sequence[ConstantArea]]) -> Outside | None:
+    """What lies outside the field of view, from the constant areas of some slices; None where nothing does.
+
+    A value counts when it is found in most slices and its area reaches in from the border. In an image without noise,
+    where everything is constant somewhere, it must leave a circle free as well.
+    """
+    found: dict[float, list[ConstantArea]] = defaultdict(list)
+    for areas in slices:
+        for area in areas:
+            found[area.value].append(area)
+    largest, outside = 0.0, None
+    for value, areas in sorted(found.items()):
+        total = sum(area.area for area in areas)
+        joined = sum(area.area * area.joined for area in areas)
+        if 2 * len(areas) <= len(slices) or joined < 0.95 * total or total <= largest:
+            continue
+        circle = fit_circle(np.array([point for area in areas for point in area.edge]).reshape(-1, 2))
+        noisy = all(area.others < 0.05 for area in areas)
+        if noisy or circle is not None:
+            largest, outside = total, Outside(value, circle)
+    return outside
+
+
+def fit_circle(points: NDArray[np.float64], tolerance: float = 1.0) -> Circle | None:
+    """Least-squares circle (Kasa 1976) through points (n, 2) y, x; None when they lie off it by more than `tolerance`.
+
+    The tolerance is a root mean square distance in voxels.
+    """
+    if len(points) < 20:
+        return None
+    centre = points.mean(axis=0)
+    y, x = (points - centre).T
+    system = np.stack([2 * y, 2 * x, np.ones(len(y))], axis=1)
+    (cy, cx, free), *_ = np.linalg.lstsq(system, y**2 + x**2, rcond=None)
+    radius = float(np.sqrt(max(free + cy**2 + cx**2, 0.0)))
+    error = np.hypot(y - cy, x - cx) - radius
+    if np.sqrt(np.mean(error**2)) > tolerance or radius > 4 * np.ptp(points, axis=0).max():
+        return None
+    return float(cy + centre[0]), float(cx + centre[1]), radius

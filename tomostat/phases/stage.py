@@ -1,0 +1,28 @@
+"""The phases stage: grey values -> pore, carbon-binder domain, active material."""
+
+from __future__ import annotations
+
+from tomostat.phases.options import PhasesOptions
+from tomostat.stage import FieldStage, FieldWork
+
+
+class Phases(FieldStage[PhasesOptions]):
+    """What every voxel is made of."""
+
+    name = "phases"
+    help = "Sort voxels into pore, carbon-binder domain and active material."
+    options = PhasesOptions
+    version = 1
+    reads = ("grey",)
+    writes = ("phases",)
+
+    def run(self, work: FieldWork) -> None:
+        """Estimate shading, blur, noise and thresholds, and write the labels."""
+        from tomostat.phases import segment_phases
+
+        segment_phases(
+            work.layout.volume(work.field.name), options=self.options_of(work.study), execution=work.execution
+        )
+
+
+PHASES = Phases()

@@ -1,0 +1,151 @@
+"""Readers, detectors and measures by name: those that tomostat brings, and those of installed packages.
+
+A package offers its own by Python entry points, in the groups ``tomostat.readers``, ``tomostat.detectors`` and
+``tomostat.measures``. On the command line and in Python an object may also be named as ``module:object``; a study file
+names installed ones only, so that it stays data.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from typing import Generic, TypeVar
+
+Kind = TypeVar("Kind")
+
+
+class PluginError(ValueError):
+    """Something that a plugin did wrong: the message names it and where it happened."""
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[Kind]):
+    """Something that is known by name.
+
+    Attributes
+    ----------
+    name
+        As a study file and the command line name it.
+    version
+        Version of the package that it comes from; empty where that has none.
+    value
+        The object itself.
+    """
+
+    name: str
+    version: str
+    value: Kind
+
+    @property
+    def identity(self) -> list[str]:
+        """What tells results of one plugin, or of one version of it, from those of others."""
+        return [self.name, self.version]
+
+    @contextmanager
+    def blame(self, where: str) -> Iterator[None]:
+        """Name this plugin, and where it was, in every error.
+
+        Raises
+        ------
+        PluginError
+            In place of any other error.
+        """
+        try:
+            yield
+        except PluginError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise PluginError(f"{self.name} failed at {where}: {type(error).__name__}: {said}") from error
+
+
+@dataclass(frozen=True)
+class Registry(Generic[Kind]):
+    """All plugins of one kind.
+
+    Attributes
+    ----------
+    what
+        The kind, for messages.
+    group
+        Group of entry points.
+    fits
+        Whether an object is one of them.
+    expected
+        What an object should be, for messages.
+    package, attribute
+        Package that holds tomostat's own, one module each, which is named like it, and the name of the object in the
+        module; empty where they are found otherwise.
+    """
+
+    what: str
+    group: str
+    fits: Callable[[object], bool]
+    expected: str
+    package: str = ""
+    attribute: str = ""
+
+    def names(self) -> list[str]:
+        """Names of tomostat's own, then those of installed packages."""
+        return list(dict.fromkeys([*self.built_in(), *(point.name for point in self._points())]))
+
+    def built_in(self) -> list[str]:
+        """Names of tomostat's own."""
+        if not self.package:
+            return []
+        return [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
+
+    def installed(self) -> list[str]:
+        """Names of those of installed packages that do not carry the name of tomostat's own."""
+        return [name for name in self.names() if name not in self.built_in()]
+
+    def get(self, name: str) -> Plugin[Kind]:
+        """Look one up.
+
+        Parameters
+        ----------
+        name
+            A name out of `names`, or ``module:object``.
+
+        Raises
+        ------
+        ValueError
+            When there is none of that name, or it is something else.
+        """
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            return self._checked(name, "", lambda: getattr(importlib.import_module(module), attribute))
+        if name in self.built_in():
+            module = f"{self.package}.{name}"
+            return self._checked(name, "", lambda: getattr(importlib.import_module(module), self.attribute))
+        for point in self._points():
+            if point.name == name:
+                return self._checked(name, _version(point), point.load)
+        raise ValueError(f"there is no {self.what} {name!r}; known are {', '.join(self.names()) or 'none'}")
+
+    def _points(self) -> list[EntryPoint]:
+        return sorted(entry_points(group=self.group), key=lambda point: point.name)
+
+    def _checked(self, name: str, version: str, load: Callable[[], object]) -> Plugin[Kind]:
+        """Load one, and refuse what is none."""
+        try:
+            value = load()
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"{self.what} {name!r} cannot be imported: {error}") from error
+        if not self.fits(value):
+            raise ValueError(f"{self.what} {name!r} is a {type(value).__name__}; expected {self.expected}")
+        return Plugin(name, version, value)  # type: ignore[arg-type]
+
+
+def _version(point: EntryPoint) -> str:
+    """Version of the package that offers an entry point."""
+    if point.dist is not None:
+        return str(point.dist.version)
+    try:
+        return version(point.module.partition(".")[0])
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,1 @@
+"""Kernels that draw the report's 3D pictures."""

@@ -1,0 +1,34 @@
+"""Options of the report stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tomostat.options import StageOptions, check
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(StageOptions):
+    """What the report shows.
+
+    Attributes
+    ----------
+    title
+        Heading of the page; the study's name when not given.
+    table_rows
+        Rows of the particle table on the page; the file beside it holds all.
+    pictured_fields
+        Largest number of fields shown in slices, taken in turn from the conditions.
+    gallery
+        Single particles shown of each kind: least, typically and most detached.
+    """
+
+    title: str | None = None
+    table_rows: int = 500
+    pictured_fields: int = 8
+    gallery: int = 4
+
+    def __post_init__(self) -> None:
+        check(self.table_rows >= 0, "table_rows", self.table_rows, "0 or more rows")
+        check(self.pictured_fields >= 0, "pictured_fields", self.pictured_fields, "0 or more fields")
+        check(self.gallery >= 0, "gallery", self.gallery, "0 or more particles")

@@ -1,0 +1,36 @@
+"""The report stage: everything that was written -> a page with figures, tables and pictures."""
+
+from __future__ import annotations
+
+from tomostat.report.options import ReportOptions
+from tomostat.stage import StudyStage, Work
+
+
+class Report(StudyStage[ReportOptions]):
+    """The page."""
+
+    name = "report"
+    help = "Write the page with figures, tables and pictures."
+    options = ReportOptions
+    version = 1
+    reads = ("particles of all fields", "analysis")
+    writes = ("report",)
+
+    def run(self, work: Work) -> None:
+        """Write the page and what it links to."""
+        from tomostat.datasets import open_dataset, open_particles
+        from tomostat.manifest import Content
+        from tomostat.report import write_report
+
+        layout = work.layout
+        write_report(
+            layout.report,
+            open_particles(layout.particles),
+            open_dataset(layout.analysis, "analysis", "tomostat analyze"),
+            {field.name: layout.volume(field.name) for field in work.study.fields},
+            options=self.options_of(work.study),
+            provenance={"study": work.study, "seconds": Content.read(layout.root).seconds()},
+        )
+
+
+REPORT = Report()

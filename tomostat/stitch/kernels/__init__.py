@@ -1,0 +1,1 @@
+"""Kernels of the stitch stage: links, tracks, merge decisions, masks, voxels."""

@@ -1,0 +1,214 @@
+"""Boundaries from the phases: the detector gives identity, the voxels near a mask's edge give the boundary.
+
+Within `margin` voxels of the painted masks, active voxels are added to the nearest particle (so that touching particles
+part where the masks do), and voxels that are not active are taken away where they are connected to the outside. Thin
+cracks stay filled however they open, voids deeper than the margin stay filled because the mask is. Every rule looks at
+most `halo` voxels around, so blocks with that halo give the same bits as the whole volume.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.phase import Phase
+
+CRACK = 3
+"""Voxels within which active material of the same particle on both sides makes a void a crack."""
+STEP = 3
+"""Distances are counted in thirds of a voxel: 3, 4 and 5 to neighbours over a face, an edge and a corner."""
+FAR = 255
+"""No distance yet."""
+
+_OFFSETS = np.array([(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if z or y or x], np.int64)
+_COSTS = 2 + np.abs(_OFFSETS).sum(1)
+_ACTIVE, _OUTSIDE = int(Phase.ACTIVE), int(Phase.OUTSIDE)
+
+
+def halo(margin: int) -> int:
+    """Voxels around a block that its labels depend on."""
+    return 2 * margin + CRACK if margin else 0
+
+
+def refine_labels(labels: NDArray[np.uint32], phases: NDArray[np.uint8], margin: int) -> NDArray[np.uint32]:
+    """Move the boundaries of painted masks to those of the active material.
+
+    Parameters
+    ----------
+    labels
+        Painted masks, (z, y, x) uint32.
+    phases
+        Codes of `Phase`, (z, y, x) uint8.
+    margin
+        Largest shift of a boundary in voxels; with 0 nothing moves.
+
+    Returns
+    -------
+    ndarray
+        (z, y, x) uint32; exact from `halo` voxels inside the box, and where the box ends with the volume.
+    """
+    if margin == 0:
+        return np.where(phases == _OUTSIDE, np.uint32(0), labels)
+    refined: NDArray[np.uint32] = np.array(labels, np.uint32, order="C")
+    _refine(refined, np.ascontiguousarray(phases), margin)
+    return refined
+
+
+@numba.njit(cache=True, nogil=True)
+def _refine(labels, phases, margin):  # type: ignore[no-untyped-def]
+    """Grow, then trim, in place."""
+    _clear_outside(labels, phases)
+    distance = np.full(labels.shape, FAR, np.uint8)
+    _grow(labels, phases, distance, margin * STEP)
+    distance[:] = FAR
+    _trim(labels, phases, distance, margin * STEP)
+
+
+@numba.njit(cache=True, nogil=True)
+def _clear_outside(labels, phases):  # type: ignore[no-untyped-def]
+    """Nothing is labelled outside the field of view."""
+    flat, codes = labels.reshape(-1), phases.reshape(-1)
+    for i in range(flat.size):
+        if codes[i] == _OUTSIDE:
+            flat[i] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _push(heads, following, voxel, used, at, level):  # type: ignore[no-untyped-def]
+    """Put a voxel into the bucket of its distance; returns the arrays, which may have grown, and their use."""
+    if used == len(voxel):
+        following = np.append(following, np.empty(used, np.int64))
+        voxel = np.append(voxel, np.empty(used, np.int64))
+    voxel[used], following[used] = at, heads[level]
+    heads[level] = used
+    return following, voxel, used + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _grow(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
+    """Add active voxels within reach to the nearest particle, going through active voxels only.
+
+    Dijkstra's method with a bucket per distance; of equally near particles the smaller number wins.
+    """
+    nz, ny, nx = labels.shape
+    heads = np.full(limit + 1, -1, np.int64)
+    following, voxel, used = np.empty(4096, np.int64), np.empty(4096, np.int64), 0
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                if labels[z, y, x] != 0 or phases[z, y, x] != _ACTIVE:
+                    continue
+                near, label = _painted_beside(labels, distance, z, y, x)
+                if near <= limit:
+                    distance[z, y, x], labels[z, y, x] = near, label
+                    at = (z * ny + y) * nx + x
+                    following, voxel, used = _push(heads, following, voxel, used, at, near)
+    for level in range(limit + 1):
+        entry = heads[level]
+        while entry >= 0:
+            at = voxel[entry]
+            entry = following[entry]
+            z, y, x = at // (ny * nx), at // nx % ny, at % nx
+            if distance[z, y, x] != level:
+                continue
+            for k in range(26):
+                v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
+                reached = level + _COSTS[k]
+                if reached > limit or not (0 <= v < nz and 0 <= w < ny and 0 <= u < nx):
+                    continue
+                if phases[v, w, u] != _ACTIVE or distance[v, w, u] < reached:
+                    continue
+                if distance[v, w, u] == FAR and labels[v, w, u] != 0:
+                    continue  # painted, nothing to decide
+                if distance[v, w, u] > reached:
+                    distance[v, w, u], labels[v, w, u] = reached, labels[z, y, x]
+                    following, voxel, used = _push(heads, following, voxel, used, (v * ny + w) * nx + u, reached)
+                elif labels[z, y, x] < labels[v, w, u]:
+                    labels[v, w, u] = labels[z, y, x]
+
+
+@numba.njit(cache=True, nogil=True)
+def _painted_beside(labels, distance, z, y, x):  # type: ignore[no-untyped-def]
+    """Distance and label of the nearest painted neighbour, `FAR` for none; grown ones have a distance already."""
+    nz, ny, nx = labels.shape
+    near, label = FAR, labels[z, y, x]
+    for k in range(26):
+        v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
+        if not (0 <= v < nz and 0 <= w < ny and 0 <= u < nx):
+            continue
+        if labels[v, w, u] == 0 or distance[v, w, u] != FAR:
+            continue
+        if _COSTS[k] < near or (_COSTS[k] == near and labels[v, w, u] < label):
+            near, label = _COSTS[k], labels[v, w, u]
+    return near, label
+
+
+@numba.njit(cache=True, nogil=True)
+def _trim(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
+    """Take away voxels that are not active within reach of the outside, going through such voxels only."""
+    nz, ny, nx = labels.shape
+    heads = np.full(limit + 1, -1, np.int64)
+    following, voxel, used = np.empty(4096, np.int64), np.empty(4096, np.int64), 0
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                if labels[z, y, x] == 0 or phases[z, y, x] == _ACTIVE:
+                    continue
+                for k in range(26):
+                    v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
+                    inside = 0 <= v < nz and 0 <= w < ny and 0 <= u < nx
+                    if inside and labels[v, w, u] == 0 and phases[v, w, u] != _ACTIVE:
+                        distance[z, y, x] = min(distance[z, y, x], _COSTS[k])
+                if distance[z, y, x] != FAR:
+                    if _in_crack(labels, phases, z, y, x):
+                        distance[z, y, x] = FAR
+                        continue
+                    at = (z * ny + y) * nx + x
+                    following, voxel, used = _push(heads, following, voxel, used, at, distance[z, y, x])
+    for level in range(limit + 1):
+        entry = heads[level]
+        while entry >= 0:
+            at = voxel[entry]
+            entry = following[entry]
+            z, y, x = at // (ny * nx), at // nx % ny, at % nx
+            if distance[z, y, x] != level:
+                continue
+            for k in range(26):
+                v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
+                reached = level + _COSTS[k]
+                if reached > limit or not (0 <= v < nz and 0 <= w < ny and 0 <= u < nx):
+                    continue
+                if labels[v, w, u] == 0 or phases[v, w, u] == _ACTIVE or distance[v, w, u] <= reached:
+                    continue
+                if distance[v, w, u] == FAR and _in_crack(labels, phases, v, w, u):
+                    continue
+                distance[v, w, u] = reached
+                following, voxel, used = _push(heads, following, voxel, used, (v * ny + w) * nx + u, reached)
+    flat, far = labels.reshape(-1), distance.reshape(-1)
+    for i in range(flat.size):
+        if far[i] <= limit:
+            flat[i] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _in_crack(labels, phases, z, y, x):  # type: ignore[no-untyped-def]
+    """Whether active material of the voxel's own particle lies near on two opposite sides."""
+    for k in range(13):
+        if _solid_ahead(labels, phases, z, y, x, k) and _solid_ahead(labels, phases, z, y, x, 25 - k):
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def _solid_ahead(labels, phases, z, y, x, k):  # type: ignore[no-untyped-def]
+    """Whether active material of the voxel's own particle lies near in one direction, with void in between."""
+    for step in range(1, CRACK + 1):
+        v, w, u = z + step * _OFFSETS[k, 0], y + step * _OFFSETS[k, 1], x + step * _OFFSETS[k, 2]
+        if not (0 <= v < labels.shape[0] and 0 <= w < labels.shape[1] and 0 <= u < labels.shape[2]):
+            return False
+        if labels[v, w, u] != labels[z, y, x]:
+            return False
+        if phases[v, w, u] == _ACTIVE:
+            return True
+    return False

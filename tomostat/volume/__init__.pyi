@@ -1,0 +1,63 @@
+from .kernels.grid import spread_grid
+from .kernels.halve import halve, halve_sparse
+from .metadata import (
+    Calibration,
+    Spacing,
+    VolumeInfo,
+    check_spacing,
+    describe,
+    is_map,
+    is_volume,
+    label_names,
+    map_names,
+    read_fit,
+    update_attributes,
+)
+from .shading import open_flat, read_flat, read_shading, write_shading
+from .store import (
+    CHUNK,
+    CODEC,
+    SHARD,
+    create_volume,
+    level_shapes,
+    open_volume,
+    read_box,
+    remove_map,
+    storage_layout,
+    write_box,
+)
+from .tasks import pyramid_tasks, split_blocks, store_tasks
+
+__all__ = [
+    "CHUNK",
+    "CODEC",
+    "SHARD",
+    "Calibration",
+    "Spacing",
+    "VolumeInfo",
+    "check_spacing",
+    "create_volume",
+    "describe",
+    "halve",
+    "halve_sparse",
+    "is_map",
+    "is_volume",
+    "label_names",
+    "level_shapes",
+    "map_names",
+    "open_flat",
+    "open_volume",
+    "pyramid_tasks",
+    "read_box",
+    "read_fit",
+    "read_flat",
+    "read_shading",
+    "remove_map",
+    "split_blocks",
+    "spread_grid",
+    "storage_layout",
+    "store_tasks",
+    "update_attributes",
+    "write_box",
+    "write_shading",
+]

@@ -1,0 +1,1 @@
+"""Kernels of volumes: halving, and coarse grids spread over voxels."""

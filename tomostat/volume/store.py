@@ -1,0 +1,172 @@
+"""Creating volumes, reading and writing their voxels."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+import zarr
+import zarr.codecs
+from numpy.typing import DTypeLike, NDArray
+
+from tomostat.blocks import Box, Shape
+from tomostat.volume.metadata import (
+    check_spacing,
+    component,
+    describe,
+    is_map,
+    is_volume,
+    ome_metadata,
+    open_array,
+    open_group,
+)
+
+DTYPES = ("uint8", "uint16", "float32", "uint32")
+CHUNK: Shape = (32, 64, 64)
+SHARD: Shape = (64, 256, 256)
+SMALLEST_LEVEL = 64
+CODEC = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
+"""Chosen by `benchmarks/bench_storage.py`."""
+
+
+def storage_layout(shape: Sequence[int]) -> tuple[Shape, Shape]:
+    """Chunk and shard shape for a volume: whole slices and boxes both touch few chunks, few files in all."""
+    chunk, shard = [], []
+    for n, c, s in zip(shape, CHUNK, SHARD, strict=True):
+        rounded = 1 << (int(n) - 1).bit_length()  # a thin axis gets a chunk of its own size
+        chunk.append(min(c, rounded))
+        shard.append(min(s, rounded))
+    return tuple(chunk), tuple(shard)  # type: ignore[return-value]
+
+
+def level_shapes(shape: Sequence[int]) -> list[Shape]:
+    """Shapes of the resolution levels: every axis is halved until all are small."""
+    shapes = [tuple(int(n) for n in shape)]
+    while max(shapes[-1]) > SMALLEST_LEVEL:
+        shapes.append(tuple(max(n // 2, 1) for n in shapes[-1]))
+    return shapes  # type: ignore[return-value]
+
+
+def create_volume(
+    path: str | Path,
+    *,
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    spacing: Sequence[float],
+    label: str | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Create an empty multiscale image with its metadata; what stood under the same name is replaced.
+
+    Parameters
+    ----------
+    path
+        The store, ``NAME.zarr``.
+    shape
+        Voxels (z, y, x).
+    dtype
+        uint8, uint16 or float32 for grey; uint8 or uint32 for labels.
+    spacing
+        Voxel size (z, y, x) in micrometers.
+    label
+        Name of a label image inside an existing store, or of a map as ``maps/NAME``; the grey image when not given.
+    attributes
+        Noted in the group's ``tomostat`` attribute.
+
+    Raises
+    ------
+    ValueError
+        When shape, dtype or spacing are off, or something that is no volume stands in the place.
+    """
+    spacing = check_spacing(spacing)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"shape is {tuple(shape)}; expected three positive integers z y x")
+    if np.dtype(dtype).name not in DTYPES:
+        raise ValueError(f"dtype is {np.dtype(dtype).name}; expected one of {', '.join(DTYPES)}")
+    target = Path(path) / component(label)
+    if label is None and target.exists() and not is_volume(target):
+        raise ValueError(f"{path} exists and is no volume; it is not replaced, choose another place")
+    if target.exists():
+        shutil.rmtree(target)
+    root = zarr.open_group(str(path), mode="a", zarr_format=3)
+    group = root.require_group(component(label).rstrip("/")) if label else root
+    shapes = level_shapes(shape)
+    for level, level_shape in enumerate(shapes):
+        chunks, shards = storage_layout(level_shape)
+        group.create_array(
+            str(level), shape=level_shape, dtype=dtype, chunks=chunks, shards=shards, compressors=CODEC,
+            fill_value=math.nan if is_map(label) else 0, dimension_names=("z", "y", "x"),
+        )  # fmt: skip
+    group.attrs["ome"] = ome_metadata(shapes, spacing, label)
+    group.attrs["tomostat"] = {"spacing": list(spacing), **(attributes or {})}
+    if label and not is_map(label):
+        _list_labels(root)
+
+
+def remove_map(path: str | Path, label: str) -> None:
+    """Remove a map, where there is one."""
+    if is_map(label):
+        shutil.rmtree(Path(path) / component(label), ignore_errors=True)
+
+
+def _list_labels(root: zarr.Group) -> None:
+    """Name all label images in the group ``labels``, as OME-Zarr asks."""
+    labels = root["labels"]
+    labels.attrs["ome"] = {"version": "0.5", "labels": sorted(name for name, _ in labels.groups())}  # type: ignore[union-attr]
+
+
+def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -> xr.DataArray:
+    """Open a volume lazily.
+
+    Parameters
+    ----------
+    path
+        The store, ``NAME.zarr``.
+    label
+        Name of a label image such as ``phases`` or ``particles``; the grey values when not given.
+    level
+        Resolution level, 0 is full resolution.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims z, y, x with coordinates in micrometers; dask chunks are the store's shards. ``attrs["spacing"]`` is the
+        voxel size (z, y, x) in micrometers.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such volume, label image or level.
+    """
+    info = describe(path, label)
+    if not 0 <= level < len(info.levels):
+        raise ValueError(f"level is {level}; {path} has levels 0 to {len(info.levels) - 1}")
+    array = open_array(path, f"{component(label)}{level}")
+    data = da.from_array(array, chunks=array.shards or array.chunks, name=False, inline_array=True)
+    ome: Any = open_group(path, label).attrs["ome"]
+    scale, shift = ome["multiscales"][0]["datasets"][level]["coordinateTransformations"]
+    coords = {
+        axis: (axis, t + s * np.arange(n), {"units": "micrometer", "long_name": f"{axis} position"})
+        for axis, n, s, t in zip("zyx", array.shape, scale["scale"], shift["translation"], strict=True)
+    }
+    attrs = {**info.attributes, "spacing": tuple(scale["scale"])}
+    return xr.DataArray(data, dims=("z", "y", "x"), coords=coords, name=label or "grey", attrs=attrs)
+
+
+def read_box(path: str | Path, box: Box, label: str | None = None, level: int = 0) -> NDArray[Any]:
+    """Read a box of voxels."""
+    return np.asarray(open_array(path, f"{component(label)}{level}")[box])
+
+
+def write_box(
+    path: str | Path, start: Sequence[int], array: NDArray[Any], label: str | None = None, level: int = 0
+) -> None:
+    """Write a box of voxels at `start`; the caller owns the shards that it touches."""
+    box = tuple(slice(a, a + n) for a, n in zip(start, array.shape, strict=True))
+    open_array(path, f"{component(label)}{level}", "r+")[box] = array
