@@ -1,8 +1,8 @@
-# Two commands for a newcomer: `make demo` and `make test`.
+# Two commands for a newcomer: `make demo` and `make test`. The same tests give the same result every time.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types contracts check bench clean
+.PHONY: demo test test-deep lint types contracts check bench clean
 
 # Installed once, and again only when pyproject.toml changes.
 .venv/installed: pyproject.toml
@@ -20,6 +20,10 @@ demo/study.yaml: | .venv/installed
 
 test: .venv/installed
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# Every test, properties on more examples and with random seeds.
+test-deep: .venv/installed
+	TOMOSTAT_TESTS=deep $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .
