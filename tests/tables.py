@@ -1,34 +1,57 @@
-"""Particle tables made up for tests: the columns that measure writes, with a hierarchy that is known."""
+"""Particle tables made up for tests: columns as measure declares and writes them, with a hierarchy that is known."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 import xarray as xr
 
-UNITS = {
-    "volume": "micrometer^3",
-    "equivalent_diameter": "micrometer",
-    "centroid": "micrometer",
-    "depth": "micrometer",
-    "surface_area": "micrometer^2",
-}
+from tomostat.measure import Measure, MeasureOptions, all_columns, chosen_measures
+
+
+@cache
+def declared() -> dict[str, Measure]:
+    """The columns that measure declares, in the order of the table."""
+    return all_columns(chosen_measures(MeasureOptions()))
 
 
 def particle_table(columns: dict[str, np.ndarray]) -> xr.Dataset:
-    """Dataset with dim particle, and what else follows from a diameter."""
-    columns = dict(columns)
+    """Table of some of the declared columns, and of what else follows from a diameter.
+
+    Parameters
+    ----------
+    columns
+        Values (n, ...) by name, the ``equivalent_diameter`` in micrometers among them.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dim ``particle``; dims, attributes and order of the columns are those that measure writes.
+    """
     diameter = np.asarray(columns["equivalent_diameter"], float)
-    columns.setdefault("volume", np.pi / 6 * diameter**3)
-    columns.setdefault("label", np.arange(1, len(diameter) + 1, dtype=np.uint32))
-    columns.setdefault("touches_border", np.zeros(len(diameter), bool))
-    variables = {}
-    for name, values in columns.items():
-        dims = ("particle", "axis") if name == "centroid" else ("particle",)
-        dims = ("particle", "axis", "side") if name == "bbox" else dims
-        attrs = {"units": UNITS.get(name, "1"), "long_name": name.replace("_", " ")}
-        variables[name] = (dims, values, attrs)
-    coords = {"axis": list("zyx")} if "centroid" in columns else {}
-    return xr.Dataset(variables, coords)
+    columns = {
+        "volume": np.pi / 6 * diameter**3,
+        "label": np.arange(1, len(diameter) + 1, dtype=np.uint32),
+        "touches_border": np.zeros(len(diameter), bool),
+        **columns,
+    }
+    undeclared = set(columns) - set(declared())
+    if undeclared:
+        raise ValueError(f"measure declares no columns {sorted(undeclared)}")
+    known = {name: measure for name, measure in declared().items() if name in columns}
+    variables = {
+        name: (("particle", *(axis.name for axis in measure.dims)), columns[name], measure.attributes())
+        for name, measure in known.items()
+    }
+    axes = {axis.name: list(axis.coordinates) for measure in known.values() for axis in measure.dims}
+    return xr.Dataset(variables, axes)
+
+
+def replaced(table: xr.Dataset, **columns: np.ndarray) -> xr.Dataset:
+    """A table with other values in some columns or with further columns, and attributes as measure writes them."""
+    given = {str(name): variable.to_numpy() for name, variable in table.data_vars.items()}
+    return particle_table(given | columns)
 
 
 def study(

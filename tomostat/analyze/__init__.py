@@ -1,4 +1,4 @@
-"""Particle tables -> distributions, differences and relations, with confidence."""
+"""Particle tables -> distributions, differences and correlations, with confidence intervals."""
 
 import lazy_loader
 

@@ -1,11 +1,11 @@
 """What a particle contributes to the cell: a model, after the sketch in Fig. 4e of Jiang et al. (2020).
 
-Detachment takes electrical contact away and opens surface to the electrolyte; the worse of the two conductances
-governs. Mild detachment may therefore help and severe detachment hurts. The material's conductivity grows as lithium is
-taken out, which moves the electrical curve and with it the best detachment. The paper gives the sketch and no formula:
-the forms and numbers below are the simplest that have its properties. Nothing here is measured.
+Detachment takes electrical contact away and opens surface to the electrolyte; the lower of the two conductances
+governs. Mild detachment may therefore help, and severe detachment harms. The material's conductivity grows as lithium
+is taken out, which shifts the electrical curve and with it the best detachment. The paper gives the sketch and no
+formula: the forms and numbers below are the simplest that have its properties. Nothing here is measured.
 
-Marks, as in the project's notes: [P] the paper says so, [L] literature, [?] plausible, a parameter to set.
+Sources of the parameters: [P] the paper, [L] literature, [?] plausible, to be set by the user.
 Conductances are relative to the ionic one of a particle that is open to the electrolyte on all sides.
 """
 
@@ -103,7 +103,7 @@ def contributions(
     detachment
         Degree of detachment d, 0 to 1, any shape.
     charge
-        State of charge x, broadcast against it; that of the model when not given. Beyond 0 and 1 the end counts.
+        State of charge x, broadcast against it; that of the model when not given. Values beyond 0 and 1 are clipped.
     model
         Parameters.
 
@@ -131,7 +131,7 @@ def contributions(
 
 
 def best_detachment(charge: ArrayLike | None = None, model: ContributionModel | None = None) -> Array:
-    """Detachment at which a particle contributes most, at every state of charge.
+    """Detachment at which a particle contributes most, for every state of charge.
 
     The electrical conductance falls and the ionic one rises, so the best is where they meet, or 0 where the electrical
     one is the lower from the start.
@@ -153,8 +153,8 @@ def particle_contributions(particles: xr.Dataset, model: ContributionModel | Non
     Parameters
     ----------
     particles
-        Particle table, dim ``particle``, with ``detachment``; ``soc`` is used where the table tells any, else all
-        particles are taken at the charge of the model.
+        Particle table, dim ``particle``, with ``detachment``; ``soc`` is used where the table has any, else all
+        particles are given the state of charge of the model.
     model
         Parameters.
 
@@ -173,7 +173,7 @@ def particle_contributions(particles: xr.Dataset, model: ContributionModel | Non
         raise ValueError("particles has no column 'detachment'; make the table with `tomostat measure`")
     charge = particles["soc"].to_numpy() if "soc" in particles else None
     known = charge is not None and bool(np.isfinite(charge).any())
-    # rounding may leave a share of the surface a hair beyond its ends
+    # rounding may leave a share of the surface slightly below 0 or above 1
     found = contributions(np.clip(particles["detachment"].to_numpy(), 0, 1), charge if known else None, model)
     return xr.Dataset(
         {name: ("particle", getattr(found, name), {"units": "1", "long_name": text}) for name, text in NAMES.items()}

@@ -1,4 +1,4 @@
-"""What is estimated of the particles of one condition."""
+"""The statistics that are estimated for the particles of one condition."""
 
 from __future__ import annotations
 
@@ -40,35 +40,35 @@ def summarize(values: Array, width: float, weights: Array) -> Array:
     return np.stack(columns, axis=-1)
 
 
-def detachment_estimators(rows: Table, split: float) -> dict[tuple[str, tuple[int, ...]], Estimator]:
+def detachment_estimators(table: Table, split: float) -> dict[tuple[str, tuple[int, ...]], Estimator]:
     """Estimators of the detachment's distribution, by variable and size group."""
     found: dict[tuple[str, tuple[int, ...]], Estimator] = {}
-    masks = [mask for _, mask in rows.sizes(split)]
+    masks = [mask for _, mask in table.sizes(split)]
     for place, mask in enumerate(masks):
-        values = rows.detachment[mask]
-        width = statistics.bandwidth(values, rows.weight[mask])
+        values = table.detachment[mask]
+        width = statistics.bandwidth(values, table.weight[mask])
         smooth = partial(statistics.density, values, grid=DEGREES, width=width)
         steps = partial(statistics.histogram, values, edges=BINS)
         found["summary", (place,)] = Estimator(mask, partial(summarize, values, width), (0.0, 1.0))
         found["density", (place,)] = Estimator(mask, _by_name(smooth), (0.0, np.inf))
         found["histogram", (place,)] = Estimator(mask, _by_name(steps), (0.0, np.inf))
-    found["size_difference", ()] = _size_difference(rows, masks[0], split)
+    found["size_difference", ()] = _size_difference(table, masks[0], split)
     return found
 
 
-def quantity_estimators(rows: Table, split: float) -> dict[tuple[str, int, tuple[int, ...]], Estimator]:
-    """Estimators of the further columns, by variable, column and size group."""
+def quantity_estimators(table: Table, split: float) -> dict[tuple[str, int, tuple[int, ...]], Estimator]:
+    """Estimators of the columns shown in statistics, by variable, column and size group."""
     found: dict[tuple[str, int, tuple[int, ...]], Estimator] = {}
-    small = rows.diameter < split
-    measured = np.isfinite(rows.detachment)
-    for row, values in enumerate(rows.quantities.values()):
-        kept = rows.kept & np.isfinite(values)
-        for place, mask in enumerate((kept, kept & small, kept & (rows.diameter >= split))):
+    small = table.diameter < split
+    measured = np.isfinite(table.detachment)
+    for index, values in enumerate(table.quantities.values()):
+        kept = table.kept & np.isfinite(values)
+        for place, mask in enumerate((kept, kept & small, kept & (table.diameter >= split))):
             middle = partial(statistics.quantile, values[mask], probability=0.5)
-            found["quantity_median", row, (place,)] = Estimator(mask, _by_name(middle))
+            found["quantity_median", index, (place,)] = Estimator(mask, _by_name(middle))
         both = kept & measured
-        rank = partial(statistics.spearman, values[both], rows.detachment[both])
-        found["correlation", row, ()] = Estimator(both, rank, (-1.0, 1.0))
+        rank = partial(statistics.spearman, values[both], table.detachment[both])
+        found["correlation", index, ()] = Estimator(both, rank, (-1.0, 1.0))
     return found
 
 
@@ -77,10 +77,10 @@ def _by_name(function: Callable[..., Array]) -> Callable[[Array], Array]:
     return lambda weights: function(weights=weights)
 
 
-def _size_difference(rows: Table, mask: Mask, split: float) -> Estimator:
-    """Small less big particles of the same fields."""
-    values, small = rows.detachment[mask], rows.diameter[mask] < split
-    groups = [(group, statistics.bandwidth(values[group], rows.weight[mask][group])) for group in (small, ~small)]
+def _size_difference(table: Table, mask: Mask, split: float) -> Estimator:
+    """Difference between small and big particles of the same fields."""
+    values, small = table.detachment[mask], table.diameter[mask] < split
+    groups = [(group, statistics.bandwidth(values[group], table.weight[mask][group])) for group in (small, ~small)]
 
     def difference(weights: Array) -> Array:
         less, more = (summarize(values[group], width, weights[:, group]) for group, width in groups)

@@ -10,12 +10,12 @@ from tomostat.options import StageOptions, check
 
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeOptions(StageOptions):
-    """How tables become statistics.
+    """How statistics are computed from the particle table.
 
     Attributes
     ----------
     size_split
-        Diameter in micrometers that parts small from big particles.
+        Diameter in micrometers that separates small from big particles.
     confidence
         Level of the confidence intervals.
     resamples

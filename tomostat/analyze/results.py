@@ -1,4 +1,4 @@
-"""The dataset of results: its dims, variables, units and names."""
+"""The dataset of results: its dims, variables, units and long names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ BINS = np.linspace(0.0, 1.0, 21)
 QUANTILES = (0.1, 0.5, 0.9)
 VOLUMES = 60
 
-# name: (dims, units, long name); "n_" variables are counts, the others numbers, NaN where there is none
 VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "n_particles": (("condition", "size"), "1", "particles used"),
     "n_missing": (("condition", "size"), "1", "particles without a measured detachment"),
@@ -39,18 +38,16 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "correlation": (("quantity", "condition"), "1", "Spearman rank correlation with the detachment"),
     "trend": (("condition", "volume", "quantile"), "1", "detachment of particles of about that volume"),
 }
+"""Dims, units and long name by name. Those named "n_..." are counts, the others numbers, NaN where unknown."""
+
 WITH_INTERVAL = (
-    "summary",
-    "density",
-    "histogram",
-    "size_difference",
-    "difference",
-    "quantity_median",
-    "correlation",
+    "summary", "density", "histogram", "size_difference", "difference", "quantity_median", "correlation",
 )  # fmt: skip
+"""Variables that have a confidence interval, NAME_interval."""
+
 COORDINATES = {
     "condition": ("", "condition"),
-    "size": ("", "size group, parted at the diameter in the option size_split"),
+    "size": ("", "size group, separated at the diameter in the option size_split"),
     "statistic": ("", "statistic of the distribution"),
     "bound": ("", "end of the confidence interval"),
     "degree": ("1", "degree of detachment"),
@@ -63,7 +60,7 @@ COORDINATES = {
 
 
 class Results:
-    """Arrays being filled, by name; `dataset` makes them readable."""
+    """Arrays that are being filled, by name; `dataset` gives them dims, coordinates, units and long names."""
 
     def __init__(
         self, coordinates: Mapping[str, NDArray[Any]], quantity_units: list[str], quantity_headings: list[str]
@@ -77,7 +74,7 @@ class Results:
             self.arrays[name] = np.zeros(shape, np.int64) if name.startswith("n_") else np.full(shape, np.nan)
             if name in WITH_INTERVAL:
                 self.arrays[f"{name}_interval"] = np.full((*shape, 2), np.nan)
-        # the number of ways to permute outgrows integers
+        # as a float: the number of ways to permute may exceed the range of integers
         self.arrays["permutations"] = np.full(sizes["pair"], np.nan)
         self.arrays["permuted"] = np.full(sizes["pair"], "", dtype="<U7")
 
@@ -101,13 +98,16 @@ class Results:
             name: (name, self.coordinates[name], {"units": units, "long_name": long_name})
             for name, (units, long_name) in COORDINATES.items()
         }
-        coords["quantity_units"] = ("quantity", np.array(self.quantity_units, dtype=str))
-        coords["quantity_heading"] = ("quantity", np.array(self.quantity_headings, dtype=str))
+        for name, long_name, values in (
+            ("quantity_units", "units of the quantity", self.quantity_units),
+            ("quantity_heading", "short name of the quantity", self.quantity_headings),
+        ):
+            coords[name] = ("quantity", np.array(values, dtype=str), {"units": "", "long_name": long_name})
         return xr.Dataset(variables, coords)
 
 
 def empty_results(table: Table, particles: xr.Dataset) -> Results:
-    """Results of the right shape, nothing known yet."""
+    """Results of the right shape, without values yet."""
     conditions = table.conditions
     names = list(table.quantities)
     return Results(
@@ -133,7 +133,7 @@ def _text(values: Any) -> NDArray[np.str_]:
 
 
 def _volumes(table: Table) -> Array:
-    """Volumes in even steps of their logarithm, over what the table holds."""
+    """Volumes in even steps of their logarithm, over the range of the table."""
     volume = table.quantities.get("volume", np.array([]))
     volume = volume[np.isfinite(volume) & (volume > 0)]
     return np.geomspace(volume.min(), volume.max(), VOLUMES) if volume.size else np.array([])

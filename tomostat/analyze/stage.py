@@ -7,7 +7,7 @@ from tomostat.stage import StudyStage, Work
 
 
 class Analyze(StudyStage[AnalyzeOptions]):
-    """Distributions, differences between conditions, relations between columns."""
+    """Statistics of all particles of the study."""
 
     name = "analyze"
     help = "Compute statistics of the study, with confidence intervals."

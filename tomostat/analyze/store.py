@@ -10,12 +10,12 @@ from tomostat.datasets import open_dataset, write_dataset
 
 
 def write_analysis(path: str | Path, results: xr.Dataset) -> None:
-    """Write the dataset of `analyze_particles` as zarr, whole or not at all; what stood there is replaced.
+    """Write the dataset of `analyze_particles` as zarr, whole or not at all; an older one is replaced.
 
     Parameters
     ----------
     path
-        Where to, ``analysis.zarr``.
+        The zarr folder to write, ``analysis.zarr``.
     results
         From `analyze_particles`.
     """
@@ -28,6 +28,6 @@ def open_analysis(path: str | Path) -> xr.Dataset:
     Raises
     ------
     FileNotFoundError, ValueError
-        When there is nothing, or something else.
+        When there is nothing at the path, or something else.
     """
     return open_dataset(path, "analysis", "tomostat analyze")

@@ -1,4 +1,4 @@
-"""The columns of a particle table that the statistics need, checked and made plain."""
+"""The columns of a particle table that the statistics need, checked and converted to plain arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from tomostat.analyze.kernels.resample import Codes, Level, encode, hierarchy
+from tomostat.analyze.kernels.resample import Codes, Level, group_numbers, hierarchy
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.datasets import counted_once, shown_in
 
@@ -17,10 +17,11 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 UNKNOWN = "unknown"
-"""Stands for a condition or sample that the study does not give."""
+"""Name of a condition, sample or field that the table does not give."""
 
 REQUIRED = ("detachment", "equivalent_diameter")
-BELONGING = ("condition", "sample", "field")
+ORIGIN = ("condition", "sample", "field")
+"""Columns that say where a particle comes from."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Table:
     condition, sample, field
         Where the particle comes from.
     weight
-        What it stands for: its border weight, 0 where it is left out at the border.
+        Weight in the statistics: the border weight, 0 for a particle that is left out at the border.
     quantities
-        Further columns by name.
+        Columns that are shown in statistics, by name.
     """
 
     detachment: Array
@@ -54,25 +55,25 @@ class Table:
 
     @property
     def conditions(self) -> list[str]:
-        """Conditions in the order in which the table names them first."""
+        """Conditions in the order of their first particle."""
         return list(dict.fromkeys(self.condition.tolist()))
 
-    def take(self, rows: Mask) -> Table:
-        """Some of the rows."""
-        columns = {name: getattr(self, name)[rows] for name in ("detachment", "diameter", "weight", *BELONGING)}
-        return Table(**columns, quantities={key: values[rows] for key, values in self.quantities.items()})
+    def take(self, selected: Mask) -> Table:
+        """The table of the selected particles."""
+        columns = {name: getattr(self, name)[selected] for name in ("detachment", "diameter", "weight", *ORIGIN)}
+        return Table(**columns, quantities={key: values[selected] for key, values in self.quantities.items()})
 
     def units(self) -> tuple[Codes, Codes]:
-        """Numbers of the samples and of the fields."""
-        sample = encode(self.condition, self.sample)
-        return sample, encode(self.condition, self.sample, self.field)
+        """Number of the sample and number of the field of every particle."""
+        sample = group_numbers(self.condition, self.sample)
+        return sample, group_numbers(self.condition, self.sample, self.field)
 
     def levels(self) -> tuple[Level, ...]:
         """The hierarchy to resample."""
         return hierarchy(*self.units())
 
     def sizes(self, split: float) -> Iterator[tuple[str, Mask]]:
-        """Size groups, all of them among the particles with a measured detachment that were not left out."""
+        """Name and mask of every size group, of particles with a measured detachment that are not left out."""
         valid = self.kept & np.isfinite(self.detachment)
         yield "all", valid
         yield "small", valid & (self.diameter < split)
@@ -80,12 +81,12 @@ class Table:
 
 
 def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
-    """Plain columns of a particle table, without the rows that count in another field.
+    """Read the columns of a particle table, without the rows that count in another field.
 
     Raises
     ------
     TypeError, ValueError
-        When it is no particle table, or holds detachments outside [0, 1].
+        When `particles` is not a particle table, or a column holds what it must not.
     """
     if not isinstance(particles, xr.Dataset):
         raise TypeError(f"particles is a {type(particles).__name__}; expected an xarray.Dataset of particles")
@@ -102,7 +103,7 @@ def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
         diameter=diameter,
         weight=_weights(particles, options),
         quantities={name: _numbers(particles, name) for name in shown_in(particles, "statistics")},
-        **{name: _names(particles, name) for name in BELONGING},
+        **{name: _names(particles, name) for name in ORIGIN},
     )
 
 
@@ -122,18 +123,17 @@ def _degrees(values: Array) -> Array:
 
 
 def _names(particles: xr.Dataset, name: str) -> NDArray[np.str_]:
-    """A column of names; where there is none, or an empty one, they are unknown."""
+    """A column of names; `UNKNOWN` where there is no column or no name."""
     if name not in particles:
         return np.full(particles.sizes["particle"], UNKNOWN)
     values = particles[name].to_numpy()
     empty = (None, "", "nan", "None")
-    return np.array([UNKNOWN if value in empty or value != value else str(value) for value in values.tolist()] or [""])[
-        : len(values)
-    ]
+    names = [UNKNOWN if value in empty or value != value else str(value) for value in values.tolist()]
+    return np.array(names, dtype=str)
 
 
 def _weights(particles: xr.Dataset, options: AnalyzeOptions) -> Array:
-    """What each particle stands for."""
+    """Weight of every particle, 0 for those left out at the border."""
     count = particles.sizes["particle"]
     border = np.zeros(count, bool)
     if "touches_border" in particles:
@@ -144,7 +144,7 @@ def _weights(particles: xr.Dataset, options: AnalyzeOptions) -> Array:
         inside = weight[~border]
         if not (np.isfinite(inside) & (inside > 0)).all():
             raise ValueError(
-                "column 'border_weight' holds a weight that is no positive number for a particle inside the field; "
+                "column 'border_weight' holds a weight that is not a positive number for a particle inside the field; "
                 "measure again, or set border to kept or excluded"
             )
     return np.where(border, 0.0, weight) if options.border != "kept" else weight

@@ -1,7 +1,7 @@
 """Weighted statistics of many resamples at once.
 
 Every function takes values (n,) and weights (r, n), one row per resample, and gives one row per resample. A weight is
-how often a particle was drawn times what it stands for (its border weight). A row without any weight gives NaN.
+how often a particle was drawn, times its border weight. A row whose weights are all 0 gives NaN.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def mean(values: Array, weights: Array) -> Array:
 
 
 def spread(values: Array, weights: Array) -> Array:
-    """Weighted standard deviations (r,), about the mean of each row; one value has none."""
+    """Weighted standard deviations (r,), about the mean of each row; NaN for a single value."""
     if values.size < 2:
         return np.full(len(weights), np.nan)
-    centred = values - values.mean()  # guards the difference of squares against cancellation
+    centred = values - values.mean()  # avoids cancellation in the difference of squares
     squares = mean(centred**2, weights) - mean(centred, weights) ** 2
     return np.sqrt(np.maximum(squares, 0.0))
 
@@ -65,7 +65,7 @@ def histogram(values: Array, weights: Array, edges: Array) -> Array:
 
 
 def _collect(columns: NDArray[np.intp], shares: Array, weights: Array, width: int) -> Array:
-    """Sum of weights per column (r, width), each value giving its share."""
+    """Sum of weights per column (r, width), each value adding its share to one column."""
     rows = np.arange(len(columns))
     table = sparse.csr_array((shares, (rows, columns)), shape=(len(columns), width))
     return np.asarray((table.T @ weights.T).T)
@@ -93,9 +93,9 @@ def bandwidth(values: Array, weights: Array) -> float:
 def density(values: Array, weights: Array, grid: Array, width: float) -> Array:
     """Kernel estimates (r, grid) of the probability density on [0, 1], reflected at both ends.
 
-    Reflection keeps what would leak over 0 and 1, so that the estimate integrates to one and is not biased low at the
-    boundary (Silverman, Density estimation, 1986, section 2.10). Values are first shared between their two neighbours
-    on the grid, an error far below the kernel width.
+    Reflection keeps the part of a kernel that would lie beyond 0 and 1, so that the estimate integrates to one and is
+    not biased low at the boundary (Silverman, Density estimation, 1986, section 2.10). Values are first divided between
+    their two neighbours on the grid; the error is far below the kernel width.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What limits the results, in words that a reader of the report understands."""
+"""What limits the results, in sentences that a reader of the report understands."""
 
 from __future__ import annotations
 
@@ -11,42 +11,51 @@ from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.table import UNKNOWN, Table
 
 
-def write_notes(results: xr.Dataset, table: Table, particles: xr.Dataset, options: AnalyzeOptions) -> list[str]:
-    """One sentence per limit that applies."""
+def find_limitations(results: xr.Dataset, table: Table, particles: xr.Dataset, options: AnalyzeOptions) -> list[str]:
+    """One sentence or two for every limitation that applies.
+
+    Parameters
+    ----------
+    results
+        What `analyze_particles` found.
+    table, particles
+        The columns that were analyzed, and the particle table that they were read from.
+    options
+        Options of the analysis.
+    """
     if not table.weight.size:
         return ["No particles: there is nothing to analyze."]
-    notes = [*_design(results, table, options), *_losses(results, particles, table, options)]
-    return [note for note in notes if note]
+    return [*_study_design(results, table, options), *_uncounted_particles(results, particles, table, options)]
 
 
-def _design(results: xr.Dataset, table: Table, options: AnalyzeOptions) -> list[str]:
-    """How the study was laid out."""
-    notes = []
+def _study_design(results: xr.Dataset, table: Table, options: AnalyzeOptions) -> list[str]:
+    """Limitations by the numbers of conditions, samples and fields."""
+    found = []
     samples = results["n_samples"].to_numpy()
     if len(table.conditions) > 1 and (samples == 1).any():
-        notes.append(
+        found.append(
             "One sample per condition: condition and cell are confounded. A difference between conditions may be a "
-            "difference between cells; only further samples can tell."
+            "difference between cells; only further samples can distinguish the two."
         )
     if len(table.conditions) == 1:
-        notes.append("A single condition: nothing to compare it with.")
+        found.append("A single condition: nothing to compare it with.")
     single = [str(name) for name in results["condition"].values[results["n_fields"].to_numpy() == 1]]
     if single:
         of = f" of {', '.join(single)}" if len(table.conditions) > 1 else ""
-        notes.append(
+        found.append(
             f"A single field of view{of}: intervals hold the variation between particles only, not that between fields."
         )
     if len(table.conditions) > 1 and UNKNOWN in table.conditions:
-        notes.append(f"Some particles have no condition; they form the group {UNKNOWN!r}.")
+        found.append(f"Some particles have no condition; they form the group {UNKNOWN!r}.")
     for index, pair in enumerate(results["pair"].values):
         smallest = _smallest_p(results, index)
         if smallest > 1 - options.confidence:
             one = results.isel(pair=index)
-            notes.append(
+            found.append(
                 f"{pair}: only {one['permutations'].item():.0f} ways to permute whole {one['permuted'].item()}, so no "
                 f"p-value can be below {smallest:.2g}."
             )
-    return notes
+    return found
 
 
 def _smallest_p(results: xr.Dataset, index: int) -> float:
@@ -57,49 +66,51 @@ def _smallest_p(results: xr.Dataset, index: int) -> float:
     return (2 if counts[0] == counts[1] else 1) / float(one["permutations"])
 
 
-def _losses(results: xr.Dataset, particles: xr.Dataset, table: Table, options: AnalyzeOptions) -> list[str]:
-    """Particles that do not count."""
-    notes = []
+def _uncounted_particles(
+    results: xr.Dataset, particles: xr.Dataset, table: Table, options: AnalyzeOptions
+) -> list[str]:
+    """Particles that the statistics leave out, and what that does to them."""
+    found = []
     total = table.weight.size
     missing = int(results["n_missing"].sel(size="all").sum())
     if missing:
-        notes.append(
+        found.append(
             f"{missing} of {total} particles have no measured detachment (no carbon-binder phase, or no surface inside "
             "the field); they count nowhere below."
         )
     if repeated := particles.sizes["particle"] - total:
-        notes.append(
+        found.append(
             f"{repeated} {'rows are' if repeated > 1 else 'row is'} of particles that another, overlapping field shows "
             "as well: each particle counts once."
         )
     border = int(results["n_border"].sel(size="all").sum())
     if border:
-        notes.append(f"{border} of {total} particles are cut by the field's border and left out.")
+        found.append(f"{border} of {total} particles are cut by the field's border and left out.")
     if border and options.border == "excluded":
-        notes.append("The others are not weighted for it: big particles are under-represented.")
+        found.append("The others are not weighted for it: big particles are under-represented.")
     if border and options.border == "weighted" and "border_weight" not in particles:
-        notes.append(
+        found.append(
             "The table holds no border weights, so the others count alike and big particles are under-represented."
         )
-    notes += _thin_groups(results)
+    found += _small_groups(results)
     if options.border == "kept" and np.any(particles.get("touches_border", False)):
-        notes.append("Particles cut by the field's border are kept, with the part of them that is inside.")
-    return notes
+        found.append("Particles cut by the field's border are kept, with the part of them that is inside.")
+    return found
 
 
-def _thin_groups(results: xr.Dataset) -> list[str]:
-    """Size groups that the border leaves empty, or resting on few heavily weighted particles."""
-    notes = []
+def _small_groups(results: xr.Dataset) -> list[str]:
+    """Size groups that the border leaves empty, or that few heavily weighted particles dominate."""
+    found = []
     for condition in range(results.sizes["condition"]):
         for size in ("small", "big"):
             group = results.isel(condition=condition).sel(size=size)
             used, left, effective = (float(group[n]) for n in ("n_particles", "n_border", "effective_number"))
             who = f"{size} particles of {results['condition'].values[condition]}"
             if not used and left:
-                notes.append(f"None of the {left:.0f} {who} lies whole in its field: nothing is said about them.")
+                found.append(f"None of the {left:.0f} {who} lies whole in its field: nothing is said about them.")
             elif used and effective < used / 2:
-                notes.append(
+                found.append(
                     f"The {used:.0f} {who} count like {effective:.1f} of equal weight: few large ones that rarely lie "
                     "whole in a field stand for many."
                 )
-    return notes
+    return found
