@@ -1,6 +1,6 @@
-"""Volumes of any kind -> OME-Zarr, block by block; `readers` holds one module for every kind of file.
+"""Reading volumes of many file formats into OME-Zarr, block by block; `readers` holds one module per format.
 
-`probe` looks at a source without reading its voxels, `ingest_volume` brings it in.
+`probe` finds the voxels of a file without reading them, `ingest_volume` copies them.
 """
 
 import lazy_loader

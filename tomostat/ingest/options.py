@@ -14,13 +14,13 @@ class IngestOptions(StageOptions):
     Attributes
     ----------
     dataset
-        Path of the dataset inside an HDF5, NeXus or zarr file; needed only when the file holds several 3D datasets.
+        Path of the dataset inside an HDF5, NeXus or zarr file; needed only where the file holds several 3D datasets.
     shape
         Shape (z, y, x) of a raw binary file.
     dtype
         Voxel type of a raw binary file, such as uint8 or ">u2".
     reader
-        Name of the reader; the first that recognizes the file when not given. `tomostat info --formats` lists them.
+        Name of the reader, as `tomostat info --formats` lists them; the first that recognizes the file when not given.
     """
 
     dataset: str | None = None

@@ -1,4 +1,4 @@
-"""The ingest stage: a source of voxels -> the grey volume of a field."""
+"""The ingest stage: copies a source of voxels into the grey volume of a field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Ingest(FieldStage[IngestOptions]):
-    """TIFF, HDF5, raw, npy, zarr and what readers of other packages know, to OME-Zarr."""
+    """Converts TIFF, HDF5, raw, npy, zarr and the formats of installed readers to OME-Zarr."""
 
     name = "ingest"
     help = "Read a volume, or all volumes of a study file, into OME-Zarr."
@@ -29,7 +29,7 @@ class Ingest(FieldStage[IngestOptions]):
             probe(field.path, spacing=field.spacing, options=self.options_of(study))
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
-        """The source, its reader, and what the study says of it."""
+        """The source, its reader, and its voxel size and density scale in the study."""
         from tomostat.ingest import choose_reader
         from tomostat.manifest import fingerprint
 

@@ -1,1 +1,1 @@
-"""Readers of files, one module each, named like the reader; a new one is found without being listed anywhere."""
+"""Readers of file formats, one per module and named like it; a new module is found without being listed anywhere."""

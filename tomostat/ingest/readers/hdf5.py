@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box
-from tomostat.ingest import spacing as sizes
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source, axes_over_one, three, volume_axes
+from tomostat.ingest.source import ArraySource, Reader, Source, count_long_axes, lengths_zyx, volume_axes
+from tomostat.ingest.spacing import attribute_spacing, axes_spacing
 from tomostat.volume import Spacing
 
 
@@ -24,16 +24,16 @@ class HDF5Source(ArraySource):
     def read(self, box: Box) -> NDArray[Any]:
         """Read a box; HDF5 decodes the chunks that it touches."""
         with h5py.File(self.path, "r") as file:
-            return self.pick(file[self.dataset], box)
+            return self.select(file[self.dataset], box)
 
 
 def find_hdf5(path: Path, options: IngestOptions) -> Source:
-    """A dataset of an HDF5 or NeXus file: the one asked for, the default of NeXus, or the only 3D one.
+    """Find a dataset of an HDF5 or NeXus file: the one that the options name, the NeXus default, or the only 3D one.
 
     Raises
     ------
     ValueError
-        When the file is damaged, or the dataset is not there or cannot be told from others.
+        When the file is damaged, lacks the dataset that the options name, or holds no 3D dataset or several.
     """
     try:
         file = h5py.File(path, "r")
@@ -45,19 +45,20 @@ def find_hdf5(path: Path, options: IngestOptions) -> Source:
         axes = volume_axes(f"{path}:{name}", found.shape)
         chunks = found.chunks or (1,) * found.ndim
         return HDF5Source(
-            path=path, kind="HDF5", dataset=name, shape=three(found.shape, axes), dtype=found.dtype,
-            unit=three(chunks, axes), axes=axes, ndim=found.ndim, spacing=_spacing(found, axes),
+            path=path, kind="HDF5", dataset=name, shape=lengths_zyx(found.shape, axes), dtype=found.dtype,
+            chunk=lengths_zyx(chunks, axes), axes=axes, ndim=found.ndim, spacing=_spacing(found, axes),
         )  # fmt: skip
 
 
 def _choose_dataset(path: Path, file: h5py.File, name: str | None) -> h5py.Dataset:
+    """The dataset called `name`; without a name, the NeXus default or the only 3D dataset."""
     candidates: list[h5py.Dataset] = []
 
     def collect(_: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and axes_over_one(node.shape) == 3 and node.dtype.kind in "iufbc":
+        if isinstance(node, h5py.Dataset) and count_long_axes(node.shape) == 3 and node.dtype.kind in "iufbc":
             candidates.append(node)
 
-    file.visititems(collect)  # visits linked data once
+    file.visititems(collect)  # visits data with several links once
     listed = ", ".join(f"{d.name} ({' x '.join(map(str, d.shape))})" for d in candidates) or "no 3D dataset"
     if name is not None:
         node = _nexus_signal(file[name]) if name in file else None
@@ -65,7 +66,7 @@ def _choose_dataset(path: Path, file: h5py.File, name: str | None) -> h5py.Datas
             raise ValueError(f"{path} has no dataset {name!r}; it holds {listed}")
         return node
     node = _nexus_signal(file)
-    if node is not None and axes_over_one(node.shape) in (2, 3):
+    if node is not None and count_long_axes(node.shape) in (2, 3):
         return node
     if len(candidates) != 1:
         raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with dataset=PATH")
@@ -73,22 +74,22 @@ def _choose_dataset(path: Path, file: h5py.File, name: str | None) -> h5py.Datas
 
 
 def _nexus_signal(node: Any) -> h5py.Dataset | None:
-    """Follow NeXus' chain of defaults from a file, entry or data group to its dataset."""
+    """Follow the NeXus attributes ``default`` and ``signal`` from a file, entry or data group to its dataset."""
     for _ in range(10):
         if isinstance(node, h5py.Dataset):
             return node
-        following = node.attrs.get("signal", node.attrs.get("default"))
-        following = following.decode() if isinstance(following, bytes) else following
-        if not isinstance(following, str) or following not in node:
+        target = node.attrs.get("signal", node.attrs.get("default"))
+        target = target.decode() if isinstance(target, bytes) else target
+        if not isinstance(target, str) or target not in node:
             return None
-        node = node[following]
+        node = node[target]
     return None
 
 
 def _spacing(dataset: h5py.Dataset, axes: tuple[int, ...]) -> Spacing | None:
-    """Voxel size from the dataset's attributes, or from the axes of its NeXus group."""
+    """Voxel size from the attributes of the dataset, or from the axes of its NeXus group."""
     attributes = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in dataset.attrs.items()}
-    found = sizes.from_attributes(attributes, len(axes))
+    found = attribute_spacing(attributes, len(axes))
     if found is not None:
         return found
     group = dataset.parent
@@ -101,22 +102,22 @@ def _spacing(dataset: h5py.Dataset, axes: tuple[int, ...]) -> Spacing | None:
         scale = group.get(names[axis])
         if not isinstance(scale, h5py.Dataset) or scale.ndim != 1 or scale.size < 2:
             return None
-        gaps = np.diff(scale[:].astype(np.float64))
-        if not np.allclose(gaps, gaps.mean(), rtol=1e-3):
+        distances = np.diff(scale[:].astype(np.float64))
+        if not np.allclose(distances, distances.mean(), rtol=1e-3):
             return None
-        steps.append(abs(float(gaps.mean())))
+        steps.append(abs(float(distances.mean())))
         units.append(scale.attrs.get("units"))
-    return sizes.from_axes(steps, units)
+    return axes_spacing(steps, units)
 
 
 class HDF5Reader(Reader):
-    """HDF5 and NeXus."""
+    """HDF5 and NeXus files."""
 
     formats = "HDF5 and NeXus"
 
-    def recognizes(self, path: Path, start: bytes) -> bool:
+    def recognizes(self, path: Path, first_bytes: bytes) -> bool:
         """By the first bytes."""
-        return start.startswith(b"\x89HDF\r\n\x1a\n")
+        return first_bytes.startswith(b"\x89HDF\r\n\x1a\n")
 
     def find(self, path: Path, options: IngestOptions) -> Source:
         """See `find_hdf5`."""

@@ -1,4 +1,4 @@
-"""Arrays as numpy saves them."""
+"""Files of `numpy.save`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Box
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source, three, volume_axes
+from tomostat.ingest.source import ArraySource, Reader, Source, lengths_zyx, volume_axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NpySource(ArraySource):
-    """A numpy file."""
+    """An array in a file of `numpy.save`."""
 
     def read(self, box: Box) -> NDArray[Any]:
         """Read a box through a memory map."""
-        return self.pick(np.load(self.path, mmap_mode="r", allow_pickle=False), box).copy()
+        return self.select(np.load(self.path, mmap_mode="r", allow_pickle=False), box).copy()
 
 
 def find_npy(path: Path) -> Source:
-    """A numpy file.
+    """Find the voxels of a file of `numpy.save`.
 
     Raises
     ------
     ValueError
-        When it is damaged or no volume.
+        When it is damaged or holds no volume.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -37,7 +37,7 @@ def find_npy(path: Path) -> Source:
         raise ValueError(f"{path} is no npy file, or truncated: {error}; save it again with numpy.save") from None
     axes = volume_axes(str(path), array.shape)
     return NpySource(
-        path=path, kind="npy", shape=three(array.shape, axes), dtype=array.dtype, axes=axes, ndim=array.ndim
+        path=path, kind="npy", shape=lengths_zyx(array.shape, axes), dtype=array.dtype, axes=axes, ndim=array.ndim
     )
 
 
@@ -46,9 +46,9 @@ class NpyReader(Reader):
 
     formats = "npy"
 
-    def recognizes(self, path: Path, start: bytes) -> bool:
+    def recognizes(self, path: Path, first_bytes: bytes) -> bool:
         """By the first bytes."""
-        return start.startswith(b"\x93NUMPY")
+        return first_bytes.startswith(b"\x93NUMPY")
 
     def find(self, path: Path, options: IngestOptions) -> Source:
         """See `find_npy`."""

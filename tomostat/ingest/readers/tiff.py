@@ -7,7 +7,7 @@ import logging
 import re
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ import tifffile
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
-from tomostat.ingest import spacing as sizes
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import COLOURS, Reader, Source
+from tomostat.ingest.readers.zarr import METADATA_FILES
+from tomostat.ingest.source import COLOUR_CHANNELS, Reader, Source
+from tomostat.ingest.spacing import imagej_spacing, ome_spacing, resolution_spacing
 from tomostat.volume import Spacing
-
-logger = logging.getLogger(__name__)
 
 SUFFIXES = (".tif", ".tiff")
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF."""
-GREY = (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.MINISBLACK)
+GREY_PHOTOMETRICS = (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.MINISBLACK)
+"""Values of the tag PhotometricInterpretation for one grey value per pixel."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +35,7 @@ class TiffSlices(Source):
     """A folder of single-page TIFF files, one per slice."""
 
     def read(self, box: Box) -> NDArray[Any]:
-        """Read a box, decoding only the strips or tiles that it touches."""
+        """Read a box, decoding only the strips or tiles that it overlaps."""
         out = np.empty([s.stop - s.start for s in box], self.dtype.newbyteorder("="))
         for i, path in enumerate(self.files[box[0]]):
             with _open(path) as tif:
@@ -50,7 +50,7 @@ class TiffStack(Source):
     Attributes
     ----------
     offset
-        Byte at which the voxels start, where they lie in one uncompressed piece; else None.
+        First byte of the voxels where they are stored uncompressed and contiguous; else None.
     """
 
     offset: int | None
@@ -69,27 +69,27 @@ class TiffStack(Source):
 
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file; what tifffile only logs about a broken chain of pages is an error here."""
-    noted: list[str] = []
+    """Open a TIFF file; a broken chain of pages, which tifffile only logs, raises an error."""
+    errors: list[str] = []
 
-    def note(record: logging.LogRecord) -> bool:
+    def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.ERROR and record.thread == threading.get_ident():
-            noted.append(record.getMessage())
+            errors.append(record.getMessage())
         return False
 
     log = logging.getLogger("tifffile")
-    log.addFilter(note)
+    log.addFilter(collect)
     try:
         with tifffile.TiffFile(path) as tif:
-            len(tif.pages)  # walks the chain of pages
-            broken = [text for text in noted if "offset" in text or "corrupted" in text]
+            len(tif.pages)  # follows the chain of pages to its end
+            broken = [text for text in errors if "offset" in text or "corrupted" in text]
             if broken:
                 raise ValueError(f"{path} is damaged or truncated ({broken[0]}); copy or export it again")
             yield tif
     except (tifffile.TiffFileError, struct.error, IndexError) as error:
         raise ValueError(f"{path} is no TIFF file, or damaged: {error}") from None
     finally:
-        log.removeFilter(note)
+        log.removeFilter(collect)
 
 
 def _read_page(path: Path, page: Any, rows: slice, columns: slice, out: NDArray[Any]) -> None:
@@ -106,27 +106,28 @@ def _read_page(path: Path, page: Any, rows: slice, columns: slice, out: NDArray[
         page.parent.filehandle.seek(page.dataoffsets[index])
         packed = page.parent.filehandle.read(page.databytecounts[index])
         try:
-            piece, place, _ = page.decode(packed, index)
+            piece, position, _ = page.decode(packed, index)
         except (RuntimeError, ValueError, OSError, TypeError) as error:
             raise ValueError(f"{path}: page {page.index} cannot be decoded ({error}); export it again") from error
-        y, x = place[2], place[3]
-        inside = (slice(max(rows.start, y), min(rows.stop, y + height, page.imagelength)),
-                  slice(max(columns.start, x), min(columns.stop, x + width, page.imagewidth)))  # fmt: skip
-        target = out[_moved(inside[0], rows.start), _moved(inside[1], columns.start)]
-        target[:] = 0 if piece is None else piece[0, _moved(inside[0], y), _moved(inside[1], x), 0]
+        y, x = position[2], position[3]
+        shared_rows = slice(max(rows.start, y), min(rows.stop, y + height, page.imagelength))
+        shared_columns = slice(max(columns.start, x), min(columns.stop, x + width, page.imagewidth))
+        target = out[_relative(shared_rows, rows.start), _relative(shared_columns, columns.start)]
+        target[:] = 0 if piece is None else piece[0, _relative(shared_rows, y), _relative(shared_columns, x), 0]
 
 
-def _moved(part: slice, origin: int) -> slice:
+def _relative(part: slice, origin: int) -> slice:
+    """A slice counted from `origin`."""
     return slice(part.start - origin, part.stop - origin)
 
 
 def find_tiff(path: Path) -> Source:
-    """A TIFF file, or a folder of TIFF slices.
+    """Find the voxels of a TIFF file, or of a folder of TIFF slices.
 
     Raises
     ------
     ValueError
-        When there is none, when it is damaged or in colour, or when slices differ.
+        When there is no TIFF file, when one is damaged or in colour, or when slices or pages differ.
     """
     if not path.is_dir():
         return _find_stack(path)
@@ -136,8 +137,8 @@ def find_tiff(path: Path) -> Source:
     return _find_stack(files[0]) if len(files) == 1 else _find_slices(path, files)
 
 
-def natural_order(files: Any) -> list[Path]:
-    """Files ordered as a person would: slice_9 before slice_10."""
+def natural_order(files: Iterable[Path]) -> list[Path]:
+    """Files in natural order, numbers in names by their value: slice_9 before slice_10."""
 
     def key(path: Path) -> tuple[list[tuple[int, str]], str]:
         parts = re.split(r"(\d+)", path.name)
@@ -147,6 +148,7 @@ def natural_order(files: Any) -> list[Path]:
 
 
 def _find_slices(folder: Path, files: Sequence[Path]) -> Source:
+    """The slices of a folder, one file each, in the order of `files`."""
     first: tuple[Any, ...] | None = None
     for path in files:
         with _open(path) as tif:
@@ -154,30 +156,32 @@ def _find_slices(folder: Path, files: Sequence[Path]) -> Source:
             if len(tif.pages) > 1:
                 raise ValueError(f"{path} holds {len(tif.pages)} pages; expected one slice per file, or give that file")
             _check_page(path, page)
-            this = (page.shape, np.dtype(page.dtype))
+            image = (page.shape, np.dtype(page.dtype))
             if first is None:
-                first, spacing = this, _spacing(tif)
-                unit, dtype = _unit(page), np.dtype(tif.byteorder + page.dtype.char)
-            elif this != first:
-                raise ValueError(f"{path} is {_told(this)} but {files[0].name} is {_told(first)}; "
+                first, spacing = image, _spacing(tif)
+                chunk, dtype = _page_chunk(page), np.dtype(tif.byteorder + page.dtype.char)
+            elif image != first:
+                raise ValueError(f"{path} is {_size_and_type(image)} but {files[0].name} is {_size_and_type(first)}; "
                                  "expected slices of one size and type")  # fmt: skip
     ny, nx = first[0]  # type: ignore[index]
     return TiffSlices(
-        path=folder, kind="TIFF slices", shape=(len(files), ny, nx), dtype=dtype, unit=unit, spacing=spacing,
+        path=folder, kind="TIFF slices", shape=(len(files), ny, nx), dtype=dtype, chunk=chunk, spacing=spacing,
         files=tuple(files),
     )  # fmt: skip
 
 
-def _told(image: tuple[Any, ...]) -> str:
+def _size_and_type(image: tuple[Any, ...]) -> str:
+    """Shape and voxel type of an image, for messages."""
     return f"{' x '.join(map(str, image[0]))} {image[1].name}"
 
 
 def _find_stack(path: Path) -> Source:
+    """The pages of one file."""
     with _open(path) as tif:
         pages = {(page.shape, np.dtype(page.dtype)) for page in tif.pages}
         if len(pages) > 1:
-            told = " and ".join(sorted(_told(page) for page in pages))
-            raise ValueError(f"{path} holds pages of {told}; expected pages of one size and type")
+            listed = " and ".join(sorted(_size_and_type(page) for page in pages))
+            raise ValueError(f"{path} holds pages of {listed}; expected pages of one size and type")
         first = tif.pages.first
         for page in tif.pages:
             _check_page(path, page)
@@ -191,9 +195,9 @@ def _find_stack(path: Path) -> Source:
         if end > path.stat().st_size:
             raise ValueError(f"{path} is truncated: {path.stat().st_size} bytes of {end}; copy or export it again")
         kind = "BigTIFF" if tif.is_bigtiff else "TIFF"
-        unit = (1, 1, 1) if offset is not None else _unit(first)
+        chunk = (1, 1, 1) if offset is not None else _page_chunk(first)
         return TiffStack(
-            path=path, kind=kind, shape=shape, dtype=dtype, unit=unit, spacing=_spacing(tif), offset=offset,
+            path=path, kind=kind, shape=shape, dtype=dtype, chunk=chunk, spacing=_spacing(tif), offset=offset,
         )  # fmt: skip
 
 
@@ -201,18 +205,20 @@ def _stack_shape(path: Path, series: Any) -> Shape:
     """Shape (z, y, x) of a series of pages."""
     axes = [(name, n) for name, n in zip(series.axes, series.shape, strict=True) if n > 1 or name in "ZYX"]
     names = "".join(name for name, _ in axes)
-    told = ", ".join(f"{name} {n}" for name, n in axes)
-    if "S" in names or dict(axes).get("C", 9) <= max(COLOURS):  # more channels than that are slices, wrongly named
-        raise ValueError(f"{path} holds colours or channels ({told}); expected one grey value per voxel")
+    listed = ", ".join(f"{name} {n}" for name, n in axes)
+    if "S" in names or dict(axes).get("C", 9) <= max(
+        COLOUR_CHANNELS
+    ):  # more channels than that are slices under a wrong name
+        raise ValueError(f"{path} holds colours or channels ({listed}); expected one grey value per voxel")
     if not names.endswith("YX") or len(names) > 3:
-        raise ValueError(f"{path} has axes {told}; expected slices (z) of images (y, x)")
+        raise ValueError(f"{path} has axes {listed}; expected slices (z) of images (y, x)")
     z, y, x = [1] * (3 - len(axes)) + [int(n) for _, n in axes]
     return z, y, x
 
 
 def _check_page(path: Path, page: Any) -> None:
     """Refuse colours and pages that the file does not hold in full."""
-    if page.samplesperpixel != 1 or page.photometric not in GREY:
+    if page.samplesperpixel != 1 or page.photometric not in GREY_PHOTOMETRICS:
         colour = getattr(page.photometric, "name", page.photometric)
         raise ValueError(f"{path} is a colour image ({colour}); expected one grey value per voxel, convert it to grey")
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
@@ -222,32 +228,35 @@ def _check_page(path: Path, page: Any) -> None:
                          f"{size}; copy or export it again")  # fmt: skip
 
 
-def _unit(page: Any) -> Shape:
-    """What is decoded at once: a strip or a tile; of uncompressed pages, a row."""
+def _page_chunk(page: Any) -> Shape:
+    """Smallest box (z, y, x) that is decoded at once: a strip or a tile; one pixel of uncompressed pages."""
     if page.is_memmappable:
         return 1, 1, 1
     return 1, int(page.chunks[0]), int(page.chunks[1])
 
 
 def _spacing(tif: tifffile.TiffFile) -> Spacing | None:
-    """Voxel size as the file tells it: ImageJ, OME, or the resolution tags."""
+    """Voxel size from the metadata of OME or ImageJ, or from the resolution tags."""
     page: Any = tif.pages.first
-    if tif.is_ome and tif.ome_metadata and (found := sizes.from_ome(tif.ome_metadata)):
+    if tif.is_ome and tif.ome_metadata and (found := ome_spacing(tif.ome_metadata)):
         return found
-    if tif.imagej_metadata and (found := sizes.from_imagej(tif.imagej_metadata, page.resolution)):
+    if tif.imagej_metadata and (found := imagej_spacing(tif.imagej_metadata, page.resolution)):
         return found
-    return sizes.from_resolution(page.resolution, page.resolutionunit)
+    return resolution_spacing(page.resolution, page.resolutionunit)
 
 
 class TiffReader(Reader):
-    """TIFF files, and folders of them."""
+    """TIFF files, and folders of TIFF slices."""
 
-    formats = "TIFF stacks and folders of TIFF slices"
+    formats = "TIFF stacks and folders of TIFF slices (*.tif, *.tiff)"
 
-    def recognizes(self, path: Path, start: bytes) -> bool:
-        """By the first bytes; of folders, by TIFF files in it."""
-        inside = path.iterdir() if path.is_dir() else ()
-        return start[:4] in MAGIC or any(file.suffix.lower() in SUFFIXES for file in inside)
+    def recognizes(self, path: Path, first_bytes: bytes) -> bool:
+        """A file by its first bytes, a folder by the TIFF files in it, unless it is a zarr folder."""
+        if not path.is_dir():
+            return first_bytes[:4] in MAGIC
+        if any((path / name).exists() for name in METADATA_FILES):
+            return False
+        return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
 
     def find(self, path: Path, options: IngestOptions) -> Source:
         """See `find_tiff`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,16 @@ import zarr
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box
-from tomostat.ingest import spacing as sizes
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source, axes_over_one, three, volume_axes
+from tomostat.ingest.source import ArraySource, Reader, Source, count_long_axes, lengths_zyx, volume_axes
+from tomostat.ingest.spacing import attribute_spacing, axes_spacing
 from tomostat.volume import Spacing
 
-OWN = ("spacing", "source", "range")
-"""What a tomostat volume notes that does not pass on to its copy."""
+NOT_COPIED = ("spacing", "source", "range")
+"""Attributes of a tomostat volume that describe this volume alone; a copy gets its own."""
 
-FILES = ("zarr.json", ".zgroup", ".zarray")
-"""Files of which a zarr folder holds one."""
+METADATA_FILES = ("zarr.json", ".zgroup", ".zarray")
+"""Files of which every zarr folder holds one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,17 +29,17 @@ class ZarrSource(ArraySource):
     """An array in a zarr store."""
 
     def read(self, box: Box) -> NDArray[Any]:
-        """Read a box; zarr decodes the chunks that it touches."""
-        return self.pick(zarr.open(str(self.path), path=self.dataset, mode="r"), box)
+        """Read a box; zarr decodes only the chunks that it overlaps."""
+        return self.select(zarr.open(str(self.path), path=self.dataset, mode="r"), box)
 
 
 def find_zarr(path: Path, options: IngestOptions) -> Source:
-    """An array of a zarr store: full resolution of OME-Zarr, the one asked for, or the only 3D one.
+    """Find an array of a zarr store: the one that the options name, OME-Zarr at full resolution, or the only 3D one.
 
     Raises
     ------
     ValueError
-        When the store is damaged, or the array is not there or cannot be told from others.
+        When the store is damaged, lacks the array that the options name, or holds no 3D array or several.
     """
     try:
         node: Any = zarr.open(str(path), mode="r", path=options.dataset or "")
@@ -51,31 +52,31 @@ def find_zarr(path: Path, options: IngestOptions) -> Source:
     axes = volume_axes(f"{path}/{name}", array.shape, image.axes)
     return ZarrSource(
         path=path, kind=image.kind or f"zarr v{array.metadata.zarr_format}", dataset=name,
-        shape=three(array.shape, axes), dtype=np.dtype(array.dtype), unit=three(array.chunks, axes), axes=axes,
-        ndim=array.ndim, spacing=image.spacing or sizes.from_attributes(dict(array.attrs), len(axes)),
+        shape=lengths_zyx(array.shape, axes), dtype=np.dtype(array.dtype), chunk=lengths_zyx(array.chunks, axes),
+        axes=axes, ndim=array.ndim, spacing=image.spacing or attribute_spacing(dict(array.attrs), len(axes)),
         attributes=image.attributes,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Image:
-    """An array in a zarr store, and what the groups around it tell."""
+    """An array in a zarr store, with metadata from the groups around it."""
 
     array: Any
     spacing: Spacing | None = None
     axes: tuple[int, ...] | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     kind: str | None = None
 
 
 def _find_image(path: Path, group: zarr.Group) -> _Image:
-    """The image in a group: full resolution of an OME-Zarr multiscale, else the only 3D array."""
+    """The image in a group: OME-Zarr at full resolution, else the only 3D array."""
     if "multiscales" not in _ome(group) and "bioformats2raw.layout" in _ome(group):
         group = group["0"]  # type: ignore[assignment]
     ome = _ome(group)
     if "multiscales" not in ome:
         arrays = [array for _, array in group.members(max_depth=None) if isinstance(array, zarr.Array)]
-        volumes = [array for array in arrays if axes_over_one(array.shape) == 3]
+        volumes = [array for array in arrays if count_long_axes(array.shape) == 3]
         if len(volumes) != 1:
             listed = ", ".join(f"{a.path} ({' x '.join(map(str, a.shape))})" for a in volumes) or "no 3D array"
             raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with dataset=PATH")
@@ -83,18 +84,18 @@ def _find_image(path: Path, group: zarr.Group) -> _Image:
     scales = ome["multiscales"][0]
     array: Any = group[scales["datasets"][0]["path"]]
     spacing, axes = _ome_axes(scales, array.ndim)
-    own: Any = group.attrs.get("tomostat", {})
+    known: Any = group.attrs.get("tomostat", {})
     version = ome.get("version") or scales.get("version", "")
-    attributes = {key: value for key, value in own.items() if key not in OWN}
+    attributes = {key: value for key, value in known.items() if key not in NOT_COPIED}
     return _Image(array, spacing, axes, attributes, f"OME-Zarr {version}".strip())
 
 
 def _ome(group: zarr.Group) -> dict[str, Any]:
-    """OME metadata: under ``ome`` since version 0.5, at the root before."""
+    """OME-Zarr metadata: in the attribute ``ome`` since version 0.5, among the attributes of the group before."""
     return dict(group.attrs.get("ome", dict(group.attrs)))  # type: ignore[arg-type]
 
 
-def _ome_axes(scales: dict[str, Any], ndim: int) -> tuple[Spacing | None, tuple[int, ...] | None]:
+def _ome_axes(scales: Mapping[str, Any], ndim: int) -> tuple[Spacing | None, tuple[int, ...] | None]:
     """Spacing and axes (z, y, x) of an OME-Zarr image."""
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", [])]
     if len(axes) != ndim:
@@ -105,7 +106,7 @@ def _ome_axes(scales: dict[str, Any], ndim: int) -> tuple[Spacing | None, tuple[
     for transform in [*transforms, *scales.get("coordinateTransformations", [])]:
         if transform.get("type") == "scale":
             scale = scale * transform["scale"]
-    spacing = sizes.from_axes([scale[i] for i in space], [axes[i].get("unit") for i in space])
+    spacing = axes_spacing([scale[i] for i in space], [axes[i].get("unit") for i in space])
     others = tuple(i for i in range(ndim) if i not in space)
     return spacing, others + space
 
@@ -115,9 +116,9 @@ class ZarrReader(Reader):
 
     formats = "zarr and OME-Zarr"
 
-    def recognizes(self, path: Path, start: bytes) -> bool:
-        """By the files in a folder."""
-        return any((path / name).exists() for name in FILES)
+    def recognizes(self, path: Path, first_bytes: bytes) -> bool:
+        """By the metadata file in the folder."""
+        return any((path / name).exists() for name in METADATA_FILES)
 
     def find(self, path: Path, options: IngestOptions) -> Source:
         """See `find_zarr`."""

@@ -1,0 +1,162 @@
+"""The reader for a file or folder, and what it finds there without reading voxels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tomostat.ingest.options import IngestOptions
+from tomostat.ingest.source import Reader, Source, target_dtype
+from tomostat.plugins import Plugin, Registry
+from tomostat.volume import Spacing, check_spacing
+
+logger = logging.getLogger(__name__)
+
+READERS: Registry[Reader] = Registry(
+    "reader", "tomostat.readers", lambda value: isinstance(value, Reader), "a tomostat.ingest.Reader",
+    package="tomostat.ingest.readers", attribute="READER",
+)  # fmt: skip
+"""Readers of files, tomostat's own and those of installed packages."""
+
+
+@dataclass(frozen=True)
+class FoundSource:
+    """A source with the reader that found it."""
+
+    reader: Plugin[Reader]
+    source: Source
+
+
+def probe(
+    source: str | Path,
+    *,
+    spacing: float | Sequence[float] | None = None,
+    options: IngestOptions | None = None,
+    need_spacing: bool = True,
+) -> Source:
+    """Find the voxels of a file or folder without reading them.
+
+    Parameters
+    ----------
+    source
+        File or folder.
+    spacing
+        Voxel size in micrometers, as for `ingest_volume`.
+    options
+        Reader and dataset, where they are not clear; shape and type of a raw file.
+    need_spacing
+        Refuse a source of unknown voxel size.
+
+    Returns
+    -------
+    Source
+        Kind, shape, type and voxel size.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When the source is missing, damaged, of an unknown kind or type, in colour, or of unknown voxel size.
+    """
+    found = find_source(Path(source), options or IngestOptions()).source
+    if need_spacing or spacing is not None:
+        choose_spacing(found, spacing)
+    return found
+
+
+def find_source(path: Path, options: IngestOptions) -> FoundSource:
+    """Choose the reader for a path, and let it find the voxels.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `probe`, whatever the voxel size.
+    """
+    reader = choose_reader(path, options)
+    if not reader.value.fallback and (options.shape is not None or options.dtype is not None):
+        raise ValueError(
+            f"shape and dtype are for raw files; {path} is read as {reader.value.formats}, which says them itself: "
+            "leave them out"
+        )
+    with naming_plugin(reader, str(path)):
+        source = reader.value.find(path, options)
+        if not isinstance(source, Source):
+            raise TypeError(f"find returned a {type(source).__name__}; expected a tomostat.ingest.Source")
+    target_dtype(str(path), source.dtype)
+    return FoundSource(reader, source)
+
+
+def choose_reader(path: Path, options: IngestOptions) -> Plugin[Reader]:
+    """The reader for a path: the one that the options name, else the first that recognizes it.
+
+    tomostat's own readers are tried before those of installed packages, the one for raw files last.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such file or reader, or no reader recognizes it.
+    """
+    first_bytes = _first_bytes(path)
+    if options.reader is not None:
+        return READERS.get(options.reader)
+    for reader in _readers_in_order():
+        with naming_plugin(reader, str(path)):
+            if reader.value.recognizes(path, first_bytes):
+                return reader
+    formats = "; ".join(READERS.get(name).value.formats for name in READERS.names())
+    raise ValueError(f"{path} holds nothing that tomostat reads; expected one of: {formats}")
+
+
+def naming_plugin(reader: Plugin[Reader], where: str) -> AbstractContextManager[None]:
+    """Put the name of an installed reader into its errors; those of tomostat's own say what is wrong by themselves."""
+    return nullcontext() if reader.name in READERS.built_in() else reader.blame(where)
+
+
+def choose_spacing(source: Source, given: float | Sequence[float] | None) -> Spacing:
+    """The voxel size (z, y, x) in micrometers that is given, else the one in the file.
+
+    Raises
+    ------
+    ValueError
+        When there is none, or it is not positive.
+    """
+    if given is None:
+        if source.spacing is None:
+            raise ValueError(f"{source.path} holds no voxel size; give spacing in micrometers (z y x, or one number)")
+        return check_spacing(source.spacing)
+    spacing = check_spacing([given] * 3 if isinstance(given, int | float) else given)
+    if source.spacing is not None and not np.allclose(spacing, source.spacing, rtol=0.01):
+        logger.warning("%s says voxels of %s micrometers; taking %s as given", source.path, source.spacing, spacing)
+    return spacing
+
+
+def _readers_in_order() -> Iterator[Plugin[Reader]]:
+    """Readers in the order in which they are tried, loaded one by one: a broken package stops none before it."""
+    last = []
+    for name in READERS.names():
+        reader = READERS.get(name)
+        if reader.value.fallback:
+            last.append(reader)
+        else:
+            yield reader
+    yield from last
+
+
+def _first_bytes(path: Path) -> bytes:
+    """The first bytes of a file; none of a folder."""
+    if not path.exists():
+        raise FileNotFoundError(f"no file or folder at {path}")
+    if path.is_dir():
+        return b""
+    try:
+        with path.open("rb") as file:
+            first = file.read(16)
+    except PermissionError:
+        raise ValueError(f"no right to read {path}") from None
+    if not first:
+        raise ValueError(f"{path} is empty; copy or export it again")
+    return first
