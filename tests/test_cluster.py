@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from tomostat.cluster import open_client, read_jobqueue
@@ -47,16 +49,20 @@ def test_the_slurm_example_is_complete():
     assert settings["cores"] == 16
 
 
-def test_the_slurm_example_makes_a_job_script():
-    jobqueue = pytest.importorskip("dask_jobqueue")
-    import dask
+def listening(port: int) -> set[str]:
+    """Addresses at which something listens on a port."""
+    return {c.laddr.ip for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port}
 
-    system, settings, _ = read_jobqueue(DEPLOY / "slurm.yaml")
-    with dask.config.set({f"jobqueue.{system}": dask.config.get(f"jobqueue.{system}") | settings}):
-        with jobqueue.SLURMCluster(scheduler_options={"dashboard_address": None}) as cluster:
-            script = cluster.job_script()
-    assert "#SBATCH -p compute" in script
-    assert "--nworkers 16" in script
+
+def test_the_dashboard_listens_on_this_machine_only():
+    with open_client(workers=1) as client:
+        assert listening(urlsplit(client.dashboard_link).port) == {"127.0.0.1"}
+
+
+def test_settings_that_are_null_are_left_to_dask_jobqueue(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text("jobqueue: {slurm: {cores: 1, memory: 1 GiB, interface: null, local-directory: /scratch}}")
+    assert read_jobqueue(path)[1] == {"cores": 1, "memory": "1 GiB", "local_directory": "/scratch"}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
-"""The runner: markers, resume, bounded flight, failures, clusters that come and go."""
+"""Running tasks: markers, resuming, how many run at once, failures, events, stopping, clusters that come and go."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,9 +14,9 @@ from pathlib import Path
 import dask
 import pytest
 from distributed import Client, LocalCluster
-from tomostat.runner import PER_WORKER, execute, memory_per_task
 
-from tomostat.execution import Execution
+from tomostat.events import StepStarted, TaskEnded
+from tomostat.execution import PER_WORKER, Execution, Stopped
 
 
 def note(folder: Path, key: str) -> str:
@@ -56,50 +59,120 @@ def folder(tmp_path):
     return path
 
 
-def test_values_in_order_and_markers(where, folder, tmp_path):
-    seen = []
-    markers = tmp_path / "markers"
-    values = execute(tasks_of(note, folder, 7), label="work", markers=markers, client=where,
-                     progress=lambda *a: seen.append(a))  # fmt: skip
+@pytest.fixture
+def execution(where, tmp_path) -> Execution:
+    return Execution(client=where, markers=tmp_path / "markers")
+
+
+def test_values_in_order_and_markers(execution, folder, tmp_path):
+    values = execution.run("work", tasks_of(note, folder, 7))
     assert list(values.items()) == [(f"t{i}", f"T{i}") for i in range(7)]
-    assert {p.stem: json.loads(p.read_text()) for p in markers.iterdir()} == values
-    assert seen == [("work", i, 7) for i in range(8)]
+    assert {p.stem: json.loads(p.read_text()) for p in (tmp_path / "markers" / "work").iterdir()} == values
 
 
-def test_resume_runs_only_what_is_missing(where, folder, tmp_path):
-    markers = tmp_path / "markers"
+def test_events_say_what_where_and_what_it_took(where, folder):
+    seen: list[StepStarted] = []
+    execution = Execution(client=where, listener=seen.append, stage="phases", field="a")
+    execution.run("histogram", {f"t{i}": dask.delayed(allocate, pure=False)(folder / f"t{i}") for i in range(3)})
+    start, *ended = seen
+    assert start == StepStarted(stage="phases", step="histogram", field="a", done=0, total=3)
+    assert all(isinstance(event, TaskEnded) for event in ended)
+    assert [event.done for event in ended] == [1, 2, 3]
+    assert {event.task for event in ended} == {"t0", "t1", "t2"}
+    for event in ended:
+        assert event.cost.seconds >= 0.05
+        assert event.cost.bytes_written >= 2**20
+        assert event.cost.peak_memory > 64 * 2**20
+
+
+def allocate(path: Path) -> None:
+    """Take 64 MiB and 50 ms, and write 1 MiB."""
+    block = bytearray(64 * 2**20)
+    time.sleep(0.05)
+    path.write_bytes(block[: 2**20])
+
+
+def test_resuming_runs_only_what_is_missing(execution, folder, tmp_path):
     with pytest.raises(RuntimeError, match="disk on fire"):
-        execute(tasks_of(fail_on_t3, folder, 8), label="work", markers=markers, client=where, retries=0)
+        execution.run("work", tasks_of(fail_on_t3, folder, 8), retries=0)
     first = runs(folder)
     assert "t3" not in first
-    assert {p.stem for p in markers.iterdir()} == set(first), "whatever ran has its marker"
+    assert {p.stem for p in execution.folder("work").iterdir()} == set(first), "whatever ran has its marker"
     (tmp_path / "mended").touch()
-    values = execute(tasks_of(fail_on_t3, folder, 8), label="work", markers=markers, client=where)
+    values = execution.run("work", tasks_of(fail_on_t3, folder, 8))
     assert list(values) == [f"t{i}" for i in range(8)]
     assert runs(folder) == {f"t{i}": 1 for i in range(8)}
 
 
-def test_nothing_runs_when_all_is_marked(where, folder, tmp_path):
+def test_nothing_runs_when_all_is_marked(execution, folder):
     for _ in range(2):
-        execute(tasks_of(note, folder, 3), label="work", markers=tmp_path / "m", client=where)
+        execution.run("work", tasks_of(note, folder, 3))
     assert set(runs(folder).values()) == {1}
 
 
-def test_no_tasks(where):
-    assert execute({}, label="nothing", client=where) == {}
+def test_no_tasks(execution):
+    assert execution.run("nothing", {}) == {}
 
 
-def test_damaged_marker_is_run_again(folder, tmp_path, caplog):
-    execute(tasks_of(note, folder, 2), label="work", markers=tmp_path / "m")
-    (tmp_path / "m" / "t1.json").write_text("")
-    execute(tasks_of(note, folder, 2), label="work", markers=tmp_path / "m")
+def test_a_damaged_marker_is_run_again(folder, tmp_path, caplog):
+    execution = Execution(markers=tmp_path / "m")
+    execution.run("work", tasks_of(note, folder, 2))
+    (tmp_path / "m" / "work" / "t1.json").write_text("")
+    execution.run("work", tasks_of(note, folder, 2))
     assert runs(folder) == {"t0": 1, "t1": 2}
     assert "t1.json is damaged" in caplog.text
 
 
 def test_markers_of_other_tasks_are_ignored(folder, tmp_path):
-    execute(tasks_of(note, folder, 4), label="work", markers=tmp_path / "m")
-    assert list(execute(tasks_of(note, folder, 2), label="work", markers=tmp_path / "m")) == ["t0", "t1"]
+    execution = Execution(markers=tmp_path / "m")
+    execution.run("work", tasks_of(note, folder, 4))
+    assert list(execution.run("work", tasks_of(note, folder, 2))) == ["t0", "t1"]
+
+
+def refuse(folder: Path, key: str) -> None:
+    note(folder, key)
+    raise ValueError(f"{key} cannot be read; export it again")
+
+
+def fail(folder: Path, key: str) -> None:
+    note(folder, key)
+    raise OSError("the network drive went away")
+
+
+def test_an_error_that_the_user_can_mend_is_not_tried_again(execution, folder):
+    with pytest.raises(ValueError, match="t0 cannot be read; export it again"):
+        execution.run("work", tasks_of(refuse, folder, 1))
+    assert runs(folder) == {"t0": 1}
+
+
+def test_the_error_of_a_worker_brings_its_traceback_as_a_note(client, folder):
+    with pytest.raises(ValueError, match="export it again") as caught:
+        Execution(client=client).run("work", tasks_of(refuse, folder, 1))
+    assert "in refuse" in "".join(caught.value.__notes__)
+
+
+def test_other_errors_are_tried_again_on_a_cluster(client, folder):
+    with pytest.raises(OSError, match="network drive"):
+        Execution(client=client).run("work", tasks_of(fail, folder, 1), retries=2)
+    assert runs(folder) == {"t0": 3}
+
+
+def test_workers_do_not_log_errors_that_the_user_can_mend(folder):
+    """In a process of its own: what workers say goes to its standard error."""
+    code = (
+        "import sys, dask; from pathlib import Path; from distributed import Client, LocalCluster\n"
+        "from tomostat.execution import Execution\n"
+        "def refuse(): raise ValueError('no')\n"
+        "if __name__ == '__main__':\n"
+        "    with LocalCluster(n_workers=1, dashboard_address='127.0.0.1:0') as cluster, Client(cluster) as client:\n"
+        "        try: Execution(client=client).run('work', {'a': dask.delayed(refuse, pure=False)()})\n"
+        "        except ValueError: print('refused')\n"
+    )
+    script = folder / "script.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "refused"
+    assert done.stderr.strip() == ""
 
 
 def test_threads_here_are_bounded():
@@ -114,30 +187,49 @@ def test_threads_here_are_bounded():
             now[0] -= 1
 
     with dask.config.set(num_workers=3):
-        execute({str(i): dask.delayed(busy, pure=False)() for i in range(20)}, label="work")
+        Execution().run("work", {str(i): dask.delayed(busy, pure=False)() for i in range(20)})
     assert most[0] == 3
 
 
-def test_flight_on_cluster_is_bounded(client):
+def test_tasks_in_flight_on_a_cluster_are_bounded(client):
     """Tasks known to the scheduler at any time are few, however many there are in all."""
     most = 0
 
-    def count(*_):
+    def count(_):
         nonlocal most
         most = max(most, len(client.futures))
 
-    execute({str(i): dask.delayed(time.sleep, pure=False)(0.005) for i in range(60)}, label="work", execution=Execution(client=client),
-            progress=count)  # fmt: skip
+    tasks = {str(i): dask.delayed(time.sleep, pure=False)(0.005) for i in range(60)}
+    Execution(client=client, listener=count).run("work", tasks)
     assert 0 < most <= PER_WORKER * 2 + 1
 
 
-def test_flight_grows_with_the_cluster(folder):
+def test_more_tasks_fly_when_workers_join(folder):
     with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster, Client(cluster) as late:
         starter = threading.Timer(0.3, lambda: cluster.scale(2))
         starter.start()
-        execute(tasks_of(note, folder, 9), label="work", client=late)
+        Execution(client=late).run("work", tasks_of(note, folder, 9))
         starter.join()
     assert len(runs(folder)) == 9
+
+
+def test_stopping_ends_a_run_that_waits_for_workers_that_never_come():
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster, Client(cluster) as client:
+        execution = Execution(client=client)
+        timer = threading.Timer(0.3, execution.stop)
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(Stopped):
+            execution.of("a", Path("none")).run("work", {"a": dask.delayed(time.sleep, pure=False)(0)})
+        assert time.monotonic() - start < 5
+        timer.join()
+
+
+def test_stopping_lets_no_further_task_begin(folder, tmp_path):
+    execution = Execution(markers=tmp_path / "m")
+    with dask.config.set(num_workers=1), pytest.raises(Stopped):
+        dataclasses.replace(execution, listener=lambda event: execution.stop()).run("work", tasks_of(note, folder, 50))
+    assert len(runs(folder)) < 5
 
 
 def die_once(folder: Path, key: str) -> int:
@@ -152,21 +244,29 @@ def test_a_killed_worker_costs_nothing(folder, tmp_path):
     """The worker that runs one task dies without a word: all tasks end all the same, and are marked."""
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
                       memory_limit=0, silence_logs=50) as cluster, Client(cluster) as own:  # fmt: skip
-        execute(tasks_of(die_once, folder, 6), label="work", markers=tmp_path / "m", client=own)
-    assert len(list((tmp_path / "m").iterdir())) == 6
+        Execution(client=own, markers=tmp_path / "m").run("work", tasks_of(die_once, folder, 6))
+    assert len(list((tmp_path / "m" / "work").iterdir())) == 6
     assert runs(folder)["t2"] == 2
 
 
 def test_resources_choose_the_worker(client):
-    values = execute({"a": dask.delayed(os.getpid, pure=False)()}, label="work", execution=Execution(client=client), resources={"GPU": 1})
-    assert values["a"] != os.getpid()
-    with pytest.raises(TimeoutError):
-        client.compute(dask.delayed(os.getpid, pure=False)(), resources={"TPU": 1}).result(timeout=0.3)
+    task = {"a": dask.delayed(os.getpid, pure=False)()}
+    assert Execution(client=client).run("work", task, resources={"GPU": 1})["a"] != os.getpid()
+    execution = Execution(client=client)
+    threading.Timer(0.5, execution.stop).start()
+    with pytest.raises(Stopped):
+        execution.run("work", task, resources={"TPU": 1})
 
 
 def test_memory_per_task(client):
     with dask.config.set(num_workers=1):
-        whole = memory_per_task(None)
+        whole = Execution().memory_per_task()
     with dask.config.set(num_workers=4):
-        assert memory_per_task(None) == whole // 4
-    assert memory_per_task(client) == 600 * 2**20
+        assert Execution().memory_per_task() == whole // 4
+    assert Execution(client=client).memory_per_task() == 600 * 2**20
+
+
+def test_a_task_that_needs_more_than_a_worker_has_is_refused_before_it_runs(client, folder):
+    with pytest.raises(ValueError, match=r"work: one block needs about 1\.00 GiB but a worker has 0\.59 GiB"):
+        Execution(client=client).run("work", tasks_of(note, folder, 1), need=2**30)
+    assert not runs(folder)

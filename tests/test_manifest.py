@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tomostat.manifest import Layout, Manifest, fingerprint, read_manifest, stage_key
+from tomostat.manifest import Content, Layout, Manifest, fingerprint, stage_key
 
 
 def test_markers_survive_an_interruption_and_nothing_else(tmp_path):
@@ -26,8 +26,8 @@ def test_a_finished_stage_is_known_to_the_next_run(tmp_path):
     manifest.finish("a", "phases", 1.5)
     again = Manifest(layout, "demo")
     assert again.key("a", "phases") == "key"
-    assert again.seconds() == {"phases": 1.5}
-    assert read_manifest(layout.root)["stages"]["a/phases"]["options"] == {"smoothing": 1.0}
+    assert again.record("a", "phases").options == {"smoothing": 1.0}
+    assert Content.read(layout.root).seconds() == {"phases": 1.5}
 
 
 def test_a_folder_of_another_study_is_refused_and_left_alone(tmp_path):
@@ -48,19 +48,22 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"stages": {}})])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", json.dumps({"stages": {}}), json.dumps({"study": "a", "stages": {"a/b": 3}})]
+)
 def test_a_damaged_manifest_is_named(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=r"manifest\.json is damaged"):
         Manifest(Layout(tmp_path), "demo")
 
 
-def test_a_key_changes_with_options_and_inputs_only():
-    key = stage_key("phases", {"smoothing": 1.0, "phases": 3}, ["upstream"])
-    assert key == stage_key("phases", {"phases": 3, "smoothing": 1.0}, ["upstream"])
-    assert key != stage_key("phases", {"phases": 2, "smoothing": 1.0}, ["upstream"])
-    assert key != stage_key("phases", {"phases": 3, "smoothing": 1.0}, ["other"])
-    assert key != stage_key("detect", {"phases": 3, "smoothing": 1.0}, ["upstream"])
+def test_a_key_changes_with_version_options_and_inputs_only():
+    key = stage_key("phases", 1, {"smoothing": 1.0, "phases": 3}, ["upstream"])
+    assert key == stage_key("phases", 1, {"phases": 3, "smoothing": 1.0}, ["upstream"])
+    assert key != stage_key("phases", 2, {"phases": 3, "smoothing": 1.0}, ["upstream"])
+    assert key != stage_key("phases", 1, {"phases": 2, "smoothing": 1.0}, ["upstream"])
+    assert key != stage_key("phases", 1, {"phases": 3, "smoothing": 1.0}, ["other"])
+    assert key != stage_key("detect", 1, {"phases": 3, "smoothing": 1.0}, ["upstream"])
 
 
 def test_a_fingerprint_tells_a_changed_file(tmp_path):

@@ -7,6 +7,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,12 @@ def _local(workers: int | None) -> Any:
     count = workers or max(1, min(CPU_COUNT, int(MEMORY_LIMIT / MEMORY_PER_WORKER)))
     environment = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in ALLOCATOR.items()}
     with dask.config.set(environment), _interrupts_held_back():
-        return LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=DASHBOARD)
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            dashboard_address=DASHBOARD,
+            silence_logs=logging.CRITICAL,  # what fails in a worker is raised here
+        )
 
 
 @contextlib.contextmanager
@@ -89,6 +95,7 @@ def _interrupts_held_back() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    resource_tracker.ensure_running()  # else it is started later, in a worker's thread, and lets Ctrl-C in again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

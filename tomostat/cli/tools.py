@@ -98,7 +98,7 @@ def train(
 
     from tomostat.detect.annotations import as_slices, read_annotations
     from tomostat.detect.fine_tuning import fine_tune
-    from tomostat.detect.initial_weights import slices_seen
+    from tomostat.detect.initial_weights import input_slices
     from tomostat.report.training import write_curves
 
     schedule = options or TrainOptions()
@@ -107,7 +107,7 @@ def train(
         images=images,
         classes=classes,
         partial=partial,
-        around=slices_seen(weights, schedule) // 2,
+        around=input_slices(weights, schedule) // 2,
     )
     known = as_slices(read(annotations))
     judges = as_slices(read(validation)) if validation else []
