@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import examples
 from tables import study
-from tomostat.analyze import analyze_particles
+from tomostat.analyze import AnalyzeOptions, analyze_particles
 from tomostat.analyze.contribution import (
     CHARGES,
     ContributionModel,
@@ -17,7 +18,6 @@ from tomostat.analyze.contribution import (
     contributions,
     particle_contributions,
 )
-from tomostat.analyze.options import AnalyzeOptions
 
 GRID = np.linspace(0, 1, 1001)
 
@@ -51,7 +51,7 @@ def test_mild_detachment_helps_and_severe_hurts() -> None:
     assert contribution[-1] < contribution[0]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(models, st.floats(0, 1))
 def test_falling_rising_and_the_lower_of_both(model: ContributionModel, charge: float) -> None:
     found = contributions(GRID, charge, model)

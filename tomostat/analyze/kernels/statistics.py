@@ -6,6 +6,8 @@ how often a particle was drawn, times its border weight. A row whose weights are
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -110,14 +112,21 @@ def density(values: Array, weights: Array, grid: Array, width: float) -> Array:
     low = np.minimum((values / step).astype(np.intp), len(grid) - 2)
     share = values / step - low
     counts = _collect(low, 1 - share, weights, len(grid)) + _collect(low + 1, share, weights, len(grid))
-    return _divide(counts @ _kernel(grid, width), weights.sum(axis=1, keepdims=True))
+    return _divide(counts @ _kernel(grid.tobytes(), width), weights.sum(axis=1, keepdims=True))
 
 
-def _kernel(grid: Array, width: float) -> Array:
-    """Reflected Gaussian of every node (row), integrating to one by the trapezoidal rule."""
+@lru_cache(maxsize=64)
+def _kernel(nodes: bytes, width: float) -> Array:
+    """Reflected Gaussian of every node (row), integrating to one by the trapezoidal rule.
+
+    Resamples share their kernels: the nodes come as bytes, so that a kernel is computed once.
+    """
+    grid = np.frombuffer(nodes).copy()
     images = [grid, -grid, 2 - grid, grid - 2, grid + 2]
     total = sum(np.exp(-0.5 * ((image[:, None] - grid) / width) ** 2) for image in images)
-    return np.asarray(total / np.trapezoid(total, grid, axis=1)[:, None])
+    kernel = np.asarray(total / np.trapezoid(total, grid, axis=1)[:, None])
+    kernel.setflags(write=False)
+    return kernel
 
 
 def peak(densities: Array, grid: Array) -> Array:
