@@ -39,8 +39,8 @@ def test_refused_input() -> None:
         analyze_particles(replaced(table, detachment=np.full(table.sizes["particle"], 1.5)), options=FEW)
     with pytest.raises(ValueError, match="border_weight"):
         analyze_particles(replaced(table, border_weight=np.zeros(table.sizes["particle"])), options=FEW)
+    deep = (("particle", "axis"), np.zeros((table.sizes["particle"], 3)), table["depth"].attrs)
     with pytest.raises(ValueError, match=r"column 'depth' has dims"):
-        deep = (("particle", "axis"), np.zeros((table.sizes["particle"], 3)), table["depth"].attrs)
         analyze_particles(table.assign(depth=deep), options=FEW)
 
 
