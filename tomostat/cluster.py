@@ -124,18 +124,25 @@ def _connect(address: str) -> Client:
 @contextlib.contextmanager
 def _batch_system(path: Path) -> Iterator[Any]:
     """A dask-jobqueue cluster as a YAML file describes it."""
-    import dask_jobqueue
-
     system, settings, jobs = read_jobqueue(path)
     exports = [f"export {name}={size}" for name, size in ALLOCATOR.items()]
     settings["job_script_prologue"] = exports + settings.get("job_script_prologue", [])
     settings["worker_extra_args"] = ["--no-dashboard", *settings.get("worker_extra_args", [])]
     settings["scheduler_options"] = {"dashboard_address": DASHBOARD, **settings.get("scheduler_options", {})}
     # to the class itself: dask-jobqueue reads dask's configuration anew for every job that it makes
-    with SYSTEMS[system](dask_jobqueue)(**settings) as cluster:
+    with SYSTEMS[system](_import_jobqueue())(**settings) as cluster:
         logger.info("%s: %d jobs asked for", system, jobs)
         cluster.scale(jobs=jobs)
         yield cluster
+
+
+def _import_jobqueue() -> Any:
+    """dask-jobqueue, without the handler that it sets for Ctrl-C when it is imported: that ends with status 0."""
+    handler = signal.getsignal(signal.SIGINT)
+    import dask_jobqueue
+
+    signal.signal(signal.SIGINT, handler)
+    return dask_jobqueue
 
 
 SYSTEMS: dict[str, Any] = {

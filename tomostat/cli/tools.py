@@ -107,7 +107,7 @@ def train(
         images=images,
         classes=classes,
         partial=partial,
-        around=input_slices(weights, schedule) // 2,
+        neighbours=input_slices(weights, schedule) // 2,
     )
     known = as_slices(read(annotations))
     judges = as_slices(read(validation)) if validation else []
