@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,7 @@ import pytest
 import tifffile
 import zarr
 
-from tomostat.ingest import ingest_volume
+from tomostat.ingest import Reader, Source, ingest_volume
 
 SHAPE = (6, 70, 85)
 GREY = np.random.default_rng(0).integers(0, 60000, SHAPE).astype(np.uint16)
@@ -109,13 +110,44 @@ SOURCES = {
 }
 
 
-def assert_refused(tmp_path, source, match, error=ValueError, **arguments):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextSource(Source):
+    """Grey values as text, one line per row."""
+
+    def read(self, box):
+        return np.loadtxt(self.path, np.uint8, skiprows=1).reshape(self.shape)[box]
+
+
+class TextReader(Reader):
+    """A reader as another package would offer it: text files that begin with GREY and their shape."""
+
+    formats = "grey values as text"
+
+    def recognizes(self, path, first_bytes):
+        return first_bytes.startswith(b"GREY")
+
+    def find(self, path, options):
+        shape = tuple(map(int, path.read_text().splitlines()[0].split()[1:]))
+        return TextSource(path=path, kind="text", shape=shape, dtype=np.dtype("u1"))
+
+
+TEXT_READER = TextReader()
+
+
+def text(path, array):
+    """A file that `TextReader` reads."""
+    rows = [" ".join(map(str, row)) for row in array.reshape(-1, array.shape[-1])]
+    path.write_text("\n".join(["GREY " + " ".join(map(str, array.shape)), *rows]))
+    return path
+
+
+def assert_refused(tmp_path, source, match, error=ValueError, names_source=True, **arguments):
     """Ingest refuses a source in one line that names it, and leaves nothing behind."""
     target = tmp_path / "out" / "v.zarr"
     with pytest.raises(error, match=match) as caught:
         ingest_volume(source, target, **{"spacing": 1.0, **arguments})
     assert "\n" not in str(caught.value)
-    if error is not FileNotFoundError:
+    if names_source and error is not FileNotFoundError:
         assert Path(source).name in str(caught.value) or "v.zarr" in str(caught.value)
     assert not target.exists()
     assert not list(tmp_path.rglob("*.partial"))

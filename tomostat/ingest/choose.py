@@ -79,8 +79,7 @@ def find_source(path: Path, options: IngestOptions) -> FoundSource:
     reader = choose_reader(path, options)
     if not reader.value.fallback and (options.shape is not None or options.dtype is not None):
         raise ValueError(
-            f"shape and dtype are for raw files; {path} is read as {reader.value.formats}, which says them itself: "
-            "leave them out"
+            f"shape and dtype are for raw files; reader {reader.name!r} finds them in {path}, leave them out"
         )
     with naming_plugin(reader, str(path)):
         source = reader.value.find(path, options)

@@ -38,7 +38,8 @@ def find_hdf5(path: Path, options: IngestOptions) -> Source:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise ValueError(f"{path} is no HDF5 file, or truncated: {error}") from None
+        reason = " ".join(str(error).split())  # HDF5 reports some errors in several lines
+        raise ValueError(f"{path} is no HDF5 file, or truncated: {reason}") from None
     with file:
         found = _choose_dataset(path, file, options.dataset)
         name = str(found.name)
