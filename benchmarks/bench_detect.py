@@ -30,14 +30,15 @@ from benchmarks.report import Figure, print_figures
 from tomostat.activation import write_activation
 from tomostat.detect.annotations import as_slices, read_annotations
 from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
-from tomostat.detect.crops import IGNORED, Slice
+from tomostat.detect.crops import IGNORED, LabelledSlice
 from tomostat.detect.detectors.watershed import WatershedDetector
 from tomostat.detect.fine_tuning import fine_tune
+from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import LIGHT, NETWORKS, build
 from tomostat.detect.kernels.masks import paste
+from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector, detect_tiles
-from tomostat.detect.scenes import random_slice, scale_grey
 from tomostat.instances import Instances
 from tomostat.kernels.matching import overlaps_of_labels
 from tomostat.kernels.score import Scores, score_instances, without_specks
@@ -313,7 +314,7 @@ def powder(network: NetworkDetector) -> None:
     print_figures("powder", figures)
 
 
-def _crop(case: Case, seed: int, side: int = 256) -> Slice:
+def _crop(case: Case, seed: int, side: int = 256) -> LabelledSlice:
     """A crop of a real slice; it is annotated in part, and what is not is ignored."""
     _, ny, nx = case.grey.shape
     rng = np.random.default_rng(seed)
@@ -328,7 +329,7 @@ THOROUGH = TrainOptions(steps=150, checkpoint_every=150, zoom=(0.5, 1.25))
 """Images of another kind; all crops are trained on."""
 
 
-def _tuned(network: NetworkDetector, slices: list[Slice], options: TrainOptions) -> NetworkDetector:
+def _tuned(network: NetworkDetector, slices: list[LabelledSlice], options: TrainOptions) -> NetworkDetector:
     """The network fine-tuned on slices; as it is when there is none."""
     if not slices:
         return network
@@ -337,7 +338,7 @@ def _tuned(network: NetworkDetector, slices: list[Slice], options: TrainOptions)
     judges = slices[-max(len(slices) // 4, 1) :] if options is GENTLE else []
     known = slices[: len(slices) - len(judges)]
     path = fine_tune(known, folder.name, weights=network.weights, options=options, validation=judges)
-    return replace(network, weights=str(path), digest=file_hash(path))
+    return replace(network, weights=str(path), fingerprint=file_hash(path))
 
 
 def speed(network: NetworkDetector) -> None:
@@ -437,7 +438,7 @@ def gpu(network: NetworkDetector, device: str = "cuda", sides: tuple[int, ...] =
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "resnet101.safetensors"
         save_checkpoint(path, build(NETWORKS["resnet101"]))  # its speed does not hang on what it has learnt
-        heavy = replace(network, weights=str(path), digest=file_hash(path))
+        heavy = replace(network, weights=str(path), fingerprint=file_hash(path))
         for side in sides:
             grey = np.tile(flat_phantoms(1)[0].grey, (1, 6, 6))[:, :side, :side].repeat(count, axis=0)
             for name, detector in (("ResNet-101", heavy), (Path(network.weights).stem, network)):
@@ -521,7 +522,7 @@ def main() -> None:
     parser.add_argument("--score", type=float, default=0.5)
     arguments = parser.parse_args()
     path = weights_path(arguments.weights)
-    network = NetworkDetector(weights=str(path), digest=file_hash(path), score=arguments.score)
+    network = NetworkDetector(weights=str(path), fingerprint=file_hash(path), score=arguments.score)
     for name in arguments.what or [name for name in TABLES if name not in ("pictures", "finetune")]:
         TABLES[name](network)
 

@@ -25,10 +25,11 @@ from benchmarks.train_shipped import FIRST_SEED, phantom_slice
 from tomostat.detect.checkpoint import file_hash, load_checkpoint
 from tomostat.detect.crops import Mixture, Source
 from tomostat.detect.initial_weights import initial_network
+from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import NETWORKS, MaskRCNN, build
+from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector
-from tomostat.detect.scenes import random_slice, scale_grey
 from tomostat.detect.train import train
 from tomostat.instances import Instances
 from tomostat.kernels.score import without_specks
@@ -63,7 +64,7 @@ def trained(network: MaskRCNN, source: Source, folder: Path, steps: int, rate: f
     )  # fmt: skip
     path = train(network, source, folder, options=options)
     return NetworkDetector(
-        weights=str(path), digest=file_hash(path), halo=network.config.slices // 2, score=0.05, threads=2
+        weights=str(path), fingerprint=file_hash(path), halo=network.config.slices // 2, score=0.05, threads=2
     )
 
 
@@ -76,7 +77,7 @@ def show(name: str, detector: NetworkDetector, cases: list[Case]) -> None:
         labels = middle.labels(1)
         found.append(Instances.from_labels(labels, 0, np.concatenate([[0], middle.score])))
     alone = [Case(case.grey[1:2], case.phases[1:2], case.truth) for case in cases]
-    weights = sum(value.numel() for value in load_checkpoint(detector.weights)[0].parameters())
+    weights = sum(value.numel() for value in load_checkpoint(detector.weights).network.parameters())
     told = f"{seconds(detector):5.2f} s, {weights / 1e6:.1f} million weights"
     print(line(name, judge(alone, found, 0.0, 0.5)), told, flush=True)
 

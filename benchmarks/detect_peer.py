@@ -26,8 +26,8 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from benchmarks.report import Figure, memory, peak_memory
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.kernels.maskrcnn import MaskRCNN
+from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.predict import NetworkDetector
-from tomostat.detect.scenes import random_slice
 
 SCORE = 0.5
 """Detections below it are dropped before masks are pasted, on both sides."""
@@ -45,7 +45,7 @@ def twin(network: MaskRCNN, shape: tuple[int, int]) -> GeneralizedRCNN:
 
 
 def _network(weights: str) -> MaskRCNN:
-    network = load_checkpoint(weights)[0].eval()
+    network = load_checkpoint(weights).network.eval()
     network.config = replace(network.config, score=SCORE)
     network.heads.score_thresh = SCORE
     return network
@@ -63,7 +63,7 @@ def one_side(name: str, side: int, weights: str) -> dict[str, float]:
         if name == "ours":
             path = Path(folder) / "limited.safetensors"
             save_checkpoint(path, _network(weights))
-            detector = NetworkDetector(weights=str(path), digest=file_hash(path), score=SCORE, threads=2)
+            detector = NetworkDetector(weights=str(path), fingerprint=file_hash(path), score=SCORE, threads=2)
             small = image[None, :512, :512]
             detector(small, small, 0)  # loads the network, compiles the kernels
 

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.detect.crops import Slice
-from tomostat.detect.scenes import rings, scale_grey
+from tomostat.detect.crops import LabelledSlice
+from tomostat.detect.kernels.grey import rings, scale_grey
 
 Grey = NDArray[np.float32]
 Change = Callable[[np.random.Generator, Grey], NDArray[np.floating]]
 
 
-def zoomed(rng: np.random.Generator, one: Slice, factor: float) -> Slice:
+def zoomed(rng: np.random.Generator, one: LabelledSlice, factor: float) -> LabelledSlice:
     """The slice at another magnification; shrunk without aliasing."""
     grey, labels = one
     if factor < 1:
@@ -26,13 +26,13 @@ def zoomed(rng: np.random.Generator, one: Slice, factor: float) -> Slice:
     return grey.astype(np.float32), np.ascontiguousarray(labels[np.ix_(*nearest)])
 
 
-def turned(rng: np.random.Generator, one: Slice) -> Slice:
+def turned(rng: np.random.Generator, one: LabelledSlice) -> LabelledSlice:
     """A quarter turn."""
     grey, labels = (np.ascontiguousarray(np.rot90(image)) for image in one)
     return grey, labels
 
 
-def changed(rng: np.random.Generator, one: Slice, change: Change) -> Slice:
+def changed(rng: np.random.Generator, one: LabelledSlice, change: Change) -> LabelledSlice:
     """Other grey values, stretched anew."""
     return scale_grey(change(rng, one[0]).astype(np.float32)), one[1]
 
@@ -70,7 +70,7 @@ def _blur(rng: np.random.Generator, grey: Grey, sigma: float) -> NDArray[np.floa
     return ndimage.gaussian_filter(grey, sigma)
 
 
-DISTURBANCES: dict[str, Callable[[np.random.Generator, Slice], Slice]] = {
+DISTURBANCES: dict[str, Callable[[np.random.Generator, LabelledSlice], LabelledSlice]] = {
     **{f"{factor:g} times the size": partial(zoomed, factor=factor) for factor in (0.5, 0.7, 1.4, 2.0, 3.0)},
     "turned by 90 degrees": turned,
     **{

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
-from tomostat.detect.crops import Mixture, Slice
+from tomostat.detect.crops import LabelledSlice, Mixture
 from tomostat.detect.initial_weights import initial_network
+from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import FAST, MaskRCNN, NetworkConfig, build
+from tomostat.detect.kernels.random_slices import empty_slice, random_slice
 from tomostat.detect.options import TrainOptions
-from tomostat.detect.scenes import empty_slice, random_slice, scale_grey
 from tomostat.detect.train import train
 from tomostat.phantom import Scene, make_scene, random_options, render
 
@@ -41,7 +42,7 @@ def _scene(seed: int) -> Scene:
     return make_scene(random_options(np.random.default_rng(seed), (16, 320, 320)))
 
 
-def phantom_slice(rng: np.random.Generator, slices: int = 1) -> Slice:
+def phantom_slice(rng: np.random.Generator, slices: int = 1) -> LabelledSlice:
     """A slice of a volume phantom, with as many neighbours around as make `slices` in all."""
     scene = _scene(FIRST_SEED + int(rng.integers(SCENES)))
     nz, ny, nx = scene.options.shape
@@ -56,7 +57,7 @@ def _bare_scene(seed: int) -> Scene:
     return make_scene(replace(options, active_fraction=0.0))
 
 
-def bare_slice(rng: np.random.Generator) -> Slice:
+def bare_slice(rng: np.random.Generator) -> LabelledSlice:
     """A slice of a volume phantom without particles."""
     scene = _bare_scene(FIRST_SEED + int(rng.integers(BARE_SCENES)))
     drawn = render(scene, (int(rng.integers(16)), 0, 0), (1, 320, 320))
@@ -89,7 +90,7 @@ def train_accurate(folder: Path) -> Path:
 def train_fast(folder: Path) -> Path:
     """The fast one, from parts of the accurate one, and on from there with a gentler schedule."""
     first = train(smaller(initial_network("accurate"), FAST), MIXED, folder / "fast", options=FAST_OPTIONS)
-    return train(load_checkpoint(first)[0], MIXED, folder / "fast-further", options=FURTHER_FAST)
+    return train(load_checkpoint(first).network, MIXED, folder / "fast-further", options=FURTHER_FAST)
 
 
 TRAIN = {"scratch": train_scratch, "accurate": train_accurate, "fast": train_fast}
@@ -104,12 +105,13 @@ def main() -> None:
     parser.add_argument("--ship", type=Path, help="file that receives the weights as float16")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    network, about = load_checkpoint(TRAIN[arguments.what](arguments.folder))
+    checkpoint = load_checkpoint(TRAIN[arguments.what](arguments.folder))
+    network = checkpoint.network
     if arguments.mean is not None:
-        before = load_checkpoint(arguments.mean)[0].state_dict()
+        before = load_checkpoint(arguments.mean).network.state_dict()
         network.load_state_dict({name: value.lerp(before[name], 0.5) for name, value in network.state_dict().items()})
     if arguments.ship is not None:
-        save_checkpoint(arguments.ship, network, metadata=about, half=True)
+        save_checkpoint(arguments.ship, network, training=checkpoint.training, half=True)
         print(file_hash(arguments.ship))
 
 

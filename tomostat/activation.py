@@ -11,8 +11,8 @@ import torch
 
 from tomostat.compare import read_grey
 from tomostat.detect.checkpoint import load_checkpoint, weights_path
+from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import activation_map
-from tomostat.detect.scenes import scale_grey
 from tomostat.report.style import new_figure, save_png, styled
 
 PICTURES = (".png",)
@@ -56,7 +56,7 @@ def write_activation(
     to = Path(to)
     if to.suffix not in PICTURES + IMAGES:
         raise ValueError(f"to is {to}; expected a name that ends in {', '.join(PICTURES + IMAGES)}")
-    network, _ = load_checkpoint(weights_path(weights))
+    network = load_checkpoint(weights_path(weights)).network
     stack = read_grey(Path(source))
     stack = stack[None] if stack.ndim == 2 else stack
     middle = len(stack) // 2 if section is None else section

@@ -16,7 +16,7 @@ from tomostat.detect.detectors.watershed import WatershedDetector
 from tomostat.detect.kernels.maskrcnn import NetworkConfig, build
 from tomostat.detect.options import DetectOptions
 from tomostat.detect.predict import NetworkDetector
-from tomostat.detect.scenes import random_slice
+from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.instances import Instances
 from tomostat.kernels.score import score_labels
 
@@ -140,7 +140,7 @@ def test_figures_of_disturbed_slices(capsys, monkeypatch, tmp_path):
     grey, labels = random_slice(np.random.default_rng(0), (96, 80))
     case = bench_detect.Case(grey[None], np.zeros((1, 96, 80), np.uint8), Instances.from_labels(labels, 0))
     monkeypatch.setattr(bench_detect, "real_slices", lambda: {"one": case})
-    bench_detect.disturbed(NetworkDetector(weights=str(path), digest=file_hash(path)))
+    bench_detect.disturbed(NetworkDetector(weights=str(path), fingerprint=file_hash(path)))
     told = capsys.readouterr().out
     assert all(name in told for name in DISTURBANCES)
 
@@ -165,7 +165,7 @@ def test_figures_of_a_gpu(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(bench_detect.NETWORKS, "resnet101", NetworkConfig(channels=16, box_units=16))
     cases = bench_detect.flat_phantoms(1)
     monkeypatch.setattr(bench_detect, "volume_phantoms", lambda: cases)
-    network = NetworkDetector(weights=str(path), digest=file_hash(path))
+    network = NetworkDetector(weights=str(path), fingerprint=file_hash(path))
     bench_detect.gpu(network, device="cpu", sides=(64,), count=2)
     told = capsys.readouterr().out
     assert "ResNet-101, 64 x 64: slices per second" in told

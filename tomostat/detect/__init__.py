@@ -1,4 +1,4 @@
-"""Slices to 2D instances: detectors of `detectors`, training of the network, annotations."""
+"""Finding particles in slices: detectors, the Mask R-CNN network and its training, annotations."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkpoint
 from .detector import DETECTORS, Detector, MakeDetector, make_detector
 from .detectors.watershed import WatershedDetector
 from .instances import detect_instances, detect_tasks
@@ -8,11 +8,13 @@ from .predict import NetworkDetector
 
 __all__ = [
     "DETECTORS",
+    "Checkpoint",
     "DetectOptions",
     "Detector",
     "MakeDetector",
     "NetworkDetector",
     "TrainOptions",
+    "TrainingRecord",
     "WatershedDetector",
     "activation_map",
     "build",

@@ -1,13 +1,12 @@
-"""Checkpoints: safetensors with the network's configuration inside. Nothing is ever unpickled."""
+"""Checkpoints: weights of a network in safetensors, with its configuration and training. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,20 +22,79 @@ SHIPPED = {
     "fast": "0ff229079715dc93f205c234542377e2627c810b2b20675000e77e6774cf2a1c",
     "accurate": "fc715b3ae6ec09cb51deb0a906970a1365df48e0fa96f92a0ad6734d01ccae28",
 }
-"""SHA-256 of the weights that come along, by name; a file that differs is refused."""
+"""SHA-256 of the shipped weights, by name; a file that differs is refused."""
 DEFAULT = "fast"
-"""What `shipped` means."""
+"""Name that `shipped` stands for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """How the weights of a checkpoint were trained.
+
+    Attributes
+    ----------
+    step
+        Steps of descent.
+    options
+        Options of the training, as they were written at that time.
+    share
+        Share of the trained weights in the mean with the initial ones; 1 where no mean was taken.
+    validation
+        Score of the weights on the validation slices; None where they were not validated.
+    history
+        Further facts, such as earlier trainings.
+    """
+
+    step: int = 0
+    options: Mapping[str, object] = field(default_factory=dict)
+    share: float = 1.0
+    validation: float | None = None
+    history: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingRecord:
+        """The record from a checkpoint's metadata; facts without an attribute of their own are the history."""
+        facts = json.loads(text)
+        known = {name: facts.pop(name) for name in ("step", "options", "share", "validation") if name in facts}
+        return cls(**known, history=facts)
+
+    def to_json(self) -> str:
+        """The record for a checkpoint's metadata."""
+        facts: dict[str, object] = {"step": self.step}
+        if self.options:
+            facts["options"] = dict(self.options)
+        if self.share != 1:
+            facts["share"] = self.share
+        if self.validation is not None:
+            facts["validation"] = self.validation
+        return json.dumps({**facts, **self.history})
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A network as it was read from a file.
+
+    Attributes
+    ----------
+    network
+        The network with its weights, on the CPU, in training mode.
+    training
+        How it was trained.
+    """
+
+    network: MaskRCNN
+    training: TrainingRecord
 
 
 def save_checkpoint(
     path: str | Path,
     network: MaskRCNN,
     *,
-    metadata: Mapping[str, Any] | None = None,
+    training: TrainingRecord | None = None,
     weights: Mapping[str, Tensor] | None = None,
     half: bool = False,
 ) -> None:
-    """Write a network as safetensors with its configuration inside, whole or not at all.
+    """Write a network as safetensors together with its configuration, whole or not at all.
 
     Parameters
     ----------
@@ -44,8 +102,8 @@ def save_checkpoint(
         The file to write.
     network
         Gives the configuration and, unless `weights` is given, the weights.
-    metadata
-        JSON-able facts about how the weights came to be.
+    training
+        How the weights were trained.
     weights
         Weights by name, such as a running average.
     half
@@ -54,40 +112,46 @@ def save_checkpoint(
     tensors = dict(network.state_dict() if weights is None else weights)
     dtype = torch.float16 if half else torch.float32
     tensors = {name: tensor.detach().cpu().contiguous().to(dtype) for name, tensor in tensors.items()}
-    record = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "about": json.dumps(metadata or {})}
+    about = "{}" if training is None else training.to_json()
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "about": about}
     with atomic(path) as part:
-        save_file(tensors, part, metadata=record)
-        part.chmod(0o644)  # safetensors writes files for their owner alone
+        save_file(tensors, part, metadata=metadata)
+        part.chmod(0o644)  # safetensors lets only the owner read its files
 
 
-def load_checkpoint(path: str | Path) -> tuple[MaskRCNN, dict[str, Any]]:
-    """Read a network and what is known about its training. Nothing is unpickled.
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a network and how it was trained. Nothing is unpickled.
+
+    Parameters
+    ----------
+    path
+        A file that `save_checkpoint` wrote.
 
     Raises
     ------
     FileNotFoundError
         When there is no such file.
     ValueError
-        When the file is no checkpoint of this package, is damaged, or holds another architecture.
+        When the file is not a checkpoint of this package, is damaged, or its weights do not fit its configuration.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file at {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            record = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a weights file (safetensors) or is damaged: {error}") from None
-    if record.get("format") != FORMAT:
-        raise ValueError(f"{path} holds no tomostat network: format is {record.get('format')!r}, expected {FORMAT!r}")
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"{path} holds no tomostat network: format is {metadata.get('format')!r}, expected {FORMAT!r}")
     try:
-        network = build(NetworkConfig.from_json(record["config"]))
+        network = build(NetworkConfig.from_json(metadata["config"]))
         network.load_state_dict(tensors)
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} does not fit the architecture that it names: {reason}") from None
-    return network, json.loads(record.get("about", "{}"))
+    return Checkpoint(network, TrainingRecord.from_json(metadata.get("about", "{}")))
 
 
 def file_hash(path: str | Path) -> str:
@@ -103,15 +167,14 @@ def weights_path(weights: str) -> Path:
     FileNotFoundError
         When there is no such file.
     ValueError
-        When a shipped file is not the one that was shipped.
+        When a shipped file was changed.
     """
     name = DEFAULT if weights == "shipped" else weights
     if name not in SHIPPED:
         path = Path(weights)
         if not path.is_file():
             raise FileNotFoundError(
-                f"weights: no file at {path}; give a path, or {' or '.join(map(repr, SHIPPED))} for a network that "
-                "comes along"
+                f"weights: no file at {path}; give a path, or {' or '.join(map(repr, SHIPPED))} for a shipped network"
             )
         return path
     path = FOLDER / f"{name}.safetensors"

@@ -1,9 +1,9 @@
-"""Training crops: slices from a source, cut, turned, zoomed and disturbed; and the targets of a crop.
+"""Training crops: cut from labelled slices and augmented, with the targets that the network is trained on.
 
-A source is any callable ``source(rng) -> (grey, labels)`` that returns a slice (float32, robust percentiles at 0 and 1;
-with a leading axis where its neighbours z - 1 and z + 1 come along) and its filled particles: flat phantoms
-(`scenes.random_slice`), slices of volumes, or annotated crops. Labels are 0 in the background and `IGNORED` where
-nothing is to be learnt.
+A source is any callable ``source(rng) -> (grey, labels)`` that draws a labelled slice: random slices
+(`kernels.random_slices`), slices of volumes, or annotated slices. Grey is (ny, nx) float32, percentiles 0.5 and 99.5 at
+0 and 1, or (slices, ny, nx) with the neighbouring slices z - 1 and z + 1. Labels are (ny, nx) int32, with cracks and
+holes of particles filled, 0 in the background and `IGNORED` in pixels that are not to be trained on.
 """
 
 from __future__ import annotations
@@ -20,73 +20,89 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from tomostat.detect.kernels.grey import noise, rings
 from tomostat.detect.options import TrainOptions
-from tomostat.detect.scenes import noise, rings
 
-Slice = tuple[NDArray[np.float32], NDArray[np.int32]]
-Source = Callable[[np.random.Generator], Slice]
+LabelledSlice = tuple[NDArray[np.float32], NDArray[np.int32]]
+"""Grey and labels."""
+
+Source = Callable[[np.random.Generator], LabelledSlice]
+"""Draws a labelled slice."""
+
 IGNORED = -1
-"""Label of pixels that are neither particle nor background."""
+"""Label of pixels that are trained as neither particle nor background."""
+
 POOL = 48
 """Slices that are kept to cut crops from."""
-TRIES, MOSTLY = 200, 0.9
-"""Crops that are drawn until one has a particle, or less of it than this share ignored."""
+
+TRIES = 200
+"""Crops that are drawn at most until one is useful: it has a particle, or less of it is ignored than `MAX_IGNORED`."""
+
+MAX_IGNORED = 0.9
+"""Share of a crop without particles that may be ignored."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """A source that draws from several with given probabilities."""
+    """A source that draws from several sources, with probabilities in proportion to their weights."""
 
     sources: Sequence[Source]
     weights: Sequence[float]
 
-    def __call__(self, rng: np.random.Generator) -> Slice:
+    def __call__(self, rng: np.random.Generator) -> LabelledSlice:
         """Draw from one of them."""
         share = np.asarray(self.weights, float) / np.sum(self.weights)
         return self.sources[rng.choice(len(self.sources), p=share)](rng)
 
 
 @dataclass(frozen=True)
-class Given:
-    """A source that draws from given slices, such as annotated crops.
+class FixedSlices:
+    """A source that draws from a fixed set of slices, such as annotated ones.
+
+    Attributes
+    ----------
+    slices
+        The labelled slices.
 
     Raises
     ------
     ValueError
-        When none of them holds a particle.
+        When none of them contains a particle.
     """
 
-    slices: Sequence[Slice]
+    slices: Sequence[LabelledSlice]
 
     def __post_init__(self) -> None:
         if not any((labels > 0).any() for _, labels in self.slices):
             raise ValueError(
-                f"slices: none of the {len(self.slices)} given holds a particle; expected at least one particle"
+                f"slices: none of the {len(self.slices)} given contains a particle; expected at least one particle"
             )
 
-    def __call__(self, rng: np.random.Generator) -> Slice:
+    def __call__(self, rng: np.random.Generator) -> LabelledSlice:
         """Draw one of them."""
         return self.slices[int(rng.integers(len(self.slices)))]
 
 
 def augment(
     rng: np.random.Generator, grey: NDArray[np.float32], labels: NDArray[np.int32], options: TrainOptions
-) -> Slice:
-    """Cut a crop: random place, turn, mirror, zoom and bend; then change blur, noise, rings, contrast and shading.
+) -> LabelledSlice:
+    """Cut a random crop: placed, turned, mirrored, zoomed and bent; then vary blur, noise, rings, contrast, shading.
 
     Parameters
     ----------
     rng
         Source of all randomness.
     grey, labels
-        (ny, nx) or (slices, ny, nx) grey, and the (ny, nx) particles.
+        Grey (ny, nx) or (slices, ny, nx), and labels (ny, nx).
     options
         Gives crop size and range of zoom.
 
     Returns
     -------
-    tuple
-        grey (1 or slices, crop, crop) float32 and labels (crop, crop) int32.
+    grey : ndarray
+        (1 or slices, crop, crop) float32.
+    labels : ndarray
+        (crop, crop) int32.
     """
     stack = grey.reshape(-1, *labels.shape)
     size = options.crop
@@ -100,14 +116,14 @@ def augment(
     where = np.tensordot(matrix, at, 1) + centre[:, None, None]
     if rng.random() < 0.3:
         where += rng.uniform(0, 3) * np.stack([noise(rng, (size, size), rng.uniform(15, 40)) for _ in range(2)])
-    if zoom < 0.8:  # no aliasing when shrunk
+    if zoom < 0.8:  # against aliasing
         stack = ndimage.gaussian_filter(stack, (0, 0.4 / zoom, 0.4 / zoom))
     image = np.stack([ndimage.map_coordinates(one, where, order=1, mode="mirror") for one in stack])
-    return _look(rng, image), _mirrored(labels, where)
+    return _vary_appearance(rng, image), _mirrored(labels, where)
 
 
 def _centre(rng: np.random.Generator, labels: NDArray[np.int32], side: float) -> NDArray[np.float64]:
-    """Middle (y, x) of a crop of `side` pixels of the slice; where most is ignored, near what is not."""
+    """Centre (y, x) of a crop of `side` pixels; if most of the slice is ignored, near pixels that are not."""
     shape = np.array(labels.shape)
     margin = np.minimum(side / 2, shape / 2)
     centre = rng.uniform(margin, shape - margin)
@@ -119,16 +135,15 @@ def _centre(rng: np.random.Generator, labels: NDArray[np.int32], side: float) ->
 
 
 def _mirrored(labels: NDArray[np.int32], where: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Labels at the places `where`, (2, h, w), mirrored beyond the slice's edges as the grey is.
+    """Labels at the positions `where`, (2, h, w), mirrored beyond the edges of the slice like the grey values.
 
-    A mirror image is a particle of its own, but one that is cut by the edge is one with its image beyond that edge.
+    The mirror image of a particle gets a label of its own, unless the particle is cut by that edge: the two halves are
+    then one particle.
     """
     truth = ndimage.map_coordinates(labels, where, order=0, mode="mirror")
     keys = [truth]
     for axis, length in enumerate(labels.shape):
-        image = np.rint((where[axis].round() - (length - 1) / 2) / max(length - 1, 1)).astype(
-            int
-        )  # 0: the slice itself
+        image = np.rint((where[axis].round() - (length - 1) / 2) / max(length - 1, 1)).astype(int)  # 0 is the slice
         low, high = (np.isin(truth, labels.take(edge, axis)) for edge in (0, -1))
         keys.append(np.select([low & high, low, high], [0, (image + 1) // 2, image // 2], image))
     particles = truth > 0
@@ -136,8 +151,8 @@ def _mirrored(labels: NDArray[np.int32], where: NDArray[np.floating]) -> NDArray
     return truth
 
 
-def _look(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
-    """Change blur, noise, rings, contrast and shading, and cut out small patches."""
+def _vary_appearance(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
+    """Vary blur, noise, rings, contrast and shading, and blank out a small patch."""
     shape = image.shape[1], image.shape[2]
     if rng.random() < 0.3:
         image = ndimage.gaussian_filter(image, (0, *[rng.uniform(0.3, 1.3)] * 2))
@@ -158,7 +173,20 @@ def _look(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def targets_of(labels: NDArray[np.int32], *, smallest: int = 20) -> dict[str, Tensor]:
-    """Training targets of one label image; slivers below `smallest` pixels or 4 pixels across are left out."""
+    """Training targets of one label image.
+
+    Parameters
+    ----------
+    labels
+        (ny, nx) int32.
+    smallest
+        Particles of fewer pixels are left out, as are those less than 4 pixels wide or high.
+
+    Returns
+    -------
+    dict
+        boxes (k, 4) float32 x0 y0 x1 y1, labels (k,) int64 of ones, masks (k, ny, nx) uint8, ignored (ny, nx) bool.
+    """
     boxes, masks = [], []
     for i, found in enumerate(ndimage.find_objects(np.maximum(labels, 0)), start=1):
         if found is None:
@@ -181,23 +209,26 @@ def targets_of(labels: NDArray[np.int32], *, smallest: int = 20) -> dict[str, Te
 
 
 class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
-    """Endless batches of augmented crops; batch k is a function of (seed, k) alone, so that a run can be resumed."""
+    """Batches of augmented crops, from step `first` to the last one.
 
-    def __init__(self, source: Source, options: TrainOptions, start: int = 0) -> None:
-        self.source, self.options, self.start = source, options, start
+    Batch k depends on the seed and k only, so that a training can be resumed.
+    """
+
+    def __init__(self, source: Source, options: TrainOptions, first: int = 0) -> None:
+        self.source, self.options, self.first = source, options, first
 
     def __iter__(self) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
         """Batches: images (batch, 1 or slices, crop, crop) and their targets."""
-        pool: dict[int, Slice] = {}
-        for step in range(self.start, self.options.steps):
-            if not isinstance(self.source, Given):
+        pool: dict[int, LabelledSlice] = {}
+        for step in range(self.first, self.options.steps):
+            if not isinstance(self.source, FixedSlices):
                 self._refresh(pool, step)
             rng = np.random.default_rng([self.options.seed, 1, step])
             crops = [self._crop(rng, pool) for _ in range(self.options.batch)]
             yield torch.from_numpy(np.stack([grey for grey, _ in crops])), [targets for _, targets in crops]
 
-    def _refresh(self, pool: dict[int, Slice], step: int) -> None:
-        """Keep the pool of slices that cost time to draw at what it is at a step, a new one at every fourth."""
+    def _refresh(self, pool: dict[int, LabelledSlice], step: int) -> None:
+        """Bring the pool of drawn slices to its state at a step: a new slice replaces the oldest every four steps."""
         newest = POOL // 4 + step // 4
         wanted = range(max(newest - POOL, 0), newest)
         for i in [i for i in pool if i not in wanted]:
@@ -205,18 +236,20 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
         for i in (i for i in wanted if i not in pool):
             pool[i] = self.source(np.random.default_rng([self.options.seed, 0, i]))
 
-    def _crop(self, rng: np.random.Generator, pool: dict[int, Slice]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
-        """A crop that teaches something, and its targets.
+    def _crop(
+        self, rng: np.random.Generator, pool: dict[int, LabelledSlice]
+    ) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
+        """A useful crop and its targets.
 
         Raises
         ------
         ValueError
-            When crop after crop is ignored.
+            When almost everything is ignored in `TRIES` crops.
         """
         for _ in range(TRIES):
             drawn = pool[int(rng.choice(list(pool)))] if pool else self.source(rng)
             grey, labels = augment(rng, *drawn, self.options)
             targets = targets_of(labels)
-            if len(targets["boxes"]) or targets["ignored"].float().mean() < MOSTLY:
+            if len(targets["boxes"]) or targets["ignored"].float().mean() < MAX_IGNORED:
                 return grey, targets
-        raise ValueError(f"slices: {TRIES} crops of {self.options.crop} pixels hold next to nothing that is annotated")
+        raise ValueError(f"slices: {TRIES} crops of {self.options.crop} pixels contain almost no annotated pixels")

@@ -1,66 +1,68 @@
-"""Fine-tuning: adapt a network to a few annotated crops, and keep what judges best on slices set aside."""
+"""Fine-tuning: adapt a network to a few annotated slices, and keep the weights that validate best."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from tomostat.detect.checkpoint import load_checkpoint
-from tomostat.detect.crops import IGNORED, Given, Slice
-from tomostat.detect.initial_weights import fitting_network
+from tomostat.detect.checkpoint import Checkpoint, load_checkpoint
+from tomostat.detect.crops import IGNORED, FixedSlices, LabelledSlice
+from tomostat.detect.initial_weights import initial_network_for
 from tomostat.detect.kernels.maskrcnn import MaskRCNN
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector
-from tomostat.detect.train import keep_best, train
+from tomostat.detect.train import Progress, Validate, keep_best, train
 from tomostat.kernels.matching import overlaps_of_labels
 from tomostat.kernels.score import score_tables
 
 logger = logging.getLogger(__name__)
 
-SET_ASIDE = 4
-"""One in so many annotated slices judges the checkpoints where nothing else does: the last ones, for slices of a volume
-are much like their neighbours."""
+VALIDATION_SPLIT = 4
+"""Without validation slices, the last one in so many annotated slices validates: the last ones, because neighbouring
+slices of a volume are much alike."""
 
 SHARES = (0.25, 0.5, 0.75)
-"""Shares of the fine-tuned weights in the means with those before that are judged as well."""
+"""Shares of the fine-tuned weights in the means with the initial weights that are validated as well."""
 
 
 def fine_tune(
-    slices: Sequence[Slice],
+    slices: Sequence[LabelledSlice],
     folder: str | Path,
     *,
     weights: str = "shipped",
     options: TrainOptions | None = None,
-    validation: Sequence[Slice] = (),
-    progress: Callable[[int, int], None] | None = None,
+    validation: Sequence[LabelledSlice] = (),
+    progress: Progress | None = None,
 ) -> Path:
-    """Adapt a network to a few annotated crops of a new data set.
+    """Adapt a network to a few annotated slices of a new data set.
 
-    A few crops do not show all that the network will meet: what it learns of them may cost what it knew. Means of the
-    weights before and after often keep both (Wortsman et al. 2022, Robust fine-tuning of zero-shot models), so that
-    they are judged beside the checkpoints.
+    A network may lose on a few slices what it learnt before from many. Means of the weights before and after training
+    often keep both (Wortsman et al. 2022, Robust fine-tuning of zero-shot models), so they are validated beside the
+    checkpoints.
 
     Parameters
     ----------
     slices
-        Annotated crops, as `annotations.as_slices` gives them.
+        Annotated slices, see `annotations.as_slices`.
     folder
-        Receives checkpoints and log; run again to resume.
+        Receives checkpoints and logs; run again with the same arguments to resume.
     weights
-        What to start from.
+        Initial weights, see `initial_weights.initial_network`.
     options
-        Schedule; the default is short and gentle.
+        Schedule; the default is short, with a low learning rate.
     validation
-        Annotated slices that judge the checkpoints, the network as it was, and means of both, by mAP. When not given,
-        the last quarter of the slices with particles is set aside for it; of fewer than four the last checkpoint wins.
+        Annotated slices on which the checkpoints, the initial network, and means of both are validated, by mAP. When
+        not given, the last quarter of the slices with particles is used for validation instead of training; with fewer
+        than four such slices there is no validation, and the last checkpoint is the result.
     progress
-        Called with (step, steps).
+        Called after each step with (step, steps).
 
     Returns
     -------
@@ -70,57 +72,73 @@ def fine_tune(
     Raises
     ------
     ValueError, FileNotFoundError, FloatingPointError
-        When nothing is annotated, the weights are none, the folder holds another training, or as in `train`.
+        When nothing is annotated, there are no such weights, the folder holds another training, or as in `train`.
     """
     options = options or TrainOptions()
     if validation and not any((labels > 0).any() for _, labels in validation):
-        raise ValueError(f"validation: none of the {len(validation)} slices holds a particle to judge by")
+        raise ValueError(f"validation: none of the {len(validation)} slices contains a particle")
     if not validation:
-        slices, validation = _set_aside(slices)
-    judge = partial(mean_average_precision, slices=validation) if validation else None
-    source = Given(slices)
-    network = fitting_network(weights, [*slices, *validation], options)
-    start = {name: value.clone() for name, value in network.state_dict().items()}
+        slices, validation = _split(slices)
+    validate = partial(mean_average_precision, slices=validation) if validation else None
+    source = FixedSlices(slices)
+    network = initial_network_for(weights, [*slices, *validation], options)
+    initial = {name: value.clone() for name, value in network.state_dict().items()}
     data = _hash([*slices, *validation])
-    best = train(network, source, folder, options=options, data=data, validate=judge, progress=progress)
-    if judge is not None:
-        _judge_means(Path(folder), start, judge, options.device)
+    best = train(network, source, folder, options=options, data=data, validate=validate, progress=progress)
+    if validate is not None:
+        _validate_means(Path(folder), initial, validate, options.device)
     return best
 
 
-def _hash(slices: Sequence[Slice]) -> str:
+def _hash(slices: Sequence[LabelledSlice]) -> str:
     """SHA-256 of grey values and labels."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for image in (image for one in slices for image in one):
-        found.update(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())
-    return found.hexdigest()
+        digest.update(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()
 
 
-def _judge_means(folder: Path, start: dict[str, Tensor], judge: Callable[[MaskRCNN], float], device: str) -> None:
-    """Judge means of the weights before and after; the best of all is kept."""
-    network, about = load_checkpoint(folder / "last.safetensors")
-    last = {name: value.clone() for name, value in network.state_dict().items()}
+def _validate_means(folder: Path, initial: dict[str, Tensor], validate: Validate, device: str) -> None:
+    """Validate means of the weights before and after training; the best of all is kept."""
+    last = load_checkpoint(folder / "last.safetensors")
+    trained = {name: value.clone() for name, value in last.network.state_dict().items()}
     for share in SHARES:
-        network.load_state_dict({name: value.lerp(last[name], share) for name, value in start.items()})
-        keep_best(folder, network.to(device), {**about, "share": share}, judge)
+        last.network.load_state_dict({name: value.lerp(trained[name], share) for name, value in initial.items()})
+        last.network.to(device)
+        keep_best(folder, Checkpoint(last.network, replace(last.training, share=share)), validate)
 
 
-def _set_aside(slices: Sequence[Slice]) -> tuple[list[Slice], list[Slice]]:
-    """Slices to train on, and the last quarter of those with particles to judge by: neighbours stay together."""
-    judges = [i for i, (_, labels) in enumerate(slices) if (labels > 0).any()]
-    judges = judges[len(judges) - len(judges) // SET_ASIDE :]
-    if judges:
-        logger.info("%d of %d slices judge the checkpoints", len(judges), len(slices))
-    return [one for i, one in enumerate(slices) if i not in judges], [slices[i] for i in judges]
+def _split(slices: Sequence[LabelledSlice]) -> tuple[list[LabelledSlice], list[LabelledSlice]]:
+    """Slices for training, and the last quarter of those with particles for validation."""
+    chosen = [i for i, (_, labels) in enumerate(slices) if (labels > 0).any()]
+    chosen = chosen[len(chosen) - len(chosen) // VALIDATION_SPLIT :]
+    if chosen:
+        logger.info("%d of %d slices are used for validation", len(chosen), len(slices))
+    return [one for i, one in enumerate(slices) if i not in chosen], [slices[i] for i in chosen]
 
 
-def mean_average_precision(network: MaskRCNN, slices: Sequence[Slice]) -> float:
-    """MAP of a network on annotated slices, found as `NetworkDetector` finds them, on the network's own device."""
-    reach = network.config.slices // 2
+def mean_average_precision(network: MaskRCNN, slices: Sequence[LabelledSlice]) -> float:
+    """MAP of a network on annotated slices: the mean of the average precision over IoU thresholds 0.5 to 0.95.
+
+    Particles are detected as by `NetworkDetector`, on the device of the network. Detections of which more than half is
+    ignored do not count.
+
+    Parameters
+    ----------
+    network
+        The network; set to evaluation mode.
+    slices
+        Annotated slices.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
     detector = NetworkDetector(
         weights="",
         fingerprint="",
-        halo=reach,
+        halo=network.config.slices // 2,
         score=network.config.score,
         device=next(network.parameters()).device.type,
     )
@@ -130,8 +148,8 @@ def mean_average_precision(network: MaskRCNN, slices: Sequence[Slice]) -> float:
         stack = grey.reshape(-1, *labels.shape)
         middle = detector.find(network, stack).of_slice(len(stack) // 2)
         found = middle.labels(len(stack) // 2)
-        outside = np.bincount(found[labels == IGNORED], minlength=found.max() + 1)
-        counted = 2 * outside <= np.bincount(found.ravel())
+        ignored = np.bincount(found[labels == IGNORED], minlength=found.max() + 1)
+        counted = 2 * ignored <= np.bincount(found.ravel())
         table = overlaps_of_labels(np.maximum(labels, 0), np.where(counted[found], found, 0))
         tables.append(table)
         scores.append(middle.score[table.second_label - 1])

@@ -12,7 +12,7 @@ from dask.delayed import Delayed
 
 from tomostat import __version__
 from tomostat.blocks import Block, block_grid
-from tomostat.detect.detector import Detector, make_detector
+from tomostat.detect.detector import Detector, FindParticles, as_detector, detector_name, make_detector
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.instances import write_instances
@@ -20,7 +20,7 @@ from tomostat.options import as_dict
 from tomostat.volume import describe, read_box, read_fit, read_flat
 
 BYTES_PER_VOXEL = 12
-"""Memory of a voxel of a block: grey while it is scaled, phases."""
+"""Memory of a voxel of a block: its grey value while it is scaled, and its phase."""
 
 
 def detect_instances(
@@ -28,7 +28,7 @@ def detect_instances(
     folder: str | Path,
     *,
     options: DetectOptions | None = None,
-    detector: Detector | None = None,
+    detector: Detector | FindParticles | None = None,
     execution: Execution | None = None,
 ) -> int:
     """Find particles in every slice of a volume.
@@ -42,9 +42,10 @@ def detect_instances(
     options
         Detector, weights, tiles, device.
     detector
-        Any detector; made from the options when not given.
+        Any detector, or a function with the parameters of `Detector.__call__`; it is recorded under its own name. The
+        detector that the options name when not given.
     execution
-        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+        Where to run; threads of this process when not given.
 
     Returns
     -------
@@ -54,11 +55,14 @@ def detect_instances(
     Raises
     ------
     ValueError, FileNotFoundError
-        When the volume has no phases, the weights are none, or a GPU is asked for and absent.
+        When the volume has no phases, there are no such weights or no such detector, or a GPU is requested and there is
+        none.
+    PluginError
+        When a detector of another package fails; the message names it and the slices.
     """
     options = options or DetectOptions()
-    name = options.detector if detector is None else type(detector).__name__
-    detector = make_detector(options) if detector is None else detector
+    name = options.detector if detector is None else detector_name(detector)
+    detector = make_detector(options) if detector is None else as_detector(detector)
     execution = (execution or Execution()).named("detect")
     gpu = {"GPU": 1.0} if execution.client is not None and options.device == "cuda" else None
     shape = describe(path).shape
@@ -71,12 +75,27 @@ def detect_instances(
 def detect_tasks(
     path: str | Path, folder: str | Path, detector: Detector, name: str, options: DetectOptions
 ) -> dict[str, Delayed]:
-    """One lazy task per block of slices, which writes ``folder/<block>.parquet`` and returns how many it found."""
+    """One lazy task per block of slices; it writes ``folder/BLOCK.parquet`` and returns the number of instances.
+
+    Parameters
+    ----------
+    path, folder, options
+        As in `detect_instances`.
+    detector
+        The detector.
+    name
+        Its name, for provenance.
+
+    Returns
+    -------
+    dict
+        Tasks by the key of their block.
+    """
     shape, percentiles = describe(path).shape, read_fit(path).percentiles
     blocks = block_grid(shape, (options.slices, *shape[1:]), (detector.halo, 0, 0))
-    known = {**as_dict(options), "detector": name}
+    provenance = {**as_dict(options), "detector": name}
     run = dask.delayed(_detect_block, pure=False)
-    return {block.key: run(str(path), str(folder), block, percentiles, detector, known) for block in blocks}
+    return {block.key: run(str(path), str(folder), block, percentiles, detector, provenance) for block in blocks}
 
 
 def _detect_block(
@@ -87,12 +106,12 @@ def _detect_block(
     detector: Detector,
     options: Mapping[str, Any],
 ) -> int:
-    """Read a block of slices, detect, write its table."""
+    """Read a block of slices, find its particles, write its table."""
     low, high = percentiles
     grey = (read_flat(path, block.outer) - np.float32(low)) / np.float32(high - low)
     phases = read_box(path, block.outer, "phases")
     found, core = detector(grey, phases, block.outer[0].start), block.core[0]
     found = found.take((found.slice >= core.start) & (found.slice < core.stop))
-    about = {"slices": [core.start, core.stop], "options": options, "tomostat": __version__}
-    write_instances(Path(folder) / f"{block.key}.parquet", found, about)
+    metadata = {"slices": [core.start, core.stop], "options": options, "tomostat": __version__}
+    write_instances(Path(folder) / f"{block.key}.parquet", found, metadata)
     return len(found)

@@ -15,20 +15,20 @@ class DetectOptions(StageOptions):
     Attributes
     ----------
     detector
-        maskrcnn (the network), watershed (the conventional baseline), or the name of one that an installed package
-        offers; `tomostat info --detectors` lists them.
+        maskrcnn (the network), watershed (the conventional baseline), or the name of a detector of an installed
+        package; `tomostat info --detectors` lists them.
     weights
         Weights of the network: shipped (the fast one), accurate (twice its time), or the path of a checkpoint.
     score
         Smallest confidence of a detection that is kept.
     tile
-        Largest side of the tiles, in pixels, that the network sees; larger slices are cut into equal tiles.
+        Largest side in pixels of the tiles that the network processes; larger slices are cut into equal tiles.
     overlap
-        Overlap of neighbouring tiles in pixels; a particle smaller than this is seen whole by one tile.
+        Overlap of neighbouring tiles in pixels; a particle smaller than this is whole in one tile.
     batch
         Tiles that go through the network together on a GPU; on a CPU they go one by one.
     device
-        auto, cpu or cuda; cuda where there is none is an error.
+        auto, cpu or cuda; cuda is an error where there is no GPU.
     threads
         CPU threads of the network; results repeat bit for bit at a fixed number.
     slices
@@ -66,11 +66,11 @@ class TrainOptions(StageOptions):
     Attributes
     ----------
     network
-        Architecture, where the weights to start from are random, imagenet or coco; a checkpoint brings its own.
+        Architecture if the initial weights are random, imagenet or coco; a checkpoint contains its own.
     slices
-        Slices that the network sees, likewise: 1, or 3 with the neighbours z - 1 and z + 1.
+        Slices that the network takes as input, likewise: 1, or 3 with the neighbours z - 1 and z + 1.
     steps
-        Steps of descent.
+        Steps of gradient descent.
     batch
         Crops per step.
     crop
@@ -80,15 +80,15 @@ class TrainOptions(StageOptions):
     warmup
         Steps over which the rate rises.
     weight_decay
-        Pull of the weights to zero (norms and biases are free of it).
+        Weight decay; norms and biases have none.
     average
         Decay of the running average of the weights, which is what is saved.
     zoom
         Smallest and largest magnification of the crops.
     outline
-        Weight of the errors of boxes and masks beside those of finding and classifying.
+        Weight of the losses of boxes and masks relative to those of detection and classification.
     seed
-        Seed of everything random.
+        Seed of all random numbers.
     checkpoint_every
         Steps between checkpoints (and validations).
     threads

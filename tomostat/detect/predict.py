@@ -1,6 +1,6 @@
-"""The network as a detector: tiles of slices through Mask R-CNN on CPU or GPU, to instances.
+"""The network as a detector: slices, cut into tiles, go through Mask R-CNN on CPU or GPU and become instances.
 
-Nothing here knows of volumes or dask; `instances` runs a detector over a volume.
+Nothing here depends on volumes or dask; `instances` runs a detector over a volume.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,43 +26,69 @@ from tomostat.instances import Instances
 
 logger = logging.getLogger(__name__)
 
-SMALLEST = 12
-"""Detections of fewer pixels are noise."""
+MIN_AREA = 12
+"""Detections of fewer pixels are dropped as noise."""
 
-BYTES_PER_PIXEL, BYTES_PER_SAMPLED = 1000, 200
-"""Memory that the light network takes on a CPU for a pixel of a tile, and of the sample of a slice."""
+BYTES_PER_PIXEL = 1000
+"""Memory that the accurate network takes on a CPU for each pixel of a tile."""
 
-SAMPLE, MOST_SAMPLES = 512, 4
-"""Edge in pixels of the crops of a slice that tell what all its tiles are normalised by, and how many along an axis."""
+BYTES_PER_SAMPLED_PIXEL = 200
+"""Memory that it takes for each pixel of the sample of a slice."""
 
-_loading = threading.Lock()
+SAMPLE_SIZE = 512
+"""Side in pixels of the crops that the sample of a slice consists of; its statistics normalise all tiles."""
+
+MAX_SAMPLES_PER_AXIS = 4
+"""Largest number of such crops along an axis of the slice."""
+
+_load_lock = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Detections in one tile, the most certain first.
+
+    Attributes
+    ----------
+    boxes
+        (n, 4) float32 x0, y0, x1, y1 in pixels of the tile.
+    scores
+        (n,) float32, 0 to 1.
+    masks
+        (n, 28, 28) float32 probabilities over each box.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    masks: NDArray[np.float32]
 
 
 def choose_device(device: str) -> str:
-    """The device to compute on: "auto" takes a GPU where there is one.
+    """The device to compute on, cpu or cuda: "auto" is a GPU where there is one.
 
     Raises
     ------
     ValueError
-        When a GPU is asked for and there is none.
+        When a GPU is requested and there is none.
     """
     found = torch.cuda.is_available()
     if device == "cuda" and not found:
         raise ValueError(
-            "device is 'cuda' but torch finds no GPU here; use 'cpu', or 'auto' to take a GPU where there is one"
+            "device is 'cuda' but torch finds no GPU here; use 'cpu', or 'auto' to use a GPU where there is one"
         )
     return ("cuda" if found else "cpu") if device == "auto" else device
 
 
 @lru_cache(maxsize=4)
 def _network(path: str, digest: str, device: str, score: float) -> MaskRCNN:
-    """The network of a checkpoint, once per process; `digest` tells apart files of one name.
+    """The network of a checkpoint, once per process; `digest` distinguishes files of one name.
 
-    What scores below `score` is dropped before masks are made of it.
+    Detections below `score` are dropped before their masks are computed.
     """
-    network, about = load_checkpoint(path)
+    checkpoint = load_checkpoint(path)
+    network, step = checkpoint.network, checkpoint.training.step
     network.heads.score_thresh = max(network.config.score, score)
-    logger.info("network %s from %s (%s), step %s", network.config.backbone, path, digest[:12], about.get("step"))
+    logger.info("network %s from %s (%s), step %d", network.config.backbone, path, digest[:12], step)
     if device != "cpu":
         network.precision = torch.float16
     return network.to(device).eval()
@@ -71,7 +96,7 @@ def _network(path: str, digest: str, device: str, score: float) -> MaskRCNN:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkDetector(Detector):
-    """Mask R-CNN as a detector: small to send to a worker, where the network is loaded once.
+    """Mask R-CNN as a detector: small enough to be sent with every task; each worker loads the network once.
 
     Attributes
     ----------
@@ -80,7 +105,7 @@ class NetworkDetector(Detector):
     fingerprint
         SHA-256 of the checkpoint.
     halo
-        Neighbouring slices that the network looks at.
+        Neighbouring slices on either side that the network takes as input.
     score, tile, overlap, batch, device, threads
         As in `DetectOptions`.
     """
@@ -96,24 +121,39 @@ class NetworkDetector(Detector):
     threads: int = 1
 
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
-        """Find particles in slices ``first``, ``first + 1``, ... (`phases` is not looked at)."""
-        with _loading:
+        """Find particles in slices ``first``, ``first + 1``, ...; see `Detector.__call__` (`phases` is not used)."""
+        with _load_lock:
             network = _network(self.weights, self.fingerprint, self.device, self.score)
         torch.set_num_threads(self.threads)
         return self.find(network, grey, first)
 
     def find(self, network: MaskRCNN, grey: NDArray[np.float32], first: int = 0) -> Instances:
-        """Find particles with a network that stands on the device already, in evaluation mode."""
+        """Find particles with a network that is loaded already.
+
+        Parameters
+        ----------
+        network
+            On the device of the detector, in evaluation mode.
+        grey
+            (n, ny, nx) float32, scaled grey values.
+        first
+            Index of the first slice.
+
+        Returns
+        -------
+        Instances
+            Particles of slices ``first`` to ``first + n - 1``.
+        """
         shape = (grey.shape[1], grey.shape[2])
         tiles = self._in_tiles(network, grey) if self._size(shape) != shape else self._whole(network, grey)
         parts = [_slice_instances(found, first + z, grey[z]) for z, found in enumerate(tiles)]
         return Instances.concatenate([Instances.empty(shape), *parts])
 
     def memory(self, shape: tuple[int, int]) -> int:
-        """Bytes that the network takes beside slices of `shape`: on a GPU they are the GPU's."""
+        """Bytes of main memory that the network takes for slices of `shape`; 0 on a GPU."""
         size = self._size(shape)
-        sampled = math.prod(min(n, MOST_SAMPLES * SAMPLE) for n in shape) if size != shape else 0
-        need = max(BYTES_PER_PIXEL * math.prod(size), BYTES_PER_SAMPLED * sampled)
+        sampled = math.prod(min(n, MAX_SAMPLES_PER_AXIS * SAMPLE_SIZE) for n in shape) if size != shape else 0
+        need = max(BYTES_PER_PIXEL * math.prod(size), BYTES_PER_SAMPLED_PIXEL * sampled)
         return need if self.device == "cpu" else 0
 
     def _size(self, shape: tuple[int, int]) -> tuple[int, int]:
@@ -121,48 +161,46 @@ class NetworkDetector(Detector):
         return tile_size(shape[0], self.tile, self.overlap), tile_size(shape[1], self.tile, self.overlap)
 
     def _whole(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Tile]]:
-        """What is found in slices that need no tiles; several go through together."""
+        """Detections in slices that need no tiles; several slices go through together."""
         shape = grey.shape[1:]
         images = (self._cut(grey, (z, 0, 0), shape) for z in range(len(grey)))
         for detections in detect_tiles(network, images, self.batch, self.device):
-            yield [found_in_tile(detections, shape, score=self.score)]
+            yield [tile_detections(detections, shape, score=self.score)]
 
     def _in_tiles(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Tile]]:
-        """What is found in the tiles of one slice after the other."""
+        """Detections in the tiles of one slice after the other."""
         ny, nx = grey.shape[1:]
         size = self._size((ny, nx))
         corners = list(product(tile_starts(ny, size[0], self.overlap), tile_starts(nx, size[1], self.overlap)))
         for z in range(len(grey)):
             sample, tiles = self._sample(grey, z), (self._cut(grey, (z, *corner), size) for corner in corners)
-            with torch.inference_mode(), network.seen_alike(sample.to(self.device)):
+            with torch.inference_mode(), network.shared_statistics(sample.to(self.device)):
                 found = list(detect_tiles(network, tiles, self.batch, self.device))
-            yield [found_in_tile(f, size, corner, self.score) for f, corner in zip(found, corners, strict=True)]
+            yield [tile_detections(f, size, corner, self.score) for f, corner in zip(found, corners, strict=True)]
 
     def _sample(self, grey: NDArray[np.float32], z: int) -> torch.Tensor:
-        """Crops (n, slices, h, w) spread evenly over a slice, whichever the tiles."""
-        size = (min(SAMPLE, grey.shape[1]), min(SAMPLE, grey.shape[2]))
+        """Crops (n, slices, h, w) spread evenly over a slice, the same for any tiles."""
+        size = (min(SAMPLE_SIZE, grey.shape[1]), min(SAMPLE_SIZE, grey.shape[2]))
         starts = []
         for length, side in zip(grey.shape[1:], size, strict=True):
-            count = min(math.ceil(length / side), MOST_SAMPLES)
+            count = min(math.ceil(length / side), MAX_SAMPLES_PER_AXIS)
             middles = (np.arange(count) + 0.5) * length / count
             starts.append(np.clip(middles - side / 2, 0, length - side).round().astype(int))
         return torch.stack([self._cut(grey, (z, *corner), size) for corner in product(*starts)])
 
     def _cut(self, grey: NDArray[np.float32], place: tuple[int, int, int], size: tuple[int, ...]) -> torch.Tensor:
-        """One tile (slices, h, w) with neighbouring slices where the network wants them."""
+        """One tile (slices, h, w) with the neighbouring slices that the network takes."""
         z, y, x = place
         around = np.clip(np.arange(z - self.halo, z + self.halo + 1), 0, len(grey) - 1)
         image = np.asarray(grey[around, y : y + size[0], x : x + size[1]], np.float32)
         return torch.from_numpy(np.ascontiguousarray(np.clip(image, -0.5, 1.8)))
 
 
-def detect_tiles(
-    network: MaskRCNN, images: Iterator[torch.Tensor], batch: int, device: str
-) -> Iterator[dict[str, NDArray[Any]]]:
+def detect_tiles(network: MaskRCNN, images: Iterator[torch.Tensor], batch: int, device: str) -> Iterator[Detections]:
     """Run the network over tiles of one shape.
 
-    On a CPU tiles go one by one: batches gain nothing there, and every tile's result is then independent of its
-    neighbours in the batch. When a GPU's memory runs out the batch is halved.
+    On a CPU tiles go one by one: batches are no faster there, and the result of a tile is then independent of the
+    other tiles of the batch. When the memory of a GPU runs out, the batch is halved.
 
     Parameters
     ----------
@@ -177,8 +215,8 @@ def detect_tiles(
 
     Yields
     ------
-    dict
-        boxes (n, 4), scores (n,), masks (n, 28, 28) float32 per tile, best first.
+    Detections
+        One per tile, in order.
     """
     batch = batch if device != "cpu" else 1
     waiting: list[torch.Tensor] = []
@@ -199,30 +237,30 @@ def detect_tiles(
                 raise
             batch //= 2
             torch.cuda.empty_cache()
-            logger.warning("GPU memory ran out: going on with batches of %d", batch)
+            logger.warning("GPU memory ran out: continuing with batches of %d", batch)
             continue
         waiting = waiting[len(now) :]
         for result in results:
-            yield {
-                "boxes": result["boxes"].float().cpu().numpy(),
-                "scores": result["scores"].float().cpu().numpy(),
-                "masks": result["masks"][:, 0].float().cpu().numpy(),
-            }
+            yield Detections(
+                boxes=result["boxes"].float().cpu().numpy(),
+                scores=result["scores"].float().cpu().numpy(),
+                masks=result["masks"][:, 0].float().cpu().numpy(),
+            )
 
 
-def found_in_tile(
-    found: dict[str, NDArray[Any]], size: tuple[int, ...], corner: tuple[int, int] = (0, 0), score: float = 0.0
+def tile_detections(
+    found: Detections, size: tuple[int, ...], corner: tuple[int, int] = (0, 0), score: float = 0.0
 ) -> Tile:
-    """Detections of a tile of `size` pixels above `score`, pasted and disjoint."""
-    good = found["scores"] >= score
-    labels, kept = paste(found["masks"][good], found["boxes"][good], (size[0], size[1]))
-    kept &= np.bincount(labels.ravel(), minlength=len(kept) + 1)[1:] >= SMALLEST
+    """Detections of at least `score`, pasted without overlap into a tile of `size` pixels."""
+    good = found.scores >= score
+    labels, kept = paste(found.masks[good], found.boxes[good], (size[0], size[1]))
+    kept &= np.bincount(labels.ravel(), minlength=len(kept) + 1)[1:] >= MIN_AREA
     number = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.int32)
-    return Tile(corner, number[labels], found["scores"][good][kept])
+    return Tile(corner, number[labels], found.scores[good][kept])
 
 
 def _slice_instances(tiles: list[Tile], z: int, grey: NDArray[np.float32]) -> Instances:
-    """Instances of one slice from its tiles, outlines where the grey values put them."""
+    """Instances of one slice from its tiles, with outlines moved to the edges in the grey values."""
     labels, scores = tiles[0].labels, np.concatenate([[0], tiles[0].scores])
     if len(tiles) > 1:
         labels, scores = join_tiles(tiles, (grey.shape[0], grey.shape[1]))

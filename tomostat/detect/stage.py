@@ -23,13 +23,13 @@ class Detect(FieldStage[DetectOptions]):
     writes = ("instances",)
 
     def check(self, study: Study) -> None:
-        """Refuse a detector that is not there or cannot work."""
+        """Refuse a detector that does not exist or cannot work."""
         from tomostat.detect import make_detector
 
         make_detector(self.options_of(study))
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
-        """The detector, its version, and what it computes with besides its options."""
+        """The detector with its version, and its fingerprint, such as a hash of weights."""
         from tomostat.detect import DETECTORS, make_detector
 
         options = self.options_of(work.study)

@@ -1,4 +1,4 @@
-"""Training: a loop that can be stopped and resumed at any step with the same result."""
+"""Training of the network; it can be stopped at any step and resumed with the same result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tomostat.detect.checkpoint import load_checkpoint, save_checkpoint
+from tomostat.detect.checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkpoint
 from tomostat.detect.crops import Crops, Source
 from tomostat.detect.kernels.maskrcnn import MaskRCNN
 from tomostat.detect.options import TrainOptions
@@ -28,8 +29,17 @@ from tomostat.options import as_dict
 
 logger = logging.getLogger(__name__)
 
-FREE = ("steps", "checkpoint_every", "threads", "workers", "device")
+RESUMABLE_WITH = ("steps", "checkpoint_every", "threads", "workers", "device")
 """Options that may differ when a training is resumed."""
+
+LOG_EVERY = 20
+"""Steps between rows of the log."""
+
+Validate = Callable[[MaskRCNN], float]
+"""Scores a network; larger is better."""
+
+Progress = Callable[[int, int], None]
+"""Called after each step with (step, steps)."""
 
 
 def _rate(step: int, options: TrainOptions) -> float:
@@ -39,7 +49,7 @@ def _rate(step: int, options: TrainOptions) -> float:
 
 
 def _optimizer(network: MaskRCNN, options: TrainOptions) -> torch.optim.AdamW:
-    """AdamW without decay on norms and biases."""
+    """AdamW without weight decay on norms and biases."""
     weights = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in weights if p.ndim > 1], "weight_decay": options.weight_decay},
@@ -49,7 +59,7 @@ def _optimizer(network: MaskRCNN, options: TrainOptions) -> torch.optim.AdamW:
 
 
 class _Average:
-    """Running average of the weights, which detects better than the last step's."""
+    """Running average of the weights; it detects better than the weights of the last step."""
 
     def __init__(self, network: MaskRCNN, decay: float) -> None:
         self.decay = decay
@@ -63,59 +73,68 @@ class _Average:
 
 
 def _origin(network: MaskRCNN, options: TrainOptions, data: str) -> str:
-    """Hash of all that a training comes from: the start, the options, the data."""
-    known = {name: value for name, value in as_dict(options).items() if name not in FREE}
-    found = hashlib.sha256(json.dumps([known, as_dict(network.config), data], sort_keys=True).encode())
+    """Hash of everything that determines a training: initial weights, options, data."""
+    known = {name: value for name, value in as_dict(options).items() if name not in RESUMABLE_WITH}
+    digest = hashlib.sha256(json.dumps([known, as_dict(network.config), data], sort_keys=True).encode())
     for name, value in network.state_dict().items():
-        found.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
-def _save_state(
-    path: Path, step: int, network: MaskRCNN, average: _Average, optimizer: torch.optim.AdamW, origin: str
-) -> None:
-    """Everything that a resume needs, in one file: weights, their average, the optimizer's moments."""
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.weights.items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-    known = {"step": str(step), "origin": origin}
-    with atomic(path) as part:
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, known)
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Everything that changes during a training, and the hash of its origin."""
 
+    network: MaskRCNN
+    average: _Average
+    optimizer: torch.optim.AdamW
+    origin: str
 
-def _resume(path: Path, network: MaskRCNN, average: _Average, optimizer: torch.optim.AdamW, origin: str) -> int:
-    """Load the state of an earlier run, if there is one; return its step.
+    def save(self, path: Path, step: int) -> None:
+        """Write weights, their average and the moments of the optimizer to one file."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.weights.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        metadata = {"step": str(step), "origin": self.origin}
+        with atomic(path) as part:
+            save_file(
+                {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, metadata
+            )
 
-    Raises
-    ------
-    ValueError
-        When the earlier run came from something else.
-    """
-    if not path.exists():
-        return 0
-    with safe_open(path, framework="pt") as file:
-        known = file.metadata()
-    if known.get("origin") != origin:
-        raise ValueError(
-            f"{path.parent} holds a training of another start, other options or other slices; give a new folder, or "
-            "what it was begun with to resume it"
-        )
-    step = int(known["step"])
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
-    for name, value in load_file(path).items():
-        kind, rest = name.split(".", 1)
-        parts[kind][rest] = value
-    network.load_state_dict(parts["network"])
-    for name, value in parts["average"].items():
-        average.weights[name].copy_(value)
-    moments: dict[int, dict[str, Any]] = {}
-    for name, value in parts["optimizer"].items():
-        index, which = name.split(".")
-        moments.setdefault(int(index), {})[which] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    logger.info("resuming at step %d from %s", step, path)
-    return step
+    def resume(self, path: Path) -> int:
+        """Load what an earlier run saved, where there is such a file, and return its step.
+
+        Raises
+        ------
+        ValueError
+            When the earlier run had another origin.
+        """
+        if not path.exists():
+            return 0
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+        if metadata.get("origin") != self.origin:
+            raise ValueError(
+                f"{path.parent} holds a training with other initial weights, options or slices; give a new folder, or "
+                "those that it was started with to resume it"
+            )
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        for name, value in load_file(path).items():
+            kind, rest = name.split(".", 1)
+            parts[kind][rest] = value
+        self.network.load_state_dict(parts["network"])
+        for name, value in parts["average"].items():
+            self.average.weights[name].copy_(value)
+        moments: dict[int, dict[str, Any]] = {}
+        for name, value in parts["optimizer"].items():
+            index, which = name.split(".")
+            moments.setdefault(int(index), {})[which] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        step = int(metadata["step"])
+        logger.info("resuming at step %d from %s", step, path)
+        return step
 
 
 def train(
@@ -125,66 +144,66 @@ def train(
     *,
     options: TrainOptions,
     data: str = "",
-    validate: Callable[[MaskRCNN], float] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    validate: Validate | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train a network; run again with the same arguments to resume.
 
     Parameters
     ----------
     network
-        What to start from.
+        The initial network; it is trained in place.
     source
-        Where slices come from.
+        Draws labelled slices.
     folder
         Receives ``last.safetensors`` (running average of the weights), ``best.safetensors`` (best validation),
-        ``state.safetensors`` (for resuming) and ``log.csv``.
+        ``state.safetensors`` (for resuming), ``log.csv`` and ``validation.csv``.
     options
         Schedule, augmentation and seed.
     data
-        Hash of what `source` draws from: a folder is resumed with the same alone.
+        Hash of the data that `source` draws from: only a training with the same hash is resumed.
     validate
-        Judges a network, larger is better (mAP, say); called before the first step and every
+        Scores a network, larger is better (such as mAP); called before the first step and every
         `options.checkpoint_every` steps.
     progress
-        Called with (step, steps).
+        Called after each step with (step, steps).
 
     Returns
     -------
     Path
-        The best checkpoint, or the last when there is no validation.
+        The best checkpoint, or the last one without validation.
 
     Raises
     ------
     ValueError
-        When the folder holds another training, or a GPU is asked for and absent.
+        When the folder holds another training, or a GPU is requested and there is none.
     FloatingPointError
-        When loss or gradient are not finite; checkpoints stay as they were after the last good one.
+        When loss or gradient are not finite; the checkpoints written before remain.
     """
     choose_device(options.device)
-    folder, origin = Path(folder), _origin(network, options, data)
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    origin = _origin(network, options, data)
     torch.set_num_threads(options.threads)
     network.to(options.device).train()
     network.precision = torch.bfloat16 if options.precision == "half" else None
-    optimizer = _optimizer(network, options)
-    average = _Average(network, options.average)
-    start = _resume(folder / "state.safetensors", network, average, optimizer, origin)
-    batches = DataLoader(Crops(source, options, start), batch_size=None, num_workers=options.workers)
+    state = _State(network, _Average(network, options.average), _optimizer(network, options), origin)
+    first = state.resume(folder / "state.safetensors")
+    batches = DataLoader(Crops(source, options, first), batch_size=None, num_workers=options.workers)
     began = time.monotonic()
-    if validate is not None and start == 0:  # what is worse than the start on the validation slices is not kept
-        _checkpoint(folder, 0, network, average, options, validate)
-    for step, (images, targets) in enumerate(batches, start=start):
-        losses = _step(network, optimizer, images.to(options.device), targets, step, options)
-        average.update(network, step)
-        if step % 20 == 0:
+    if validate is not None and first == 0:  # weights that score lower than the initial ones are not kept
+        _checkpoint(folder, 0, state, options, validate)
+    for step, (images, targets) in enumerate(batches, start=first):
+        losses = _step(network, state.optimizer, images.to(options.device), targets, step, options)
+        state.average.update(network, step)
+        if step % LOG_EVERY == 0:
             _log(folder / "log.csv", {"step": step, "seconds": round(time.monotonic() - began, 1), **losses})
-        if progress is not None:
-            progress(step + 1, options.steps)
         done = step + 1
+        if progress is not None:
+            progress(done, options.steps)
         if done % options.checkpoint_every == 0 or done == options.steps:
-            _checkpoint(folder, done, network, average, options, validate)
-            _save_state(folder / "state.safetensors", done, network, average, optimizer, origin)
+            _checkpoint(folder, done, state, options, validate)
+            state.save(folder / "state.safetensors", done)
     return folder / ("best.safetensors" if validate is not None else "last.safetensors")
 
 
@@ -196,8 +215,8 @@ def _step(
     step: int,
     options: TrainOptions,
 ) -> dict[str, float]:
-    """One step of descent; returns the losses."""
-    torch.manual_seed(options.seed * 1_000_003 + step)  # proposals are sampled: repeatable after a resume
+    """Do one step of gradient descent and return the losses by name."""
+    torch.manual_seed(options.seed * 1_000_003 + step)  # proposals are sampled: a resumed run samples the same ones
     targets = [{name: value.to(options.device) for name, value in target.items()} for target in targets]
     losses = network(images.expand(-1, network.config.slices, -1, -1), targets)
     weights = {"loss_box_reg": options.outline, "loss_mask": options.outline}
@@ -207,8 +226,8 @@ def _step(
         group["lr"] = _rate(step, options)
     optimizer.zero_grad(set_to_none=True)
     total.backward()
-    length = torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0).item()
-    _require_finite("length of the gradient", length, step)
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0).item()
+    _require_finite("norm of the gradient", norm, step)
     optimizer.step()
     return {"loss": total.item(), **{name: value.item() for name, value in losses.items()}}
 
@@ -220,31 +239,37 @@ def _require_finite(what: str, value: float, step: int) -> None:
         )
 
 
-def _checkpoint(
-    folder: Path,
-    step: int,
-    network: MaskRCNN,
-    average: _Average,
-    options: TrainOptions,
-    validate: Callable[[MaskRCNN], float] | None,
-) -> None:
+def _checkpoint(folder: Path, step: int, state: _State, options: TrainOptions, validate: Validate | None) -> None:
     """Write the averaged weights; validate them."""
-    about = {"step": step, "options": as_dict(options)}
-    save_checkpoint(folder / "last.safetensors", network, weights=average.weights, metadata=about)
+    path = folder / "last.safetensors"
+    record = TrainingRecord(step=step, options=as_dict(options))
+    save_checkpoint(path, state.network, weights=state.average.weights, training=record)
     if validate is not None:
-        averaged, known = load_checkpoint(folder / "last.safetensors")
-        keep_best(folder, averaged.to(options.device), known, validate)
+        averaged = load_checkpoint(path)
+        averaged.network.to(options.device)
+        keep_best(folder, averaged, validate)
 
 
-def keep_best(folder: Path, network: MaskRCNN, about: dict[str, Any], validate: Callable[[MaskRCNN], float]) -> None:
-    """Validate a network; it is written to ``best.safetensors`` when it is the best so far, its score to the log."""
-    score, best = validate(network), folder / "best.safetensors"
-    _log(folder / "validation.csv", {"step": about["step"], "share": about.get("share", 1.0), "score": score})
-    if not best.exists() or score > load_checkpoint(best)[1]["validation"]:
-        save_checkpoint(best, network, metadata={**about, "validation": score})
+def keep_best(folder: Path, candidate: Checkpoint, validate: Validate) -> None:
+    """Validate a network, write its score to the log, and the network to ``best.safetensors`` if none scored higher.
+
+    Parameters
+    ----------
+    folder
+        Folder of the training.
+    candidate
+        The network, on the device that it is to run on, and how it was trained.
+    validate
+        Scores a network, larger is better.
+    """
+    score, best, training = validate(candidate.network), folder / "best.safetensors", candidate.training
+    _log(folder / "validation.csv", {"step": training.step, "share": training.share, "score": score})
+    highest = load_checkpoint(best).training.validation if best.exists() else None
+    if highest is None or score > highest:
+        save_checkpoint(best, candidate.network, training=replace(training, validation=score))
 
 
-def _log(path: Path, row: dict[str, float]) -> None:
+def _log(path: Path, row: Mapping[str, float]) -> None:
     """Append one row to a CSV file."""
     new = not path.exists()
     with path.open("a", newline="") as file:

@@ -1,1 +1,1 @@
-"""Detectors, one module each, named like the detector; a new one is found without being listed anywhere."""
+"""Detectors, one module each, which has the name of the detector and a function ``make``; modules added are found."""

@@ -13,14 +13,14 @@ def make(options: DetectOptions) -> NetworkDetector:
     Raises
     ------
     ValueError, FileNotFoundError
-        When the weights are none, or a GPU is asked for and absent.
+        When there are no such weights, or a GPU is requested and there is none.
     """
     path = weights_path(options.weights)
-    network, _ = load_checkpoint(path)
+    config = load_checkpoint(path).network.config
     return NetworkDetector(
         weights=str(path.resolve()),
         fingerprint=file_hash(path),
-        halo=(network.config.slices - 1) // 2,
+        halo=(config.slices - 1) // 2,
         score=options.score,
         tile=options.tile,
         overlap=options.overlap,

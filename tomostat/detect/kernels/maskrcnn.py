@@ -1,8 +1,8 @@
-"""The network: torchvision's Mask R-CNN for grey slices at their own scale.
+"""The network: torchvision's Mask R-CNN for grey slices at their own scale (He et al. 2017).
 
 Built from torchvision's components (backbone, feature pyramid, region proposals, heads) without its
-``GeneralizedRCNN``: that one rescales images to 800 pixels, keeps 100 detections and pastes every mask into a full-size
-float image. Here a slice keeps its scale, and masks leave the network as 28 x 28 beside their boxes.
+``GeneralizedRCNN``, which rescales images to 800 pixels, keeps 100 detections and pastes every mask into a full-size
+float image. Here a slice keeps its scale, and the network returns masks of 28 x 28 pixels with their boxes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from tomostat.detect.kernels.backbones import BACKBONES, NORMS, build_body, common_statistics, group_norm
 from tomostat.options import check
 
-MASK = 28
+MASK_SIZE = 28
+"""Side of the masks in pixels."""
+
 _MULTIPLE = 64
-"""Slices are padded to multiples of the coarsest stride: the anchors' strides are image size // feature size, which for
-766 pixels makes 3 of a stride of 4 and moves every anchor."""
+"""Slices are padded to multiples of the coarsest stride. Torchvision takes image size // feature size as the stride of
+the anchors: for 766 pixels that is 3 instead of 4, which would move every anchor."""
+
 _MIDDLE = 0.5
-"""Grey value that the network sees as 0, which is what its convolutions pad with."""
-_SMALLEST_SHARE = 0.5
-"""Share of the proposals of 512 x 512 pixels that the smallest slices get: they may be denser than large ones."""
+"""Grey value that becomes 0 in the network, the value that its convolutions pad with."""
+
+_MIN_SHARE = 0.5
+"""Smallest share of the proposals of 512 x 512 pixels that a slice gets: small slices may be denser than large ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class NetworkConfig:
     roi_samples
         Samples along each axis of a pooled cell.
     proposals
-        Region proposals per 512 x 512 pixels that reach the heads; smaller slices get half of that at least.
+        Region proposals per 512 x 512 pixels that reach the heads; smaller slices get at least half as many.
     detections
         Largest number of detections per 512 x 512 pixels, likewise.
     nms
@@ -110,10 +114,10 @@ class NetworkConfig:
 
 
 LIGHT = NetworkConfig()
-"""ResNet-18 that runs on two CPU cores: the accurate one of the networks that come along."""
+"""ResNet-18 that runs on two CPU cores: the accurate one of the shipped networks."""
 
 FAST = replace(LIGHT, backbone="resnet10", channels=64, roi_samples=1)
-"""Half of its weights and of its time: the fast one, which is what `shipped` means."""
+"""Half of its weights and of its time: the fast one of the shipped networks, which is the default."""
 
 _WIDE = replace(LIGHT, channels=256, box_units=1024, mask_convs=4)
 
@@ -126,8 +130,8 @@ NETWORKS = {
     "resnet50_v2": replace(_WIDE, backbone="resnet50", box_convs=4, rpn_convs=2),
     "resnet101": replace(_WIDE, backbone="resnet101"),
 }
-"""Architectures by name: four light ones; ResNet-50 with the heads of torchvision's first and second version; and
-ResNet-101 with feature pyramid, as in the paper."""
+"""Architectures by name: four light ones; ResNet-50 with the heads of the first and second version of torchvision's
+Mask R-CNN; and ResNet-101, as in the paper."""
 
 
 class MaskRCNN(nn.Module):
@@ -156,26 +160,26 @@ class MaskRCNN(nn.Module):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Feature pyramid of images (n, slices, ny, nx): level name to (n, channels, ny / stride, nx / stride)."""
-        with self._precisely(images):
+        with self._autocast(images):
             pyramid: dict[str, Tensor] = self.fpn(self.body(_centred(images)))
         return {name: level.float() for name, level in pyramid.items()}  # boxes need single precision
 
     @contextmanager
-    def seen_alike(self, sample: Tensor) -> Iterator[None]:
-        """Within, all images are normalised by the statistics of a sample, (n, slices, ny, nx), of one slice.
+    def shared_statistics(self, sample: Tensor) -> Iterator[None]:
+        """Context in which all images are normalised by the statistics of a sample (n, slices, ny, nx) of one slice.
 
-        Without, each is normalised by its own, and the tiles of a slice are seen differently. With frozen norm they
-        never are.
+        Outside of it, group norm normalises each image by its own statistics, so that the same particle gives other
+        features in another tile. Frozen norm uses the same statistics everywhere.
         """
         if self.config.norm == "frozen":
             yield
             return
         with common_statistics():
-            with self._precisely(sample):
+            with self._autocast(sample):
                 self.body(_centred(sample))
             yield
 
-    def _precisely(self, images: Tensor) -> torch.autocast:
+    def _autocast(self, images: Tensor) -> torch.autocast:
         return torch.autocast(images.device.type, self.precision, enabled=self.precision is not None)
 
     def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
@@ -205,15 +209,15 @@ class MaskRCNN(nn.Module):
         return {**losses, **head_losses} if self.training else detections
 
     def _scale_limits(self, shape: tuple[int, int]) -> None:
-        """Let proposals and detections grow with the area: density is limited, not number."""
-        share = max(_SMALLEST_SHARE, shape[0] * shape[1] / 512**2)
+        """Scale the numbers of proposals and detections with the area: their density is limited, not their number."""
+        share = max(_MIN_SHARE, shape[0] * shape[1] / 512**2)
         for limits in (self.rpn._pre_nms_top_n, self.rpn._post_nms_top_n):
             limits["testing"] = round(self.config.proposals * share)
         self.heads.detections_per_img = round(self.config.detections * share)
 
 
 def _centred(images: Tensor) -> Tensor:
-    """Grey of about unit spread around 0, in the order of memory that convolutions are fastest with."""
+    """Grey values around 0 with a spread of about 1, in the memory layout that convolutions are fastest with."""
     return ((images - _MIDDLE) * 4.0).contiguous(memory_format=torch.channels_last)
 
 
@@ -227,7 +231,7 @@ def build(config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
 
 
 class _Proposals(RegionProposalNetwork):
-    """Region proposals that learn nothing from anchors in ignored places."""
+    """Region proposals; anchors in ignored places are not trained on."""
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
@@ -239,7 +243,7 @@ class _Proposals(RegionProposalNetwork):
 
 
 class _Heads(RoIHeads):
-    """Heads that learn nothing from proposals in ignored places."""
+    """Box and mask heads; proposals in ignored places are not trained on."""
 
     def select_training_samples(
         self, proposals: list[Tensor], targets: list[dict[str, Tensor]]
@@ -256,12 +260,12 @@ def _mostly_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
     ny, nx = ignored.shape
     x0, x1 = (boxes[:, i].round().long().clamp(0, nx) for i in (0, 2))
     y0, y1 = (boxes[:, i].round().long().clamp(0, ny) for i in (1, 3))
-    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return inside > 0.5 * (y1 - y0) * (x1 - x0)
+    count = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return count > 0.5 * (y1 - y0) * (x1 - x0)
 
 
 def _proposals(config: NetworkConfig) -> RegionProposalNetwork:
-    """Region proposals with anchors of particle size."""
+    """The region proposal network, with anchors of the sizes of particles."""
     generator = AnchorGenerator(config.anchors, (config.ratios,) * len(config.anchors))
     count = generator.num_anchors_per_location()[0]
     return _Proposals(
@@ -278,11 +282,11 @@ def _proposals(config: NetworkConfig) -> RegionProposalNetwork:
 
 
 def _heads(config: NetworkConfig) -> RoIHeads:
-    """Box and mask heads."""
+    """The box and mask heads."""
     levels = ["0", "1", "2", "3"]
     channels = config.channels
     box_pool = MultiScaleRoIAlign(levels, 7, config.roi_samples, canonical_scale=config.roi_scale)
-    mask_pool = MultiScaleRoIAlign(levels, MASK // 2, config.roi_samples, canonical_scale=config.roi_scale)
+    mask_pool = MultiScaleRoIAlign(levels, MASK_SIZE // 2, config.roi_samples, canonical_scale=config.roi_scale)
     if config.box_convs:
         head = FastRCNNConvFCHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], group_norm)
     else:
@@ -308,7 +312,7 @@ def _heads(config: NetworkConfig) -> RoIHeads:
 def activation_map(
     network: MaskRCNN, image: Tensor, level: str = "0", kind: Literal["change", "strength"] = "change"
 ) -> Tensor:
-    """What the network looks at in a slice.
+    """Where the features of a network respond to a slice.
 
     Parameters
     ----------
@@ -319,14 +323,13 @@ def activation_map(
     level
         Pyramid level: "0" to "3" for strides 4 to 32.
     kind
-        "change", how much the features differ from those of the next place (the length of their gradient): the outlines
-        of what the network takes for particles are bright, cracks inside of them are not. "strength", the mean absolute
-        feature.
+        "change", the magnitude of the spatial gradient of the features: outlines of what the network recognises as
+        particles are bright, cracks in them are not. "strength", the mean absolute feature.
 
     Returns
     -------
     Tensor
-        (ny, nx) float in 0 .. 1, from the 1st to the 99th percentile.
+        (ny, nx) float; its 1st and 99th percentiles are 0 and 1, values beyond are clipped.
 
     Raises
     ------
@@ -337,7 +340,12 @@ def activation_map(
     check(kind in ("change", "strength"), "kind", kind, "change or strength")
     network.eval()
     ny, nx = (int(n) for n in image.shape[-2:])
-    pad = (_MULTIPLE, _MULTIPLE + -nx % _MULTIPLE, _MULTIPLE, _MULTIPLE + -ny % _MULTIPLE)  # the border is no outline
+    pad = (
+        _MULTIPLE,
+        _MULTIPLE + -nx % _MULTIPLE,
+        _MULTIPLE,
+        _MULTIPLE + -ny % _MULTIPLE,
+    )  # the border of the slice is not an outline
     with torch.inference_mode():
         features = network.features(nn.functional.pad(image[None], pad, mode="replicate"))[level]
         strength = features.abs().mean(1, keepdim=True)
@@ -352,7 +360,7 @@ def activation_map(
 
 
 def anchor_sizes(diameters: Sequence[float]) -> tuple[tuple[float, ...], ...]:
-    """Anchors that fit annotated particles: two per pyramid level, spread evenly in log size.
+    """Anchor sizes in pixels that fit annotated particles: two per pyramid level, evenly spaced in log size.
 
     Parameters
     ----------
@@ -362,7 +370,7 @@ def anchor_sizes(diameters: Sequence[float]) -> tuple[tuple[float, ...], ...]:
     Raises
     ------
     ValueError
-        When there is none.
+        When `diameters` is empty.
     """
     if not len(diameters):
         raise ValueError("diameters is empty; expected the size of at least one annotated particle")

@@ -1,7 +1,7 @@
-"""From boxes and 28 x 28 masks to disjoint particles of a slice: pasted inside their boxes only, tiles joined.
+"""From boxes and 28 x 28 masks to disjoint particles of a slice: masks are pasted in their boxes, tiles are joined.
 
-Pasting as full-size float images, as torchvision does, takes 9 s and 10 GB for 300 particles on 2048 x 2048 pixels;
-this takes milliseconds and one label image.
+Torchvision pastes each mask into a full-size float image, which takes 9 s and 10 GB for 300 particles on 2048 x 2048
+pixels; this takes milliseconds and one label image.
 """
 
 from __future__ import annotations
@@ -18,33 +18,34 @@ from scipy import ndimage
 from tomostat.kernels.matching import overlaps_of_labels
 
 Corner = tuple[int, int]
+"""First pixel (y, x)."""
 
 
 def paste(
     masks: NDArray[np.float32], boxes: NDArray[np.float32], shape: tuple[int, int], free: float = 0.5
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Paste small masks into one label image, best first.
+    """Paste small masks into one label image, the most certain first.
 
-    Training targets come from RoI align, which takes pixel i to lie at coordinate i while boxes take it to cover
-    i .. i + 1; masks are sampled by the former rule, boxes cut by the latter, so that no half pixel is lost.
+    For RoI align, from which the training targets come, pixel i lies at coordinate i; for boxes it covers i .. i + 1.
+    Masks are sampled by the former rule and cut by the latter, so that outlines are not shifted by half a pixel.
 
     Parameters
     ----------
     masks
-        (n, m, m) probabilities over each box, ordered from the most certain on.
+        (n, m, m) float32 probabilities over each box, the most certain first.
     boxes
-        (n, 4) x0, y0, x1, y1 in pixels, pixel i covering i .. i + 1.
+        (n, 4) float32 x0, y0, x1, y1 in pixels; pixel i covers i .. i + 1.
     shape
         Pixels (ny, nx) of the slice.
     free
-        A mask with less than this share of its pixels free is a duplicate and dropped.
+        A mask of which a smaller share of pixels is still free is dropped as a duplicate.
 
     Returns
     -------
     labels : ndarray
-        (ny, nx) int32; i + 1 where mask i, sampled bilinearly, exceeds one half and is the best.
+        (ny, nx) int32; i + 1 where mask i, interpolated bilinearly, exceeds one half and no mask before it does.
     kept : ndarray
-        (n,) bool.
+        (n,) bool, which masks were pasted.
     """
     labels = np.zeros(shape, np.int32)
     kept = _paste(np.ascontiguousarray(masks), np.ascontiguousarray(boxes), labels, free)
@@ -62,7 +63,7 @@ def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
         top, bottom = max(math.floor(y0), 0), min(math.ceil(y1), ny)
         if left >= right or top >= bottom:
             continue
-        inside = np.zeros((bottom - top, right - left), np.bool_)
+        particle = np.zeros((bottom - top, right - left), np.bool_)
         area = open_ = 0
         for y in range(top, bottom):
             v = min(max((y - y0) / (y1 - y0) * m - 0.5, 0.0), m - 1.0)
@@ -77,7 +78,7 @@ def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
                 upper = masks[i, j, k] * (1 - fx) + masks[i, j, k + 1] * fx
                 lower = masks[i, j + 1, k] * (1 - fx) + masks[i, j + 1, k + 1] * fx
                 if upper * (1 - fy) + lower * fy > 0.5:
-                    inside[y - top, x - left] = True
+                    particle[y - top, x - left] = True
                     area += 1
                     open_ += labels[y, x] == 0
         if open_ == 0 or open_ < free * area:
@@ -85,13 +86,25 @@ def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
         kept[i] = True
         for y in range(top, bottom):
             for x in range(left, right):
-                if inside[y - top, x - left] and labels[y, x] == 0:
+                if particle[y - top, x - left] and labels[y, x] == 0:
                     labels[y, x] = i + 1
     return kept
 
 
 def tile_size(length: int, tile: int, overlap: int, multiple: int = 64) -> int:
-    """Smallest tiles, a multiple of pixels, that cover an axis with as few of them as those of size `tile` would."""
+    """Size of the smallest tiles that cover an axis in the same number as tiles of size `tile`.
+
+    Parameters
+    ----------
+    length
+        Pixels along the axis.
+    tile
+        Largest size of a tile in pixels.
+    overlap
+        Pixels that neighbouring tiles share at least.
+    multiple
+        The size is a multiple of this, but not larger than `tile`; a single tile has the length of the axis.
+    """
     if length <= tile:
         return length
     count = math.ceil((length - overlap) / (tile - overlap))
@@ -100,7 +113,7 @@ def tile_size(length: int, tile: int, overlap: int, multiple: int = 64) -> int:
 
 
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Starts of equal tiles that cover an axis, neighbours sharing at least `overlap` pixels."""
+    """First pixels of equal tiles that cover an axis; neighbouring tiles share at least `overlap` pixels."""
     if length <= tile:
         return [0]
     count = math.ceil((length - overlap) / (tile - overlap))
@@ -109,7 +122,7 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """What was found in one tile.
+    """Detections in one tile.
 
     Attributes
     ----------
@@ -128,10 +141,10 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """One detection of one tile, in slice coordinates.
+    """One detection in one tile, in coordinates of the slice.
 
-    `depth` is how far from the tile's borders it lies, `owned` whether no other tile sees it from farther inside;
-    `covered`, whether other tiles look at all of its pixels.
+    `depth` is its distance to the borders of the tile; `deepest_tile`, whether it lies no deeper in any other tile;
+    `covered`, whether other tiles contain all of its pixels.
     """
 
     tile: int
@@ -139,21 +152,22 @@ class _Piece:
     mask: NDArray[np.bool_]
     score: float
     depth: float
-    owned: bool
+    deepest_tile: bool
     covered: bool
 
     @property
     def cut(self) -> bool:
+        """Whether the border of the tile cuts it."""
         return self.depth <= 1
 
 
 def join_tiles(tiles: Sequence[Tile], shape: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Join detections of overlapping tiles: the tile that sees a place from farthest inside has the say.
+    """Join detections of overlapping tiles.
 
-    Two detections of different tiles are the same particle when, where both tiles look, they share half of the
-    smaller one. Of a particle that several tiles see whole, the one of the deepest tile stays; what the deepest tile
-    does not find is dropped, since the network knows less of places at the border of its view. Pieces of a particle
-    that no tile sees whole are united.
+    Detections in two tiles are the same particle when, in the overlap of the tiles, they share at least half of the
+    smaller one. Of a particle that is whole in several tiles, the detection that lies deepest in its tile is kept. A
+    detection is dropped when it lies deeper in another tile that does not find it, because the network is less reliable
+    near the border of a tile. Pieces of a particle that is whole in no tile are united.
 
     Parameters
     ----------
@@ -185,12 +199,12 @@ def join_tiles(tiles: Sequence[Tile], shape: tuple[int, int]) -> tuple[NDArray[n
 
 
 def _pieces(tiles: Sequence[Tile], shape: tuple[int, int]) -> tuple[list[_Piece], list[int]]:
-    """All detections with their place in the tiles, and where each tile's begin."""
+    """All detections of all tiles, and the index of the first one of each tile."""
     pieces: list[_Piece] = []
     start = []
-    seen = np.zeros(shape, np.uint8)  # how many tiles look at a pixel
+    coverage = np.zeros(shape, np.uint8)  # number of tiles that contain a pixel
     for tile in tiles:
-        seen[_window(tile)] += 1
+        coverage[_window(tile)] += 1
     for number, tile in enumerate(tiles):
         start.append(len(pieces))
         boxes = [b or (slice(0, 0), slice(0, 0)) for b in ndimage.find_objects(tile.labels, len(tile.scores))]
@@ -198,17 +212,17 @@ def _pieces(tiles: Sequence[Tile], shape: tuple[int, int]) -> tuple[list[_Piece]
         for i, box in enumerate(boxes):
             mask = tile.labels[box] == i + 1
             corner = (tile.corner[0] + box[0].start, tile.corner[1] + box[1].start)
-            around = seen[corner[0] : corner[0] + mask.shape[0], corner[1] : corner[1] + mask.shape[1]]
+            around = coverage[corner[0] : corner[0] + mask.shape[0], corner[1] : corner[1] + mask.shape[1]]
             depth = float(depths[i, number])
-            owned, covered = bool(depth >= depths[i].max()), bool((around[mask] > 1).all())
-            pieces.append(_Piece(number, corner, mask, float(tile.scores[i]), depth, owned, covered))
+            deepest_tile, covered = bool(depth >= depths[i].max()), bool((around[mask] > 1).all())
+            pieces.append(_Piece(number, corner, mask, float(tile.scores[i]), depth, deepest_tile, covered))
     return pieces, start
 
 
 def _depths(
     boxes: Sequence[tuple[slice, ...]], corner: Corner, tiles: Sequence[Tile], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Distance of boxes (given from `corner`) to the borders of tiles, (boxes, tiles); the slice's own are none."""
+    """Distance of boxes (relative to `corner`) to borders of tiles that lie within the slice, (boxes, tiles)."""
     depth = np.full((len(boxes), len(tiles)), np.inf)
     for axis in range(2):
         low = np.array([box[axis].start for box in boxes], float)[:, None] + corner[axis]
@@ -222,12 +236,13 @@ def _depths(
 
 
 def _window(tile: Tile) -> tuple[slice, slice]:
+    """Pixels of the slice that a tile contains."""
     (y, x), (h, w) = tile.corner, tile.labels.shape
     return slice(y, y + h), slice(x, x + w)
 
 
 def _same(a: Tile, b: Tile) -> list[tuple[int, int]]:
-    """Pairs of detections of two tiles that are one particle."""
+    """Pairs of detections in two tiles that are the same particle."""
     (ay, ax), (by, bx) = _window(a), _window(b)
     y0, y1 = max(ay.start, by.start), min(ay.stop, by.stop)
     x0, x1 = max(ax.start, bx.start), min(ax.stop, bx.stop)
@@ -242,12 +257,12 @@ def _same(a: Tile, b: Tile) -> list[tuple[int, int]]:
 
 
 def _resolve(pieces: list[_Piece]) -> list[_Piece]:
-    """What remains of the pieces of one particle."""
+    """Reduce the detections of one particle to those that are painted."""
     pieces = [piece for piece in pieces if piece.mask.any()]
     whole = [piece for piece in pieces if not piece.cut]
     if whole:
         deepest = max(whole, key=lambda piece: piece.depth)
-        confirmed = deepest.owned or any(piece.tile != deepest.tile for piece in pieces)
+        confirmed = deepest.deepest_tile or any(piece.tile != deepest.tile for piece in pieces)
         return [piece for piece in whole if piece.tile == deepest.tile] if confirmed else []
     if not pieces:
         return []
@@ -264,7 +279,7 @@ def _resolve(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _paint(pieces: Sequence[_Piece], shape: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Paint pieces, best first; one that is mostly painted over already is a duplicate."""
+    """Paint pieces in their order; one of which most pixels are painted already is dropped as a duplicate."""
     labels, scores = np.zeros(shape, np.int32), [0.0]
     for piece in pieces:
         (y, x), (h, w) = piece.corner, piece.mask.shape

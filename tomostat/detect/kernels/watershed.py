@@ -1,4 +1,4 @@
-"""A distance-transform watershed of one binary slice: the conventional way to part touching particles."""
+"""A distance-transform watershed of one binary slice: the conventional way to separate touching particles."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from skimage.segmentation import watershed
 
 
 def split(active: NDArray[np.bool_], *, smoothing: float, depth: float, fill: int) -> NDArray[np.int32]:
-    """Label particles of a binary slice by the watershed of its distance map, holes filled where that makes sense.
+    """Label particles of a binary slice by the watershed of its distance map, with the holes of particles filled.
 
-    A filled hole keeps a hollow particle whole, but a pocket between touching particles fuses them. So whatever holds a
-    filled hole is also looked at with its holes open, and stays in pieces where these are more solid than the whole.
+    Filling a hole keeps a hollow particle whole, but filling a pocket between touching particles fuses them. A region
+    with filled holes is therefore also segmented with its holes open, and stays split if the pieces have a higher
+    solidity than the whole.
 
     Parameters
     ----------
@@ -32,22 +33,22 @@ def split(active: NDArray[np.bool_], *, smoothing: float, depth: float, fill: in
     if not (solid & ~active).any():
         return labels
     pieces = _basins(active, smoothing, depth)
-    following = int(labels.max()) + 1
+    next_label = int(labels.max()) + 1
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         own = labels[box] == number
         if not (own & ~active[box]).any():
             continue
-        inside = np.where(own, pieces[box], 0)
-        names, area = np.unique(inside[inside > 0], return_counts=True)
-        if len(names) > 1 and np.average([solidity(inside == n) for n in names], weights=area) > solidity(own):
+        parts = np.where(own, pieces[box], 0)
+        numbers, area = np.unique(parts[parts > 0], return_counts=True)
+        if len(numbers) > 1 and np.average([solidity(parts == n) for n in numbers], weights=area) > solidity(own):
             labels[box][own] = 0
-            labels[box][inside > 0] = following + np.searchsorted(names, inside[inside > 0])
-            following += len(names)
+            labels[box][parts > 0] = next_label + np.searchsorted(numbers, parts[parts > 0])
+            next_label += len(numbers)
     return labels
 
 
 def fill_small_holes(active: NDArray[np.bool_], largest: int) -> NDArray[np.bool_]:
-    """Fill holes of at most `largest` pixels that the edge of the slice does not cut."""
+    """Fill holes of at most `largest` pixels that do not touch the edge of the slice, (ny, nx) bool."""
     holes, count = ndimage.label(~active)
     small = np.bincount(holes.ravel(), minlength=count + 1) <= largest
     small[0] = False
@@ -58,25 +59,25 @@ def fill_small_holes(active: NDArray[np.bool_], largest: int) -> NDArray[np.bool
 
 def _basins(solid: NDArray[np.bool_], smoothing: float, depth: float) -> NDArray[np.int32]:
     """Watershed of the smoothed distance map."""
-    away = ndimage.gaussian_filter(ndimage.distance_transform_edt(solid), smoothing) * solid
-    seeds, _ = ndimage.label(h_maxima(away, depth), structure=np.ones((3, 3)))
-    labels: NDArray[np.int32] = watershed(-away, seeds, mask=solid).astype(np.int32)
+    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(solid), smoothing) * solid
+    seeds, _ = ndimage.label(h_maxima(distance, depth), structure=np.ones((3, 3)))
+    labels: NDArray[np.int32] = watershed(-distance, seeds, mask=solid).astype(np.int32)
     return labels
 
 
 def solidity(mask: NDArray[np.bool_]) -> float:
-    """Area of a mask by the area of its convex hull, 0 to 1.
+    """Area of a mask (ny, nx) divided by the area of its convex hull, 0 to 1.
 
-    The hull is that of the pixels' corners, so that a convex pixel shape comes close to 1.
+    The hull is that of the corners of the pixels, so that the solidity of a convex shape is close to 1.
     """
-    points = _rim(mask)
-    x, y = _hull(points).T
+    points = _row_corners(mask)
+    x, y = _convex_hull(points).T
     area = 0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))
     return float(np.count_nonzero(mask) / area)
 
 
-def _rim(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Corners of the first and last pixel of every row, sorted by row and column, (k, 2)."""
+def _row_corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Corners (y, x) of the first and last pixel of every row, sorted by row and column, (k, 2)."""
     rows = np.flatnonzero(mask.any(1))
     left, right = mask[rows].argmax(1), mask.shape[1] - mask[rows, ::-1].argmax(1)
     corners = {
@@ -85,8 +86,8 @@ def _rim(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array(sorted(corners), float)
 
 
-def _hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convex hull of sorted points by Andrew's monotone chain, (k, 2)."""
+def _convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convex hull of sorted points (n, 2) by Andrew's monotone chain (1979), (k, 2)."""
 
     def chain(sequence: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         hull: list[NDArray[np.float64]] = []

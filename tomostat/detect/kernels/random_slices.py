@@ -1,8 +1,8 @@
-"""Flat phantoms: single slices of packed, cracked, hollow, touching particles, drawn with wide randomisation.
+"""Random slices for training: packed, cracked, hollow and touching particles, with wide domain randomisation.
 
-`tomostat.phantom` draws whole volumes with physical truth. Training a detector needs something else: thousands of
-cheap slices whose every property (size, packing, cracks, contrast, texture, faults) varies more than in any one
-measurement, so that a real slice looks like one more of them. Each slice takes some 50 ms.
+`tomostat.phantom` draws whole volumes with physical truth. Training a detector needs thousands of cheap slices in which
+every property (size, packing, cracks, contrast, texture, image faults) varies more than in any one measurement, so that
+a measured slice lies within what the network was trained on. One slice takes some 50 ms.
 """
 
 from __future__ import annotations
@@ -11,16 +11,42 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-Image = NDArray[np.float32]
-SMALLEST = 8.0
-"""Particles below this diameter in pixels are drawn as specks and are not truth."""
+from tomostat.detect.kernels.grey import Image, add_faults, noise, scale_grey
+
+SMALLEST_DIAMETER = 8.0
+"""Particles of a smaller diameter in pixels are drawn as specks and are not labelled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How one slice looks; drawn once per slice."""
+    """Parameters of one random slice.
+
+    Attributes
+    ----------
+    diameter
+        Median particle diameter in pixels.
+    spread
+        Standard deviation of the logarithm of the diameter.
+    filling
+        Share of the area that particles are to fill.
+    elongation
+        Largest ratio of a particle's axes.
+    bumps
+        Amplitude of the waves of an outline, relative to the radius.
+    touching
+        Probability that a particle is placed against one that is there already.
+    cores
+        Probability that a particle has a hollow core.
+    cracks, shattered, sponge
+        Probability that a particle has radial cracks, is broken into fragments, is porous.
+    faint
+        Probability that a particle is cut near its cap: low contrast, soft edge.
+    binder
+        Grey value of the binder; pores are 0, intact particles about 1.
+    texture, grain
+        Amplitude of the texture of particles and binder, and its correlation length in pixels.
+    """
 
     diameter: float
     spread: float
@@ -39,7 +65,7 @@ class Style:
 
 
 def random_style(rng: np.random.Generator) -> Style:
-    """Draw a style; a third of the slices show mostly intact particles, a third mostly damaged ones."""
+    """Draw the parameters of a slice; a third show mostly intact particles, a third mostly damaged ones."""
     damage = rng.choice([0.15, 0.6, 1.0])
     return Style(
         diameter=float(np.exp(rng.uniform(np.log(13), np.log(100)))),
@@ -60,7 +86,7 @@ def random_style(rng: np.random.Generator) -> Style:
 
 
 def random_slice(rng: np.random.Generator, shape: tuple[int, int] = (384, 384)) -> tuple[Image, NDArray[np.int32]]:
-    """Draw one slice and its truth.
+    """Draw one slice with its true particles.
 
     Parameters
     ----------
@@ -74,7 +100,7 @@ def random_slice(rng: np.random.Generator, shape: tuple[int, int] = (384, 384)) 
     grey : ndarray
         (ny, nx) float32, scaled so that its robust percentiles are 0 and 1.
     labels : ndarray
-        (ny, nx) int32, filled particles 1 .. n.
+        (ny, nx) int32, particles 1 .. n with their cracks and cores filled.
     """
     style = random_style(rng)
     grey = _background(rng, style, shape)
@@ -90,14 +116,14 @@ def random_slice(rng: np.random.Generator, shape: tuple[int, int] = (384, 384)) 
                 placed.append((*centre, diameter / 2))
                 break
     _specks(rng, grey, labels)
-    grey = faults(rng, grey)
+    grey = add_faults(rng, grey)
     if rng.random() < 0.1:
-        _truncate(rng, grey, labels)
+        _cut_view(rng, grey, labels)
     return scale_grey(grey, rng=rng), labels
 
 
 def empty_slice(rng: np.random.Generator, shape: tuple[int, int] = (384, 384)) -> tuple[Image, NDArray[np.int32]]:
-    """Draw a slice without a particle: binder and pores, or nothing but noise, stretched to full contrast.
+    """Draw a slice without particles: binder and pores, or only noise, stretched to full contrast.
 
     Parameters
     ----------
@@ -109,33 +135,18 @@ def empty_slice(rng: np.random.Generator, shape: tuple[int, int] = (384, 384)) -
     Returns
     -------
     grey, labels : ndarray
-        As from `random_slice`; no label is set.
+        As from `random_slice`; all labels are 0.
     """
     labels = np.zeros(shape, np.int32)
     grey = np.zeros(shape, np.float32)
     if rng.random() < 0.7:
         grey = _background(rng, random_style(rng), shape)
         _specks(rng, grey, labels)
-    return scale_grey(faults(rng, grey), rng=rng), labels
-
-
-def scale_grey(image: Image, *, rng: np.random.Generator | None = None) -> Image:
-    """Scale grey so that its percentiles 0.5 and 99.5 are 0 and 1, a little off when `rng` is given."""
-    low, high = np.percentile(image, [0.5, 99.5])
-    if rng is not None:
-        width = high - low
-        low, high = low + width * rng.normal(0, 0.05), high + width * rng.normal(0, 0.08)
-    return ((image - low) / max(high - low, 1e-6)).astype(np.float32)
-
-
-def noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float | tuple[float, float]) -> Image:
-    """Correlated noise of mean 0 and standard deviation 1."""
-    field = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
-    return ((field - field.mean()) / max(float(field.std()), 1e-6)).astype(np.float32)
+    return scale_grey(add_faults(rng, grey), rng=rng), labels
 
 
 def _background(rng: np.random.Generator, style: Style, shape: tuple[int, int]) -> Image:
-    """Pores and porous binder: two levels with soft borders, and texture of several sizes."""
+    """Pores and porous binder: two grey levels with soft borders, and texture of several sizes."""
     clumps = noise(rng, shape, style.diameter * rng.uniform(0.1, 0.6)) + 0.5 * noise(rng, shape, 3.0)
     share = 1 / (1 + np.exp(-rng.uniform(1, 8) * (clumps + rng.uniform(-1, 1))))
     texture = style.texture * rng.uniform(0.2, 1.0)
@@ -143,7 +154,7 @@ def _background(rng: np.random.Generator, style: Style, shape: tuple[int, int]) 
 
 
 def _band(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[int, int]:
-    """Columns that hold particles: the whole slice, or an electrode with bare space beside it."""
+    """Range of columns that hold particles: the whole slice, or an electrode with empty space beside it."""
     if rng.random() < 0.7:
         return -10, shape[1] + 10
     low, high = np.sort(rng.uniform(-0.1, 1.1, 2))
@@ -152,9 +163,9 @@ def _band(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _diameters(rng: np.random.Generator, style: Style, area: float) -> NDArray[np.float64]:
-    """Sizes to place, large ones first, whose areas add up to `area`."""
+    """Diameters in pixels of the particles to place, large ones first, whose areas add up to `area`."""
     sizes = style.diameter * np.exp(rng.normal(0, style.spread, 1500))
-    sizes = sizes[(sizes > SMALLEST * 1.1) & (sizes < 190)]
+    sizes = sizes[(sizes > SMALLEST_DIAMETER * 1.1) & (sizes < 190)]
     count = int(np.searchsorted(np.cumsum(np.pi / 4 * sizes**2), area)) + 1
     return np.sort(sizes[: min(count, 350)])[::-1]
 
@@ -167,7 +178,7 @@ def _candidate(
     band: tuple[int, int],
     shape: tuple[int, int],
 ) -> tuple[float, float]:
-    """A place to try: anywhere, or against a particle that is there already."""
+    """A centre (y, x) to try: anywhere, or against a particle that is there already."""
     if placed and rng.random() < style.touching:
         y, x, radius = placed[rng.integers(len(placed))]
         angle, gap = rng.uniform(0, 2 * np.pi), (radius + diameter / 2) * rng.uniform(0.92, 1.1)
@@ -193,11 +204,11 @@ def _draw(
     style: Style,
     grey: Image,
     labels: NDArray[np.int32],
-    fields: tuple[Image, Image],
+    textures: tuple[Image, Image],
     centre: tuple[float, float],
     radius: float,
 ) -> bool:
-    """Draw one particle if it fits; tell whether it did."""
+    """Draw one particle where it overlaps no other and has contrast; return whether it was drawn."""
     reach = int(radius * 1.9) + 3
     y0, x0 = max(int(centre[0]) - reach, 0), max(int(centre[1]) - reach, 0)
     y1, x1 = min(int(centre[0]) + reach, grey.shape[0]), min(int(centre[1]) + reach, grey.shape[1])
@@ -207,23 +218,23 @@ def _draw(
     offset = yy.astype(np.float32), xx.astype(np.float32)
     u, angle = _outline(rng, style, offset, radius)
     box = (slice(y0, y1), slice(x0, x1))
-    inside, taken = u < 1, labels[box] > 0
-    size = np.count_nonzero(inside)
-    if size == 0 or np.count_nonzero(inside & taken) > 0.1 * size:
+    particle, occupied = u < 1, labels[box] > 0
+    size = np.count_nonzero(particle)
+    if size == 0 or np.count_nonzero(particle & occupied) > 0.1 * size:
         return False
-    fine, coarse = fields[0][box], fields[1][box]
+    fine, coarse = textures[0][box], textures[1][box]
     solid = _damage(rng, style, u, angle, offset, radius, (fine, coarse))
     level = rng.normal(1.0, 0.07) + style.texture * fine + 0.05 * coarse
     soft = 1.0 / radius
     if rng.random() < style.faint:  # cut near its cap: low contrast and soft edge
         soft, level = rng.uniform(0.1, 0.5), level * rng.uniform(0.55, 1.0)
-    alpha = np.clip((1 - u) / soft + 0.5, 0, 1) * ~taken
+    alpha = np.clip((1 - u) / soft + 0.5, 0, 1) * ~occupied
     dark = style.binder * rng.uniform(0, 1) + 0.3 * style.texture * fine
     value = level * solid + dark * (1 - solid)
-    if value[inside].mean() < style.binder + 0.25:  # nobody could see it
+    if value[particle].mean() < style.binder + 0.25:  # no contrast to the binder
         return False
     grey[box] = grey[box] * (1 - alpha) + value * alpha
-    labels[box][inside & ~taken] = labels.max() + 1
+    labels[box][particle & ~occupied] = labels.max() + 1
     return True
 
 
@@ -234,11 +245,11 @@ def _damage(
     angle: Image,
     offset: tuple[Image, Image],
     radius: float,
-    fields: tuple[Image, Image],
+    textures: tuple[Image, Image],
 ) -> Image:
-    """Share of solid in every pixel of a particle: cores, cracks, fragments and sponge taken away."""
+    """Solid fraction of every pixel of a particle, after cores, cracks, gaps and pores are taken away."""
     solid = np.ones_like(u)
-    fine, coarse = fields
+    fine, coarse = textures
     if rng.random() < style.cores:
         edge = rng.uniform(0.05, 0.5) + 0.15 * coarse + 0.08 * fine
         solid = np.minimum(solid, np.clip((u - edge) * radius / 2 + 0.5, rng.uniform(0, 0.6), 1))
@@ -253,26 +264,26 @@ def _damage(
 
 
 def _rays(rng: np.random.Generator, u: Image, angle: Image, radius: float, coarse: Image) -> Image:
-    """Radial cracks: wedges around wavy rays from core to rim."""
+    """Radial cracks: wedges around wavy rays from the core to the outline."""
     solid = np.ones_like(u)
-    for start in rng.uniform(-np.pi, np.pi, rng.integers(1, 12)):
-        bend = start + rng.normal(0, 0.3) * u + 0.15 * coarse * u
-        away = np.abs((angle - bend + np.pi) % (2 * np.pi) - np.pi) * u * radius
+    for direction in rng.uniform(-np.pi, np.pi, rng.integers(1, 12)):
+        bend = direction + rng.normal(0, 0.3) * u + 0.15 * coarse * u
+        distance = np.abs((angle - bend + np.pi) % (2 * np.pi) - np.pi) * u * radius
         first, last = rng.uniform(0, 0.5), rng.uniform(0.5, 1.1)
         width = rng.uniform(0.4, 1.0 + 0.05 * radius)
-        crack = np.clip(width - away + 0.5, 0, 1) * ((u > first * rng.random()) & (u < last))
+        crack = np.clip(width - distance + 0.5, 0, 1) * ((u > first * rng.random()) & (u < last))
         solid = np.minimum(solid, 1 - crack * rng.uniform(0.4, 1.0))
     return solid
 
 
 def _fragments(rng: np.random.Generator, offset: tuple[Image, Image], radius: float, coarse: Image) -> Image:
-    """A broken particle: Voronoi pieces with gaps, some of them gone."""
+    """A broken particle: Voronoi cells with gaps between them, some of them missing."""
     count = int(rng.integers(2, 14))
     seeds = rng.normal(0, 0.6 * radius, (count, 2))
     y, x = offset[0] + 0.06 * radius * coarse, offset[1] - 0.06 * radius * coarse
-    away = np.hypot(y[None] - seeds[:, 0, None, None], x[None] - seeds[:, 1, None, None])
-    order = np.argsort(away, axis=0)[:2]
-    near, far = np.take_along_axis(away, order, axis=0)
+    distance = np.hypot(y[None] - seeds[:, 0, None, None], x[None] - seeds[:, 1, None, None])
+    order = np.argsort(distance, axis=0)[:2]
+    near, far = np.take_along_axis(distance, order, axis=0)
     gap = rng.uniform(0.3, 1.0 + 0.08 * radius)
     solid = 1 - np.clip(gap - (far - near) + 0.5, 0, 1)
     gone = rng.random(count) < 0.08
@@ -289,35 +300,8 @@ def _specks(rng: np.random.Generator, grey: Image, labels: NDArray[np.int32]) ->
             grey[box] += rng.uniform(0.2, 1.0) * (rng.random((h, w)) < 0.8)
 
 
-def faults(rng: np.random.Generator, grey: Image) -> Image:
-    """Image faults: blur, fringes, noise, stripes, rings, shading, gamma."""
-    shape = grey.shape[0], grey.shape[1]
-    image = ndimage.gaussian_filter(grey, rng.uniform(0.0, 1.8))
-    if rng.random() < 0.3:
-        image = image + rng.uniform(0, 1.0) * (image - ndimage.gaussian_filter(image, rng.uniform(1, 4)))
-    image = image + rng.uniform(0.01, 0.18) * noise(rng, shape, rng.uniform(0.0, 1.5))
-    if rng.random() < 0.3:
-        sigma = (rng.uniform(0, 0.8), rng.uniform(3, 15))
-        image = image + rng.uniform(0.01, 0.08) * noise(rng, shape, sigma if rng.random() < 0.7 else sigma[::-1])
-    if rng.random() < 0.2:
-        image = image + rings(rng, shape)
-    image = image + rng.uniform(0, 0.15) * noise(rng, shape, shape[0] / 4)
-    low, high = image.min(), image.max()
-    image = ((image - low) / max(float(high - low), 1e-6)) ** rng.uniform(0.6, 1.6)
-    return image.astype(np.float32)
-
-
-def rings(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
-    """Ring artefacts around a random centre, of a standard deviation of 0.02 to 0.1."""
-    centre = rng.uniform(-0.5, 1.5, 2) * shape
-    yy, xx = np.ogrid[: shape[0], : shape[1]]
-    radius = np.hypot(yy - centre[0], xx - centre[1]).astype(int)
-    profile = ndimage.gaussian_filter1d(rng.standard_normal(radius.max() + 1), 0.8)
-    return (rng.uniform(0.02, 0.1) * profile[radius]).astype(np.float32)
-
-
-def _truncate(rng: np.random.Generator, grey: Image, labels: NDArray[np.int32]) -> None:
-    """Constant grey, and no particle, outside a circular field of view that cuts a corner."""
+def _cut_view(rng: np.random.Generator, grey: Image, labels: NDArray[np.int32]) -> None:
+    """Constant grey and no particles outside a circular field of view that cuts off a corner."""
     shape = grey.shape
     yy, xx = np.ogrid[: shape[0], : shape[1]]
     corner = rng.integers(0, 2, 2) * shape

@@ -1,0 +1,228 @@
+"""Annotated images from files of any supported format.
+
+The network is not trained on pixels with the label `IGNORED`: regions of the class ``ignore``, an optional border zone,
+and everything without an annotation where only some particles are annotated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from skimage.io import imread
+
+from tomostat.detect.annotations.coco import read_coco
+from tomostat.detect.annotations.regions import DrawnImage
+from tomostat.detect.annotations.via import read_via
+from tomostat.detect.crops import IGNORED, LabelledSlice
+from tomostat.detect.kernels.grey import scale_grey
+from tomostat.volume import describe, read_box, read_flat
+
+INSTANCES = "_instances"
+"""Ending of the name of a label image: ``a_instances.tif`` belongs to ``a.tif``."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedSlice:
+    """One annotated image, or slice of a volume.
+
+    Attributes
+    ----------
+    name
+        File name, or volume and slice.
+    grey
+        (ny, nx) float32, percentiles 0.5 and 99.5 at 0 and 1; (slices, ny, nx) with neighbouring slices.
+    labels
+        (ny, nx) int32, particles 1 .. n, 0 for background and `IGNORED`.
+    """
+
+    name: str
+    grey: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class _Ignore:
+    """What is ignored besides drawn regions: a border of so many pixels, everything that is not annotated."""
+
+    border: int = 0
+    partial: bool = False
+
+
+def read_annotations(
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    border: int = 0,
+    partial: bool = False,
+    neighbours: int = 0,
+) -> list[AnnotatedSlice]:
+    """Read annotated images.
+
+    Parameters
+    ----------
+    path
+        COCO json, VIA 1 or 2 json, a label image ``NAME_instances.tif`` beside ``NAME.tif``, a folder of those, or an
+        OME-Zarr store with the label image ``particles`` (see `read_labelled_volume`).
+    images
+        Folder of the images; that of `path` when not given.
+    classes
+        Names of what is a particle; all names when not given. "ignore" is always known.
+    border
+        Width in pixels of a border zone that is ignored.
+    partial
+        Only some particles are annotated: pixels without an annotation are ignored.
+    neighbours
+        Neighbouring slices on either side that are read as well; for volumes only.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the file or an image is missing.
+    ValueError
+        When the file is empty or of no known format, a polygon crosses itself or leaves its image, or a class is
+        unknown; the message names file and region.
+    """
+    path, ignore = Path(path), _Ignore(border, partial)
+    if path.suffix.lower() == ".zarr":
+        return read_labelled_volume(path, border=border, partial=partial, neighbours=neighbours)
+    folder = Path(images) if images is not None else (path if path.is_dir() else path.parent)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.stem.endswith(INSTANCES))
+        if not files:
+            raise ValueError(f"{path} holds no label image named NAME{INSTANCES}.tif")
+        return [_from_labels(file, folder, ignore) for file in files]
+    if not path.is_file():
+        raise FileNotFoundError(f"no annotations at {path}")
+    if path.suffix.lower() != ".json":
+        return [_from_labels(path, folder, ignore)]
+    content = _read_json(path)
+    drawn = read_coco(path, content, classes) if "annotations" in content else read_via(path, content, classes)
+    annotated = [_from_regions(path, folder, image, ignore) for image in drawn]
+    if not annotated:
+        raise ValueError(f"{path} lists no image")
+    return annotated
+
+
+def read_labelled_volume(
+    path: str | Path,
+    *,
+    label: str = "particles",
+    slices: Sequence[int] | None = None,
+    border: int = 0,
+    partial: bool = False,
+    neighbours: int = 0,
+) -> list[AnnotatedSlice]:
+    """Read slices of a volume whose particles are known (corrected by hand, or simulated).
+
+    Parameters
+    ----------
+    path
+        OME-Zarr store.
+    label
+        Name of its label image.
+    slices
+        Slice indices; those that contain a particle when not given.
+    border, partial, neighbours
+        As in `read_annotations`; beyond the first and last slice these are repeated.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such volume, label image or slice, or no particle.
+    """
+    depth, ny, nx = describe(path, label).shape
+    wanted = list(range(depth) if slices is None else slices)
+    if not all(0 <= z < depth for z in wanted):
+        raise ValueError(f"slices is {wanted}; {path} has slices 0 to {depth - 1}")
+    annotated = []
+    for z in wanted:
+        labels = read_box(path, (slice(z, z + 1), slice(0, ny), slice(0, nx)), label)[0]
+        if slices is None and not labels.any():
+            continue
+        box = (slice(max(z - neighbours, 0), min(z + neighbours + 1, depth)), slice(0, ny), slice(0, nx))
+        missing = (max(neighbours - z, 0), max(z + neighbours + 1 - depth, 0))
+        grey = np.pad(read_flat(path, box), (missing, (0, 0), (0, 0)), mode="edge")
+        grey = grey if neighbours else grey[0]
+        annotated.append(_annotated(f"{path}:{z}", grey, labels, np.zeros((ny, nx), bool), _Ignore(border, partial)))
+    if not annotated:
+        raise ValueError(f"{path}: no slice of labels/{label} contains a particle")
+    return annotated
+
+
+def as_slices(annotated: Sequence[AnnotatedSlice]) -> list[LabelledSlice]:
+    """Grey and labels, as `fine_tuning.fine_tune` takes them."""
+    return [(item.grey, item.labels) for item in annotated]
+
+
+def _annotated(
+    name: str, grey: NDArray[Any], labels: NDArray[Any], ignored: NDArray[np.bool_], ignore: _Ignore
+) -> AnnotatedSlice:
+    """Number particles from 1, scale the grey values, mark what is ignored."""
+    inner = np.zeros_like(ignored)
+    inner[ignore.border : len(inner) - ignore.border, ignore.border : inner.shape[1] - ignore.border] = True
+    _, dense = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
+    numbered = dense[:-1].reshape(labels.shape).astype(np.int32)
+    numbered[ignored | ~inner | (ignore.partial & (numbered == 0))] = IGNORED
+    return AnnotatedSlice(name, scale_grey(grey.astype(np.float32)), numbered)
+
+
+def _from_labels(path: Path, folder: Path, ignore: _Ignore) -> AnnotatedSlice:
+    """A label image and the image it belongs to."""
+    if not path.stem.endswith(INSTANCES):
+        raise ValueError(f"{path} is neither json nor a label image named NAME{INSTANCES}{path.suffix}")
+    image = folder / (path.stem[: -len(INSTANCES)] + path.suffix)
+    grey, labels = _read_image(image, path), _read_image(path, path)
+    if labels.dtype.kind not in "iu" or grey.shape != labels.shape:
+        raise ValueError(
+            f"{path} has {labels.dtype} pixels {labels.shape}; expected integers and {grey.shape} as {image.name}"
+        )
+    return _annotated(image.name, grey, labels, np.zeros(labels.shape, bool), ignore)
+
+
+def _from_regions(owner: Path, folder: Path, drawn: DrawnImage, ignore: _Ignore) -> AnnotatedSlice:
+    """Paint the regions of one image, large ones first, so that small ones on top of them remain."""
+    image = folder / drawn.name
+    grey = _read_image(image, owner)
+    size = (grey.shape[0], grey.shape[1])
+    painted = [(region.ignored, region.pixels(size)) for region in drawn.regions]
+    labels, ignored = np.zeros(size, np.int32), np.zeros(size, bool)
+    for number, (left_out, pixels) in enumerate(sorted(painted, key=lambda item: -len(item[1][0])), start=1):
+        if left_out:
+            ignored[pixels] = True
+        else:
+            labels[pixels] = number
+    return _annotated(image.name, grey, labels, ignored & (labels == 0), ignore)
+
+
+def _read_image(path: Path, owner: Path) -> NDArray[Any]:
+    """A grey image; RGB is averaged."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{owner}: image {path} is missing")
+    try:
+        image = tifffile.imread(path) if path.suffix.lower() in (".tif", ".tiff") else imread(path)
+    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        raise ValueError(f"{owner}: image {path} cannot be read: {error}") from None
+    if image.ndim == 3 and image.shape[-1] in (3, 4):
+        image = image[..., :3].mean(-1)
+    if image.ndim != 2:
+        raise ValueError(f"{owner}: image {path} is of shape {image.shape}; expected a single slice")
+    return np.asarray(image)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A json object that is not empty."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a json file: {error}") from None
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path} is empty or not an annotation file; expected COCO or VIA json")
+    return content

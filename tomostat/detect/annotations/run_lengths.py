@@ -1,0 +1,62 @@
+"""COCO's run-length codes of masks.
+
+Runs alternate between background and mask, start with background, and go down the columns. Format: pycocotools,
+``maskApi.c``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def decode(counts: Sequence[int] | str | bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mask of a run-length code.
+
+    Parameters
+    ----------
+    counts
+        Lengths of the runs, or the compressed code.
+    size
+        Pixels (ny, nx) of the mask.
+
+    Returns
+    -------
+    ndarray
+        (ny, nx) bool.
+
+    Raises
+    ------
+    ValueError
+        When the runs do not add up to the pixels of the image.
+    """
+    height, width = size
+    runs = np.asarray(decompress(counts) if isinstance(counts, str | bytes) else counts, np.int64)
+    if runs.sum() != height * width or (runs < 0).any():
+        raise ValueError(f"run lengths add up to {runs.sum()}; expected {height} x {width} = {height * width}")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def decompress(code: str | bytes) -> list[int]:
+    """Run lengths of a compressed code.
+
+    A run is stored as its difference to the run before last, in characters of 5 bits each, the lowest first; the sixth
+    bit says that another character follows.
+    """
+    text = code.encode() if isinstance(code, str) else code
+    runs: list[int] = []
+    value = shift = 0
+    for byte in text:
+        bits = byte - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs
