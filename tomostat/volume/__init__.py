@@ -1,8 +1,8 @@
 """Volumes on disk: OME-Zarr 0.5, sharded, halved in all three axes, with label images beside the grey values.
 
 A store holds the grey image at its root, label images under ``labels/`` and maps of measured values under ``maps/``.
-All are multiscale groups whose arrays are named ``0``, ``1``, ... . What tomostat knows beyond OME-Zarr (density scale,
-fitted grey levels) lies in the group's attribute ``tomostat``.
+All are multiscale groups whose arrays are named ``0``, ``1``, ... . Metadata beyond OME-Zarr (density scale, fitted
+grey levels) are in the group's attribute ``tomostat``.
 """
 
 import lazy_loader

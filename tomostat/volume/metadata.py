@@ -1,4 +1,4 @@
-"""What volumes tell without reading a voxel: OME-Zarr 0.5 metadata, and what tomostat notes beside it."""
+"""Metadata of volumes, read and written without any voxel: OME-Zarr 0.5, and tomostat's own attributes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from tomostat.blocks import Shape
 from tomostat.phase import PhaseFit
 
 Spacing = tuple[float, float, float]
+"""Voxel size (z, y, x) in micrometers."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Refractive decrement of a grey value: ``delta = grey * scale + offset``."""
+    """Refractive index decrement of a grey value: ``delta = grey * scale + offset``, without unit."""
 
     scale: float
     offset: float
@@ -26,7 +27,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class VolumeInfo:
-    """What a volume's metadata tell, without reading a voxel.
+    """Metadata of an image in a volume.
 
     Attributes
     ----------
@@ -35,11 +36,11 @@ class VolumeInfo:
     shape, dtype, spacing
         Voxels, voxel type, and voxel size (z, y, x) in micrometers.
     chunks, shards
-        Storage and write units in voxels.
+        Voxels (z, y, x) of a chunk, which is read at once, and of a shard, which is written at once.
     levels
         Shapes of all resolution levels.
     attributes
-        What tomostat noted with the image.
+        Metadata beyond OME-Zarr, such as the source and the density scale.
     """
 
     path: Path
@@ -54,14 +55,14 @@ class VolumeInfo:
 
     @property
     def calibration(self) -> Calibration | None:
-        """How grey values tell the refractive decrement; None where that is not known."""
+        """Conversion of grey values to the refractive index decrement; None where it is not known."""
         if "density_scale" not in self.attributes:
             return None
         return Calibration(float(self.attributes["density_scale"]), float(self.attributes.get("density_offset", 0.0)))
 
     @property
-    def range(self) -> tuple[float, float] | None:
-        """Smallest and largest grey value, as ingest found them; None where it did not look."""
+    def grey_range(self) -> tuple[float, float] | None:
+        """Smallest and largest grey value as ingest found them; None for a volume that ingest did not write."""
         found = self.attributes.get("range")
         return None if found is None else (float(found[0]), float(found[1]))
 
@@ -80,8 +81,8 @@ def check_spacing(spacing: Sequence[float]) -> Spacing:
     return values
 
 
-def component(label: str | None) -> str:
-    """Where an image lies in its store: empty for the grey image, else ``labels/NAME/`` or ``maps/NAME/``."""
+def image_prefix(label: str | None) -> str:
+    """Path of an image inside its store: empty for the grey image, else ``labels/NAME/`` or ``maps/NAME/``."""
     if label is None:
         return ""
     return f"{label}/" if is_map(label) else f"labels/{label}/"
@@ -93,7 +94,13 @@ def is_map(label: str | None) -> bool:
 
 
 def open_array(path: str | Path, name: str, mode: Any = "r") -> zarr.Array[Any]:
-    """An array of a store by its name in it, such as ``labels/phases/0``."""
+    """Open an array by its path inside the store, such as ``labels/phases/0``.
+
+    Raises
+    ------
+    ValueError
+        When there is a group of that name.
+    """
     found = zarr.open(str(path), path=name, mode=mode)
     if not isinstance(found, zarr.Array):
         raise ValueError(f"{path}/{name} is a group; expected an array")
@@ -101,22 +108,38 @@ def open_array(path: str | Path, name: str, mode: Any = "r") -> zarr.Array[Any]:
 
 
 def open_group(path: str | Path, label: str | None, mode: Any = "r") -> zarr.Group:
-    """The multiscale group, or one clear error."""
+    """Open the multiscale group of an image.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such volume or image, or it is no OME-Zarr 0.5.
+    """
     if not Path(path).exists():
         raise FileNotFoundError(f"no volume at {path}")
-    name = component(label).rstrip("/")
+    name = image_prefix(label).rstrip("/")
     try:
         group = zarr.open_group(str(path), path=name, mode=mode)
     except (FileNotFoundError, KeyError, ValueError) as error:
         what = "an OME-Zarr volume" if label is None else f"a volume with labels {label!r}"
         raise ValueError(f"{path} is not {what}: {error or type(error).__name__}") from None
     if "ome" not in group.attrs:
-        raise ValueError(f"{path}/{name} carries no OME-Zarr 0.5 metadata; bring it in with `tomostat ingest`")
+        raise ValueError(f"{path}/{name} has no OME-Zarr 0.5 metadata; convert it with `tomostat ingest`")
     return group
 
 
 def ome_metadata(shapes: Sequence[Shape], spacing: Spacing, label: str | None) -> dict[str, Any]:
-    """The group's OME-Zarr 0.5 metadata."""
+    """OME-Zarr 0.5 metadata of a multiscale group.
+
+    Parameters
+    ----------
+    shapes
+        Voxels (z, y, x) of every resolution level.
+    spacing
+        Voxel size (z, y, x) in micrometers of the first level.
+    label
+        Name of a label image or map; None for the grey image.
+    """
     datasets = []
     factors = [1, 1, 1]
     for level in range(len(shapes)):
@@ -127,17 +150,24 @@ def ome_metadata(shapes: Sequence[Shape], spacing: Spacing, label: str | None) -
         transforms = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
         datasets.append({"path": str(level), "coordinateTransformations": transforms})
     axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
-    named = label is not None and not is_map(label)
-    kind = "nearest" if named else "mean"
+    labelled = label is not None and not is_map(label)
+    kind = "nearest" if labelled else "mean"
     multiscale = {"name": (label or "grey").removeprefix("maps/"), "axes": axes, "datasets": datasets, "type": kind}
     metadata: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
-    if named:
+    if labelled:
         metadata["image-label"] = {"source": {"image": "../../"}}
     return metadata
 
 
 def describe(path: str | Path, label: str | None = None) -> VolumeInfo:
-    """Read a volume's metadata.
+    """Read the metadata of an image in a volume.
+
+    Parameters
+    ----------
+    path
+        The store, ``NAME.zarr``.
+    label
+        Name of a label image, or of a map as ``maps/NAME``; the grey image when not given.
 
     Raises
     ------
@@ -147,7 +177,7 @@ def describe(path: str | Path, label: str | None = None) -> VolumeInfo:
     group = open_group(path, label)
     ome: Any = group.attrs["ome"]
     names = [dataset["path"] for dataset in ome["multiscales"][0]["datasets"]]
-    arrays = [open_array(path, component(label) + name) for name in names]
+    arrays = [open_array(path, image_prefix(label) + name) for name in names]
     first = arrays[0]
     transforms = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"]
     attributes: Any = group.attrs.get("tomostat", {})
@@ -165,7 +195,7 @@ def describe(path: str | Path, label: str | None = None) -> VolumeInfo:
 
 
 def is_volume(path: str | Path) -> bool:
-    """Whether a zarr group lies there: what `create_volume` may replace."""
+    """Whether there is a zarr group at a path, which `create_volume` may replace."""
     return (Path(path) / "zarr.json").is_file()
 
 
@@ -181,18 +211,18 @@ def map_names(path: str | Path) -> list[str]:
 
 
 def update_attributes(path: str | Path, values: Mapping[str, Any], label: str | None = None) -> None:
-    """Add to what tomostat notes with an image."""
+    """Add metadata to an image, or replace them; `values` are JSON-able."""
     group = open_group(path, label, "r+")
-    known: Any = group.attrs.get("tomostat", {})
-    group.attrs["tomostat"] = {**known, **values}
+    existing: Any = group.attrs.get("tomostat", {})
+    group.attrs["tomostat"] = {**existing, **values}
 
 
 def read_fit(path: str | Path) -> PhaseFit:
-    """What the phases stage found about a volume.
+    """Read the fit that the phases stage stored with a volume.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        When there is no such volume, it has no phases, or what is noted with them is damaged.
+        When there is no such volume, it has no phases, or the record of the fit is damaged.
     """
     return PhaseFit.parse(describe(path, "phases").attributes, str(path))

@@ -1,4 +1,4 @@
-"""The slow additive shading of a volume: a coarse grid beside it, and grey values without it."""
+"""Smooth additive shading of a volume: stored as a coarse grid, and subtracted from grey values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ from tomostat.volume.store import open_volume, read_box
 
 
 def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:
-    """Store the coarse additive shading field, (gz, gy, gx) grey values spread evenly from first to last voxel.
+    """Store the shading of a volume, or remove it.
 
-    None removes the one that is there.
+    Parameters
+    ----------
+    path
+        The store, ``NAME.zarr``.
+    grid
+        (gz, gy, gx) grey values at nodes spaced evenly from the first to the last voxel of each axis; None removes the
+        shading that is stored.
     """
     root = open_group(path, None, "r+")
     if grid is not None:
@@ -28,29 +34,40 @@ def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:
 
 
 def read_shading(path: str | Path) -> NDArray[np.float32] | None:
-    """The shading field as stored by `write_shading`, or None."""
+    """The shading stored by `write_shading`, (gz, gy, gx) float32; None where there is none."""
     root = open_group(path, None)
     return np.asarray(root["shading"][:], np.float32) if "shading" in root else None  # type: ignore[index]
 
 
 def read_flat(path: str | Path, box: Box) -> NDArray[np.float32]:
-    """Grey values of a box less the shading field, float32."""
+    """Grey values of a box with the shading subtracted, float32."""
     grey = read_box(path, box).astype(np.float32)
     grid = read_shading(path)
     return grey if grid is None else grey - spread_grid(grid, describe(path).shape, box)
 
 
 def open_flat(path: str | Path) -> da.Array:
-    """Grey values less the shading field, lazy float32 array (z, y, x); blocks are the store's shards."""
+    """Open the grey values with the shading subtracted, as a lazy array.
+
+    Returns
+    -------
+    dask.array.Array
+        (z, y, x) float32; its chunks are the shards of the store.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no such volume.
+    """
     info = describe(path)
     grey = open_volume(path).data.astype(np.float32)
     grid = read_shading(path)
-    return grey if grid is None else grey.map_blocks(_flatten, grid, info.shape, dtype=np.float32)
+    return grey if grid is None else grey.map_blocks(_subtract_shading, grid, info.shape, dtype=np.float32)
 
 
-def _flatten(
+def _subtract_shading(
     block: NDArray[np.float32], grid: NDArray[np.float32], shape: Shape, block_info: Any = None
 ) -> NDArray[np.float32]:
-    place = block_info[0]["array-location"]
-    box = tuple(slice(a, b) for a, b in place)
+    """One chunk of `open_flat`; dask passes its location in `block_info`."""
+    box = tuple(slice(a, b) for a, b in block_info[0]["array-location"])
     return block - spread_grid(grid, shape, box)  # type: ignore[arg-type,operator]

@@ -18,8 +18,8 @@ from numpy.typing import DTypeLike, NDArray
 from tomostat.blocks import Box, Shape
 from tomostat.volume.metadata import (
     check_spacing,
-    component,
     describe,
+    image_prefix,
     is_map,
     is_volume,
     ome_metadata,
@@ -30,16 +30,20 @@ from tomostat.volume.metadata import (
 DTYPES = ("uint8", "uint16", "float32", "uint32")
 CHUNK: Shape = (32, 64, 64)
 SHARD: Shape = (64, 256, 256)
+"""Voxels (z, y, x) of a chunk, which is read at once, and of a shard, which is written at once as one file."""
+
 SMALLEST_LEVEL = 64
+"""Resolution levels are added until no axis is longer than this."""
+
 CODEC = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
-"""Chosen by `benchmarks/bench_storage.py`."""
+"""Compressor, chosen by `benchmarks/bench_storage.py`."""
 
 
 def storage_layout(shape: Sequence[int]) -> tuple[Shape, Shape]:
-    """Chunk and shard shape for a volume: whole slices and boxes both touch few chunks, few files in all."""
+    """Chunk and shard shape for a volume: slices and boxes both overlap few chunks, and there are few files in all."""
     chunk, shard = [], []
     for n, c, s in zip(shape, CHUNK, SHARD, strict=True):
-        rounded = 1 << (int(n) - 1).bit_length()  # a thin axis gets a chunk of its own size
+        rounded = 1 << (int(n) - 1).bit_length()  # a short axis gets chunks no longer than itself, up to a power of two
         chunk.append(min(c, rounded))
         shard.append(min(s, rounded))
     return tuple(chunk), tuple(shard)  # type: ignore[return-value]
@@ -62,7 +66,7 @@ def create_volume(
     label: str | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Create an empty multiscale image with its metadata; what stood under the same name is replaced.
+    """Create an empty multiscale image with its metadata; an existing image of the same name is replaced.
 
     Parameters
     ----------
@@ -77,25 +81,25 @@ def create_volume(
     label
         Name of a label image inside an existing store, or of a map as ``maps/NAME``; the grey image when not given.
     attributes
-        Noted in the group's ``tomostat`` attribute.
+        Metadata beyond OME-Zarr, JSON-able, stored in the group's attribute ``tomostat``.
 
     Raises
     ------
     ValueError
-        When shape, dtype or spacing are off, or something that is no volume stands in the place.
+        When shape, dtype or spacing are invalid, or `path` is something that is no volume.
     """
     spacing = check_spacing(spacing)
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"shape is {tuple(shape)}; expected three positive integers z y x")
     if np.dtype(dtype).name not in DTYPES:
         raise ValueError(f"dtype is {np.dtype(dtype).name}; expected one of {', '.join(DTYPES)}")
-    target = Path(path) / component(label)
+    target = Path(path) / image_prefix(label)
     if label is None and target.exists() and not is_volume(target):
-        raise ValueError(f"{path} exists and is no volume; it is not replaced, choose another place")
+        raise ValueError(f"{path} exists and is no volume; it is not replaced, choose another destination")
     if target.exists():
         shutil.rmtree(target)
     root = zarr.open_group(str(path), mode="a", zarr_format=3)
-    group = root.require_group(component(label).rstrip("/")) if label else root
+    group = root.require_group(image_prefix(label).rstrip("/")) if label else root
     shapes = level_shapes(shape)
     for level, level_shape in enumerate(shapes):
         chunks, shards = storage_layout(level_shape)
@@ -112,11 +116,11 @@ def create_volume(
 def remove_map(path: str | Path, label: str) -> None:
     """Remove a map, where there is one."""
     if is_map(label):
-        shutil.rmtree(Path(path) / component(label), ignore_errors=True)
+        shutil.rmtree(Path(path) / image_prefix(label), ignore_errors=True)
 
 
 def _list_labels(root: zarr.Group) -> None:
-    """Name all label images in the group ``labels``, as OME-Zarr asks."""
+    """List all label images in the group ``labels``, as OME-Zarr requires."""
     labels = root["labels"]
     labels.attrs["ome"] = {"version": "0.5", "labels": sorted(name for name, _ in labels.groups())}  # type: ignore[union-attr]
 
@@ -147,7 +151,7 @@ def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -
     info = describe(path, label)
     if not 0 <= level < len(info.levels):
         raise ValueError(f"level is {level}; {path} has levels 0 to {len(info.levels) - 1}")
-    array = open_array(path, f"{component(label)}{level}")
+    array = open_array(path, f"{image_prefix(label)}{level}")
     data = da.from_array(array, chunks=array.shards or array.chunks, name=False, inline_array=True)
     ome: Any = open_group(path, label).attrs["ome"]
     scale, shift = ome["multiscales"][0]["datasets"][level]["coordinateTransformations"]
@@ -160,13 +164,13 @@ def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -
 
 
 def read_box(path: str | Path, box: Box, label: str | None = None, level: int = 0) -> NDArray[Any]:
-    """Read a box of voxels."""
-    return np.asarray(open_array(path, f"{component(label)}{level}")[box])
+    """Read a box (z, y, x) of voxels of a resolution level."""
+    return np.asarray(open_array(path, f"{image_prefix(label)}{level}")[box])
 
 
 def write_box(
     path: str | Path, start: Sequence[int], array: NDArray[Any], label: str | None = None, level: int = 0
 ) -> None:
-    """Write a box of voxels at `start`; the caller owns the shards that it touches."""
+    """Write a box of voxels whose first voxel is `start`; no other task may write to the shards that it overlaps."""
     box = tuple(slice(a, a + n) for a, n in zip(start, array.shape, strict=True))
-    open_array(path, f"{component(label)}{level}", "r+")[box] = array
+    open_array(path, f"{image_prefix(label)}{level}", "r+")[box] = array

@@ -1,4 +1,4 @@
-"""Lazy tasks that write lazy arrays and fill the pyramid of resolution levels."""
+"""Lazy tasks that write dask arrays, and fill the pyramid of resolution levels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ from dask.delayed import Delayed
 
 from tomostat.blocks import Box, block_grid, check_whole_shards
 from tomostat.volume.kernels.halve import halve, halve_sparse
-from tomostat.volume.metadata import component, describe, is_map, open_array
+from tomostat.volume.metadata import describe, image_prefix, is_map, open_array
 from tomostat.volume.store import storage_layout, write_box
 
 
 def store_tasks(array: da.Array, path: str | Path, label: str | None = None) -> dict[str, Delayed]:
-    """Tasks that write a lazy array into an existing image, one per block.
+    """Tasks that write a dask array into an existing image, one per chunk of the array.
+
+    Parameters
+    ----------
+    array
+        (z, y, x) voxels; chunks are whole shards of the image.
+    path, label
+        The store, and the label image in it; the grey image when not given.
+
+    Returns
+    -------
+    dict
+        Tasks by the key of their block, for `tomostat.execution.Execution.run`.
 
     Raises
     ------
@@ -36,46 +48,47 @@ def store_tasks(array: da.Array, path: str | Path, label: str | None = None) -> 
 
 
 def split_blocks(array: da.Array) -> dict[tuple[int, ...], Delayed]:
-    """The blocks of a lazy array by index, each with its own few tasks and nothing of the other blocks' graphs.
+    """The blocks of a dask array by index, each with a graph of only the tasks that it needs.
 
-    `dask.array.Array.to_delayed` gives every block the graph of all, which is walked again for each block computed.
+    `dask.array.Array.to_delayed` gives every block the graph of the whole array, and all of it is processed again for
+    each block that is computed.
     """
     keys = list(dask.core.flatten(array.__dask_keys__()))
     graph = dict(da.optimization.optimize(array.__dask_graph__(), keys))
-    needs = {key: dask.core.get_dependencies(graph, task=task) for key, task in graph.items()}
+    dependencies = {key: dask.core.get_dependencies(graph, task=task) for key, task in graph.items()}
     parts = {}
     for key in keys:
-        own, waiting = {}, [key]
-        while waiting:
-            name = waiting.pop()
-            if name not in own:
-                own[name] = graph[name]
-                waiting.extend(needs[name])
-        parts[key[1:]] = Delayed(key, own)
+        needed, pending = {}, [key]
+        while pending:
+            name = pending.pop()
+            if name not in needed:
+                needed[name] = graph[name]
+                pending.extend(dependencies[name])
+        parts[key[1:]] = Delayed(key, needed)
     return parts
 
 
 def pyramid_tasks(path: str | Path, label: str | None = None) -> list[dict[str, Delayed]]:
-    """Tasks that fill the lower resolution levels: one dict per level, to be executed in this order."""
+    """Tasks that fill the lower resolution levels: a dict of tasks by block key per level, to be run in this order."""
     info = describe(path, label)
-    halve = dask.delayed(_halve_box, pure=False)
+    task = dask.delayed(_halve_box, pure=False)
     return [
-        {block.key: halve(path, label, level, block.core) for block in block_grid(shape, storage_layout(shape)[1])}
+        {block.key: task(path, label, level, block.core) for block in block_grid(shape, storage_layout(shape)[1])}
         for level, shape in enumerate(info.levels)
         if level > 0
     ]
 
 
 def _halve_box(path: str | Path, label: str | None, level: int, core: Box) -> None:
-    """Write one box of a level from the level above: eight times as many voxels, read a layer of chunks at a time."""
-    above = open_array(path, f"{component(label)}{level - 1}")
-    factors = [2 if n > 1 else 1 for n in above.shape]
-    thick = max(above.chunks[0] // factors[0], 1)
-    coarse = np.empty([s.stop - s.start for s in core], above.dtype)
-    for first in range(0, len(coarse), thick):
-        layer = coarse[first : first + thick]
+    """Write one box of a level from the next finer one, of which one layer of chunks is in memory at a time."""
+    finer = open_array(path, f"{image_prefix(label)}{level - 1}")
+    factors = [2 if n > 1 else 1 for n in finer.shape]
+    thickness = max(finer.chunks[0] // factors[0], 1)
+    coarse = np.empty([s.stop - s.start for s in core], finer.dtype)
+    for first in range(0, len(coarse), thickness):
+        layer = coarse[first : first + thickness]
         low = [core[0].start + first, core[1].start, core[2].start]
         box = tuple(slice(i * f, (i + n) * f) for i, n, f in zip(low, layer.shape, factors, strict=True))
-        fine = np.asarray(above[box])
+        fine = np.asarray(finer[box])
         layer[:] = halve_sparse(fine, layer.shape) if is_map(label) else halve(fine, layer.shape, mean=label is None)
     write_box(path, [s.start for s in core], coarse, label, level)

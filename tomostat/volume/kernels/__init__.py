@@ -1,1 +1,1 @@
-"""Kernels of volumes: halving, and coarse grids spread over voxels."""
+"""Kernels of volumes: lower resolutions, and interpolation of coarse grids."""

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 
 def halve(fine: NDArray[Any], shape: Sequence[int], mean: bool) -> NDArray[Any]:
-    """Halve a box: the mean of 2 x 2 x 2 voxels, or every second voxel (labels must not be averaged).
+    """Halve the resolution of a box: the mean of 2 x 2 x 2 voxels, or every second voxel.
 
     Parameters
     ----------
     fine
-        (2z, 2y, 2x) voxels; an axis of one voxel stays.
+        (2z, 2y, 2x) voxels; an axis of one voxel keeps its length.
     shape
-        Shape of the result.
+        Shape (z, y, x) of the result; a last odd voxel of an axis is left out.
+    mean
+        Average, for grey values (rounded for integers); else every second voxel, for labels.
     """
     factors = [2 if n > 1 else 1 for n in fine.shape]
     if not mean:
@@ -30,12 +32,20 @@ def halve(fine: NDArray[Any], shape: Sequence[int], mean: bool) -> NDArray[Any]:
 
 
 def halve_sparse(fine: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Halve a box of a map: the mean of those of 2 x 2 x 2 voxels that hold a value, NaN where none does."""
-    known = np.nonzero(np.isfinite(fine))  # few: what follows costs as much as there are
-    place = np.zeros(len(known[0]), np.int64)
-    for at, n, coarse in zip(known, fine.shape, shape, strict=True):
-        place = place * coarse + (at // 2 if n > 1 else at)
-    count = np.bincount(place, minlength=math.prod(shape))
-    total = np.bincount(place, fine[known], minlength=len(count))
+    """Halve the resolution of a map: the mean of the finite ones of 2 x 2 x 2 voxels, NaN where there is none.
+
+    Parameters
+    ----------
+    fine
+        (2z, 2y, 2x) float32, NaN in most voxels; an axis of one voxel keeps its length.
+    shape
+        Shape (z, y, x) of the result.
+    """
+    known = np.nonzero(np.isfinite(fine))  # few voxels: the rest takes time in proportion to their number
+    position = np.zeros(len(known[0]), np.int64)
+    for index, n, coarse in zip(known, fine.shape, shape, strict=True):
+        position = position * coarse + (index // 2 if n > 1 else index)
+    count = np.bincount(position, minlength=math.prod(shape))
+    total = np.bincount(position, fine[known], minlength=len(count))
     mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
     return mean.astype(np.float32).reshape(tuple(shape))

@@ -1,0 +1,30 @@
+"""Shading: stored, subtracted, removed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tomostat.volume import (
+    open_flat,
+    read_flat,
+    read_shading,
+    spread_grid,
+    write_shading,
+)
+from volumes import noise, whole_box
+
+
+def test_flat_is_grey_less_shading(filled):
+    array = noise((9, 40, 300), "uint8")
+    path = filled(array)
+    assert read_shading(path) is None
+    assert np.array_equal(read_flat(path, whole_box(array.shape)), array.astype(np.float32))
+    grid = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
+    write_shading(path, grid)
+    box = (slice(2, 7), slice(10, 30), slice(250, 280))
+    flat = array - spread_grid(grid, array.shape, whole_box(array.shape))
+    assert np.array_equal(read_flat(path, box), flat[box])
+    assert np.array_equal(open_flat(path).compute(scheduler="synchronous"), flat)
+    write_shading(path, None)
+    assert read_shading(path) is None
+    write_shading(path, None)
