@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+
+from tomostat.phantom import PhantomOptions, Rendered, make_scene, render
 
 Spacing = tuple[float, float, float]
 Mask = NDArray[np.uint8]
@@ -61,3 +68,34 @@ def slotted(radius: int, width: float, normal: NDArray[np.float64]) -> tuple[Mas
     bottom = np.trapezoid(2 * np.sqrt(ring**2 - floor**2), half)
     mouth = np.trapezoid(radius * 2 * np.arccos(floor / ring), half)
     return mask.astype(np.uint8), 4 * np.pi * radius**2 + 2 * wall + bottom - mouth, normal, open_to
+
+
+def whole_box(shape: Sequence[int]) -> tuple[slice, ...]:
+    """The box of all voxels."""
+    return tuple(slice(0, n) for n in shape)
+
+
+@cache
+def phantom_block(shape: tuple[int, int, int] = (40, 128, 128), **options: Any) -> Rendered:
+    """All voxels of a small synthetic electrode."""
+    scene = make_scene(PhantomOptions(shape=shape, seed=3, diameters=(5.0, 11.0), **options))
+    return render(scene, (0, 0, 0), shape)
+
+
+def shaded_blobs(
+    amplitude: float, shape: tuple[int, int, int] = (48, 120, 120)
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Blobs in a void, more of them on one side, blurred and noisy, and the shading that was added."""
+    rng = np.random.default_rng(0)
+    z, y, x = (np.linspace(-1, 1, n).reshape([-1 if a == i else 1 for a in range(3)]) for i, n in enumerate(shape))
+    blobs = ndimage.gaussian_filter(rng.normal(size=shape), 5)
+    active = blobs / blobs.std() > 0.3 - 0.6 * x
+    field = amplitude * (y**2 - 1 / 3 + 0.5 * x * z + 0.4 * np.sin(2 * x))
+    grey = 60 + 120 * ndimage.gaussian_filter(active.astype(float), 1.0) + 6 * rng.normal(size=shape) + field
+    return grey.astype(np.float32), np.broadcast_to(field - field.mean(), shape)
+
+
+def ball_at(shape: tuple[int, int, int], centre: tuple[float, float, float], radius: float) -> NDArray[np.bool_]:
+    """A ball of voxels in a box of this shape."""
+    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
+    return (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= radius**2

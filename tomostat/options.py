@@ -1,7 +1,7 @@
-"""What all options share: one frozen, keyword-only dataclass for every stage, which validates itself.
+"""Base of all options: one frozen, keyword-only dataclass per stage, which validates itself.
 
 The command line builds its flags and help from these classes, a study file holds the same fields, and every output
-carries the options that made it. A stage's own class stands in its package, in `options`.
+stores the options that it was made with. The class of a stage is in its package, in the module ``options``.
 """
 
 from __future__ import annotations
@@ -15,23 +15,32 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_o
 Options = TypeVar("Options")
 
 PLUGIN = "plugin"
-"""Marks fields that name plugins."""
+"""Key in the metadata of fields that name plugins."""
 
 
 def check(holds: bool, name: str, value: object, expected: str) -> None:
-    """Refuse an option.
+    """Refuse the value of an option unless a condition holds.
+
+    Parameters
+    ----------
+    holds
+        The condition.
+    name, value
+        The option.
+    expected
+        Values that are allowed, for the message.
 
     Raises
     ------
     ValueError
-        When `holds` is false; the message names the option, what came and what was expected.
+        When `holds` is false; the message names the option, its value and what is expected.
     """
     if not holds:
         raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
 def as_dict(options: Any) -> dict[str, Any]:
-    """Options as plain JSON-able values, for provenance and hashes."""
+    """Options as plain values, for provenance and hashes."""
     return dataclasses.asdict(options)
 
 
@@ -45,14 +54,15 @@ def from_dict(cls: type[Options], values: Mapping[str, Any], where: str, *, obje
     values
         Keys and values.
     where
-        What they are of, for messages.
+        Section of the file that they are from, for messages.
     objects
-        Whether options may name plugins as ``module:object``: a file that a user is given must not name code to import.
+        Whether options may name plugins as ``module:object``. They must not in a file that a user may have been given,
+        since the object would be imported and run.
 
     Raises
     ------
     ValueError
-        When a key is unknown, or a value is of another type or out of range.
+        When a key is unknown, a value is of another type or out of range, or an option names an object.
     """
     names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
@@ -75,12 +85,18 @@ def from_dict(cls: type[Options], values: Mapping[str, Any], where: str, *, obje
 
 
 def plugin_name(default: Any) -> Any:
-    """Field of an options class that names a plugin, or several."""
+    """Declare a field of an options class that names a plugin, or several; returns a `dataclasses.field`."""
     return dataclasses.field(default=default, metadata={PLUGIN: True})
 
 
 def plugin_objects(options: Any) -> dict[str, str]:
-    """Fields that name a plugin as ``module:object``, which is code that a command would import, with that name."""
+    """Options that name a plugin as ``module:object``, which is code that a command would import.
+
+    Returns
+    -------
+    dict
+        Name of the object, by name of the option.
+    """
     found = {}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name) if field.metadata.get(PLUGIN) else None
@@ -109,17 +125,25 @@ def _fits(value: Any, hint: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class StageOptions:
-    """Base of all options: knows which fields were given, so that a flag overrides a study file, a default does not."""
+    """Base of all options.
+
+    It keeps which fields the caller gave, so that a flag overrides a study file but a default does not.
+
+    Attributes
+    ----------
+    given
+        Names of the fields that the caller gave.
+    """
 
     given: ClassVar[frozenset[str]]
 
     def __new__(cls, **given: Any) -> Self:
-        """Note the names of the fields that the caller gives."""
+        """Keep the names of the fields that the caller gives."""
         options = super().__new__(cls)
         object.__setattr__(options, "given", frozenset(given))
         return options
 
     def over(self, base: Self) -> Self:
-        """`base` with the fields that were given here."""
+        """Replace fields of `base` by those that were given here."""
         values = {field.name: getattr(base, field.name) for field in dataclasses.fields(self)}
         return type(self)(**values | {name: getattr(self, name) for name in self.given})

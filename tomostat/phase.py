@@ -1,4 +1,4 @@
-"""What a voxel is made of, and what a field's grey values tell about it: passed from phases to all later stages."""
+"""Codes of the phases, and the grey levels, noise and blur of a field: what the stage phases hands to later stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any, Self
 
 
 class Phase(IntEnum):
-    """Codes of the label image ``phases``."""
+    """Codes of the label image ``phases``.
+
+    CBD is the carbon-binder domain, COLLECTOR the current collector, OUTSIDE lies outside the field of view.
+    """
 
     PORE = 0
     CBD = 1
@@ -21,7 +24,7 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseLevels:
-    """Grey levels of the phases without shading, None for a phase that the image does not show."""
+    """Grey levels of the phases without shading, None for a phase that the field does not hold."""
 
     pore: float | None = None
     cbd: float | None = None
@@ -41,7 +44,7 @@ class PhaseShares:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseFit:
-    """What the phases stage found about a field, noted with its labels ``phases``.
+    """Grey levels, thresholds, noise and blur of a field; stored with its labels ``phases``.
 
     Attributes
     ----------
@@ -50,19 +53,19 @@ class PhaseFit:
     shares
         Volume fractions of the phases.
     thresholds
-        Grey values between neighbouring phases, rising, without shading.
+        Grey values between neighbouring phases, ascending, without shading.
     percentiles
         Percentiles 0.5 and 99.5 of the grey values in the field of view, without shading.
     noise
         Standard deviation of the grey values of one material.
     blur
-        Gaussian sigma of the edges in voxels; None where there are too few edges to tell.
+        Gaussian sigma of the edges in voxels; None where there are too few edges to measure it.
     shading
         Standard deviation of the shading that was removed, in grey values.
     circle
-        Centre y, x and radius in voxels of a round field of view; None where it is not round.
+        Centre y, x and radius in voxels of a round field of view; None for one that is not round.
     warnings
-        What the stage could not tell, in sentences.
+        Sentences on phases that could not be distinguished.
     """
 
     levels: PhaseLevels
@@ -81,24 +84,24 @@ class PhaseFit:
         return self.blur or 1.0
 
     def record(self) -> dict[str, Any]:
-        """The fit as JSON-able values."""
+        """The fit as JSON values, which are stored as attributes of the label image."""
         return asdict(self)
 
     @classmethod
     def parse(cls, record: Mapping[str, Any], where: str) -> Self:
-        """Read a fit back from what `record` gave.
+        """Read a fit back from the values of `record`.
 
         Parameters
         ----------
         record
-            Attributes of the label image, with others among them.
+            Attributes of the label image; it may hold others too.
         where
-            The volume, for messages.
+            Path of the volume, for messages.
 
         Raises
         ------
         ValueError
-            When something is missing or is not what it should be; the message names it.
+            When a value is missing or of another type or range; the message names it.
         """
         try:
             low, high = (_number(value) for value in record["percentiles"])
@@ -114,23 +117,23 @@ class PhaseFit:
                 warnings=tuple(str(text) for text in record.get("warnings", ())),
             )
         except KeyError as error:
-            raise ValueError(f"{where}: labels/phases does not tell {error}; run `tomostat phases` again") from None
+            raise ValueError(f"{where}: labels/phases lacks {error}; run `tomostat phases` again") from None
         except (TypeError, ValueError, AttributeError) as error:
             raise ValueError(
-                f"{where}: what labels/phases tells is damaged ({error}); run `tomostat phases` again"
+                f"{where}: the attributes of labels/phases are damaged ({error}); run `tomostat phases` again"
             ) from None
         if not high > low:
             raise ValueError(
-                f"{where}: labels/phases tells grey percentiles {low:g} and {high:g}; expected rising ones, "
+                f"{where}: percentiles in labels/phases are {low:g} and {high:g}; expected ascending ones, "
                 "run `tomostat phases` again"
             )
         return fit
 
 
 def _number(value: Any) -> float:
-    """A finite number."""
+    """Check that a value is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no finite number")
+        raise ValueError(f"{value!r} is not a finite number")
     return float(value)
 
 

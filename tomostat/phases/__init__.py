@@ -1,8 +1,8 @@
 """Grey values -> pore, carbon-binder domain, active material, current collector, and what lies outside the field.
 
-One pass over the volume per question, each a sum of exact counts over blocks: where is the field of view, how does
-shading run through it, which grey values part the phases, how sharp and noisy is the image. `segment` puts them in order,
-`estimate` asks them, `kernels` answer for one block. What is found is a `tomostat.phase.PhaseFit`.
+Every estimate is one pass over the volume that adds up exact counts over blocks: the field of view, the shading, the
+blur, the noise and the thresholds between phases. `segment` runs the passes and writes the labels, `estimate` evaluates
+the sums, `kernels` hold what is computed for one block. The result is a `tomostat.phase.PhaseFit`.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What the steps of the phases stage share, and how they read a block."""
+"""Parameters that the steps of the phases stage share, and how a step reads a block."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Box, Shape, block_grid
 from tomostat.execution import Execution
-from tomostat.phases.kernels.outside import REACH, Outside, outside_mask
+from tomostat.phases.kernels.outside import HALO, Outside, outside_mask
 from tomostat.phases.options import PhasesOptions
 from tomostat.volume import VolumeInfo, describe, read_box, read_shading, spread_grid
 
 
 @dataclass(frozen=True)
 class Context:
-    """What the steps share.
+    """Parameters that all steps share.
 
     Attributes
     ----------
     info, options
-        The volume and what was asked for.
+        The volume, and the options of the stage.
     block
-        Voxels (z, y, x) of a block of work.
+        Voxels (z, y, x) of the core of a block.
     execution
         Where tasks run.
     outside
-        What lies outside the field of view; None where the field is the whole volume.
+        How voxels outside the field of view are recognised; None if the field of view is the whole volume.
     """
 
     info: VolumeInfo
@@ -42,41 +42,48 @@ class Context:
 
     @property
     def path(self) -> Path:
-        """The volume."""
+        """Path of the volume."""
         return self.info.path
 
     def run(self, step: str, tasks: Mapping[str, Delayed]) -> list[Any]:
-        """Results of a step's tasks, in order."""
+        """Run the tasks of a step and return their results in the order of `tasks`."""
         return list(self.execution.run(step, tasks).values())
 
     def blocks(self, halo: int) -> list[Block]:
-        """Blocks of the volume with a halo."""
+        """Blocks of the volume, with a halo of so many voxels on each side."""
         return block_grid(self.info.shape, self.block, (halo,) * 3)
 
 
 def read_block(
-    path: Path, box: Box, outside: Outside | None, *, shading: bool
+    path: Path, box: Box, outside: Outside | None, *, keep_shading: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Grey values of a box, and which of them lie in the field of view (None where all do).
+    """Read the grey values of a box, and which of them lie in the field of view.
 
     Parameters
     ----------
     path, box
         The volume, and the box in it.
     outside
-        What lies outside the field of view.
-    shading
-        Leave the shading in.
+        How voxels outside the field of view are recognised; None if there are none.
+    keep_shading
+        Whether the shading stays in the grey values; it is subtracted otherwise.
+
+    Returns
+    -------
+    grey : (nz, ny, nx) float32
+        Grey values.
+    in_field : (nz, ny, nx) bool or None
+        Voxels in the field of view; None if all are.
     """
-    margin = REACH if outside else 0
+    margin = HALO if outside else 0
     z, *plane = box
     y, x = (slice(max(s.start - margin, 0), s.stop + margin) for s in plane)
     wide = z, y, x
     raw = read_box(path, wide)
     crop = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
-    inside = None
+    in_field = None
     if outside:
-        inside = ~outside_mask(raw, outside.value, outside.circle, [w.start for w in wide])[crop]
+        in_field = ~outside_mask(raw, outside.value, outside.circle, [w.start for w in wide])[crop]
     grey = raw[crop].astype(np.float32)
-    grid = None if shading else read_shading(path)
-    return (grey if grid is None else grey - spread_grid(grid, describe(path).shape, box)), inside
+    grid = None if keep_shading else read_shading(path)
+    return (grey if grid is None else grey - spread_grid(grid, describe(path).shape, box)), in_field

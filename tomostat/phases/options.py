@@ -22,9 +22,9 @@ class PhasesOptions(StageOptions):
     collector
         Look for a current collector, a fourth grey level between carbon-binder and active material.
     shading
-        Remove a slow additive shading field before thresholding.
+        Remove a slow additive shading before thresholding.
     shading_scale
-        Length in micrometers over which shading may vary; 0 takes a quarter of the field along each axis.
+        Length in micrometers over which shading may vary; 0 takes a quarter of the field of view along each axis.
     smoothing
         Gaussian sigma, in voxels, applied before thresholding; half as much again between pore and carbon-binder.
     """
@@ -42,5 +42,7 @@ class PhasesOptions(StageOptions):
         check(self.shading_scale >= 0, "shading_scale", self.shading_scale, "0 or more micrometers")
         if self.thresholds is not None:
             count = self.phases - 1 + self.collector
-            rising = all(a < b for a, b in zip(self.thresholds, self.thresholds[1:], strict=False))
-            check(len(self.thresholds) == count and rising, "thresholds", self.thresholds, f"{count} rising values")
+            ascending = all(a < b for a, b in zip(self.thresholds, self.thresholds[1:], strict=False))
+            check(
+                len(self.thresholds) == count and ascending, "thresholds", self.thresholds, f"{count} ascending values"
+            )

@@ -1,4 +1,4 @@
-"""Sorting the voxels of a volume into phases: one pass over its blocks for each question, then the labels."""
+"""Segmentation of a volume into phases: one pass over its blocks for each estimate, then one that writes the labels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
 from tomostat.phases.context import Context, read_block
-from tomostat.phases.estimate import Estimate, find_blur, find_cuts, find_span, remove_shading
-from tomostat.phases.kernels import outside
-from tomostat.phases.kernels.counts import Bins, Counts, pack, quantile, unpack_sum
-from tomostat.phases.kernels.filters import Cuts, classify, reach, uniform
+from tomostat.phases.estimate import Estimate, find_blur, find_grey_range, find_thresholds, remove_shading
+from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
+from tomostat.phases.kernels.filters import Thresholds, classify, halo_width, uniform_voxels
+from tomostat.phases.kernels.outside import ConstantArea, Outside, choose_outside, constant_areas
 from tomostat.phases.options import PhasesOptions
 from tomostat.volume import (
     create_volume,
@@ -33,8 +33,9 @@ from tomostat.volume import (
 logger = logging.getLogger(__name__)
 
 LABEL = "phases"
+"""Name of the label image."""
 SLICES = 9
-"""Slices that are looked at to find the field of view."""
+"""Slices from which the field of view is found."""
 BYTES_PER_VOXEL = 60
 """Peak memory of a task for each voxel that it reads."""
 
@@ -46,14 +47,14 @@ def segment_phases(
     execution: Execution | None = None,
     block: Shape | None = None,
 ) -> PhaseFit:
-    """Tell pore, carbon-binder domain and active material apart, and write them as ``labels/phases``.
+    """Segment pore, carbon-binder domain and active material, and write them as ``labels/phases``.
 
-    The field of view is what is left of the volume when one exact grey value that reaches in from the border is taken
-    away. Slow additive shading is estimated on a fixed coarse grid and stored with the volume
-    (`tomostat.volume.read_flat` subtracts it). Thresholds come from whole-volume histograms by multi-Otsu, of voxels
-    away from edges; pore and carbon-binder are told by the mean of the dark voxels beyond the blurred edge of active
-    material, since within it every pore has the carbon-binder's grey value. A phase whose level cannot be told from
-    noise is not invented: it is left out, with a warning. Nothing depends on the blocks.
+    Large areas of one exact grey value at the border lie outside the field of view. Slow additive shading is estimated
+    on a fixed coarse grid and stored with the volume (`tomostat.volume.read_flat` subtracts it). Thresholds come from
+    histograms of the whole volume by multi-Otsu, of voxels away from edges. Pore and carbon-binder are distinguished by
+    the mean of the dark voxels beyond the blurred edge of active material, since within that edge every pore has the
+    grey value of carbon-binder. A phase whose grey level does not differ from another by more than noise is left out,
+    with a warning. The result does not depend on the blocks.
 
     Parameters
     ----------
@@ -62,68 +63,71 @@ def segment_phases(
     options
         Number of phases, thresholds, smoothing, shading.
     execution
-        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+        Where tasks run, where finished ones are marked, and who listens; threads of this process when not given.
     block
-        Voxels (z, y, x) of a block of work, whole shards; one shard when not given.
+        Voxels (z, y, x) of the core of a block, whole shards; one shard when not given.
 
     Returns
     -------
     PhaseFit
-        What was found; it is noted with the labels, and `tomostat.volume.read_fit` reads it back.
+        Grey levels, thresholds, noise and blur; stored with the labels, `tomostat.volume.read_fit` reads it back.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        When there is no such volume, it is constant, blocks split shards, or a worker has too little memory.
+    FileNotFoundError
+        When there is no volume at `path`.
+    ValueError
+        When the volume has one grey value only, blocks split shards, or a worker has too little memory.
     """
     info, options = describe(path), options or PhasesOptions()
     shape = block or info.shards
     check_whole_shards(shape, info.shards, info.shape)
     execution = (execution or Execution()).named("phases")
-    halo = reach(options.smoothing, options.collector)
+    halo = halo_width(options.smoothing, options.collector)
     outer = [min(b + 2 * halo, n) for b, n in zip(shape, info.shape, strict=True)]
     check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
-    context = _find_field(Context(info, options, shape, execution))
-    guess, shading = remove_shading(context, find_span(context))
+    context = _find_field_of_view(Context(info, options, shape, execution))
+    guess, shading = remove_shading(context, find_grey_range(context))
     blur = find_blur(context, guess)
-    fit = _write_labels(context, find_cuts(context, guess, blur), blur, shading)
+    fit = _write_labels(context, find_thresholds(context, guess, blur), blur, shading)
     for warning in fit.warnings:
         logger.warning("%s: %s", path, warning)
     return fit
 
 
-def _find_field(context: Context) -> Context:
-    """Look for a constant outside in some slices."""
-    look = dask.delayed(_constant_areas, pure=False)
+def _find_field_of_view(context: Context) -> Context:
+    """Recognise what lies outside the field of view from some slices."""
+    find = dask.delayed(_constant_areas, pure=False)
     chosen = np.unique(np.linspace(0, context.info.shape[0] - 1, SLICES).round().astype(int))
-    found = context.run("field", {f"{z:05d}": look(context.path, int(z)) for z in chosen})
-    slices = [[outside.ConstantArea(**area) for area in areas] for areas in found]
-    return replace(context, outside=outside.choose_outside(slices))
+    found = context.run("field", {f"{z:05d}": find(context.path, int(z)) for z in chosen})
+    slices = [[ConstantArea(**area) for area in areas] for areas in found]
+    return replace(context, outside=choose_outside(slices))
 
 
 def _constant_areas(path: Path, z: int) -> list[dict[str, Any]]:
-    """Constant areas of a slice as they stand in a marker."""
+    """Constant areas of a slice as JSON values, as a marker stores them."""
     image = read_box(path, (slice(z, z + 1), slice(None), slice(None)))[0]
-    return [asdict(area) for area in outside.constant_areas(image)]
+    return [asdict(area) for area in constant_areas(image)]
 
 
 def _write_labels(context: Context, estimate: Estimate, blur: float | None, shading: float) -> PhaseFit:
-    """Write the labels and their pyramid; note what was found with them."""
-    path, options, cuts, bins = context.path, context.options, estimate.cuts, estimate.bins
+    """Write the labels and their pyramid, and store the fit with them."""
+    path, options, thresholds, bins = context.path, context.options, estimate.thresholds, estimate.bins
     if not context.execution.started("labels"):
         create_volume(path, shape=context.info.shape, dtype=np.uint8, spacing=context.info.spacing, label=LABEL)
-    halo = reach(options.smoothing, options.collector) + 2
+    halo = halo_width(options.smoothing, options.collector) + 2
     label = dask.delayed(_label_block, pure=False)
     tasks = {
-        block.key: label(path, block, context.outside, cuts, options.smoothing, bins) for block in context.blocks(halo)
+        block.key: label(path, block, context.outside, thresholds, options.smoothing, bins)
+        for block in context.blocks(halo)
     }
-    counts = unpack_sum(context.run("labels", tasks)).reshape(3, len(Phase), bins.number)
-    inside = counts[0, : Phase.OUTSIDE].sum(axis=-1)
+    counts = decode_sum(context.run("labels", tasks)).reshape(3, len(Phase), bins.number)
+    voxels = counts[0, : Phase.OUTSIDE].sum(axis=-1)
     materials = [phase for phase in Phase if phase != Phase.OUTSIDE]
     fit = PhaseFit(
-        levels=PhaseLevels(**{phase.name.lower(): _level(counts[:, phase], bins) for phase in materials}),
-        shares=PhaseShares(**{phase.name.lower(): float(inside[phase] / inside.sum()) for phase in materials}),
-        thresholds=tuple(cut for cut in (cuts.cbd, cuts.collector, cuts.active) if cut is not None),
+        levels=PhaseLevels(**{phase.name.lower(): _grey_level(counts[:, phase], bins) for phase in materials}),
+        shares=PhaseShares(**{phase.name.lower(): float(voxels[phase] / voxels.sum()) for phase in materials}),
+        thresholds=thresholds.values(),
         percentiles=estimate.percentiles,
         noise=estimate.noise,
         blur=blur,
@@ -138,23 +142,26 @@ def _write_labels(context: Context, estimate: Estimate, blur: float | None, shad
 
 
 def _label_block(
-    path: Path, block: Block, beyond: outside.Outside | None, cuts: Cuts, smoothing: float, bins: Bins
+    path: Path, block: Block, outside: Outside | None, thresholds: Thresholds, smoothing: float, bins: Bins
 ) -> str:
-    """Write the phases of one block; histograms of each phase: all of it, and where 3 or 5 voxels around are of it."""
-    grey, inside = read_block(path, block.outer, beyond, shading=False)
-    phases = classify(grey, inside, cuts, smoothing)
+    """Write the phases of one block and return encoded histograms (3, phases, bins) of the grey values of each phase.
+
+    The first counts all voxels of a phase, the others those whose cube of 3 or 5 voxels is all of that phase.
+    """
+    grey, in_field = read_block(path, block.outer, outside, keep_shading=False)
+    phases = classify(grey, in_field, thresholds, smoothing)
     write_box(path, block.start, phases[block.inner], LABEL)
     counts = []
     for size in (1, 3, 5):
-        deep = uniform(phases, size)[block.inner]
+        deep = uniform_voxels(phases, size)[block.inner]
         chosen, value = phases[block.inner][deep], grey[block.inner][deep]
         key = chosen.astype(np.intp) * bins.number + bins.index(value)
         counts.append(np.bincount(key, minlength=len(Phase) * bins.number))
-    return pack(np.array(counts, np.int64))
+    return encode(np.array(counts, np.int64))
 
 
-def _level(counts: Counts, bins: Bins) -> float | None:
-    """Median grey value of a phase, as deep inside it as there are voxels enough."""
+def _grey_level(counts: Counts, bins: Bins) -> float | None:
+    """Median grey value of a phase, of the voxels furthest from other phases if there are enough of them."""
     if not counts[0].any():
         return None
     deepest = next((c for c in counts[::-1] if c.sum() >= 1000), counts[0])

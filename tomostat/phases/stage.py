@@ -7,10 +7,10 @@ from tomostat.stage import FieldStage, FieldWork
 
 
 class Phases(FieldStage[PhasesOptions]):
-    """What every voxel is made of."""
+    """Segmentation of the grey values into phases."""
 
     name = "phases"
-    help = "Sort voxels into pore, carbon-binder domain and active material."
+    help = "Segment voxels into pore, carbon-binder domain and active material."
     options = PhasesOptions
     version = 1
     reads = ("grey",)

@@ -1,4 +1,4 @@
-"""Kernels that recognise what lies outside the field of view: one exact grey value, reaching in from the border."""
+"""Kernels that recognise voxels outside the field of view: areas of one exact grey value that reach the border."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ Circle = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Outside:
-    """What lies outside the field of view: one grey value, beyond a circle where the field is one."""
+    """How voxels outside the field of view are recognised.
+
+    Attributes
+    ----------
+    value
+        Their grey value.
+    circle
+        Circle that bounds the field of view; None where it is not round.
+    """
 
     value: float
     circle: Circle | None
@@ -34,7 +42,7 @@ class ConstantArea:
     area
         Share of the slice.
     joined
-        Share of the area that reaches the slice's border.
+        Share of the area whose connected parts reach the border of the slice.
     others
         Share of the slice that is constant at other values.
     edge
@@ -48,14 +56,14 @@ class ConstantArea:
     edge: list[list[float]]
 
 
-WINDOW = 5
-"""Side of the square (y, x) of equal grey values that noise does not make."""
-REACH = 2 * (WINDOW // 2)
+SQUARE = 5
+"""Side in voxels of a square (y, x) of equal grey values, which is too large to arise from noise."""
+HALO = 2 * (SQUARE // 2)
 """Halo that `outside_mask` needs in y and x."""
-LEAST = 1e-3
-"""Smallest share of a slice that counts as an outside."""
-POINTS = 400
-"""Edge points of a slice that are kept for the circle."""
+LEAST_AREA = 1e-3
+"""Smallest share of a slice that counts as an area outside the field of view."""
+MOST_POINTS = 400
+"""Edge points of a slice to which the circle is fitted, at most twice as many."""
 
 
 def outside_mask(grey: NDArray[Any], value: float, circle: Circle | None, corner: Sequence[int]) -> NDArray[np.bool_]:
@@ -75,11 +83,11 @@ def outside_mask(grey: NDArray[Any], value: float, circle: Circle | None, corner
     Returns
     -------
     (nz, ny, nx) bool
-        Voxels of this value that lie in a square of it, or beyond the circle. Exact `REACH` voxels away from where the
-        box was cut out of the volume.
+        Voxels of this value that lie in a square of it, or beyond the circle. Voxels less than `HALO` from the faces
+        of the box can be wrong, unless the face is one of the volume.
     """
     equal = grey == value
-    square = np.ones((1, WINDOW, WINDOW), bool)
+    square = np.ones((1, SQUARE, SQUARE), bool)
     core = ndimage.binary_erosion(equal, square, border_value=1)
     mask = ndimage.binary_dilation(core, square)
     if circle is not None:
@@ -100,14 +108,14 @@ def constant_areas(image: NDArray[Any]) -> list[ConstantArea]:
     Returns
     -------
     list of ConstantArea
-        Those of the most frequent such values.
+        Of the three most frequent of such grey values.
     """
     flat = ndimage.maximum_filter(image, 3) == ndimage.minimum_filter(image, 3)
     values, counts = np.unique(image[flat], return_counts=True)
     areas = []
     for i in np.argsort(-counts, kind="stable")[:3]:
         region = outside_mask(image[np.newaxis], values[i], None, (0, 0, 0))[0]
-        if region.mean() < LEAST:
+        if region.mean() < LEAST_AREA:
             continue
         parts, _ = ndimage.label(region)
         rim = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
@@ -125,24 +133,24 @@ def constant_areas(image: NDArray[Any]) -> list[ConstantArea]:
 
 
 def _edge_points(region: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Points (y, x) half-way between a region's pixels and their neighbours that are not of it."""
+    """Points (y, x) midway between a region's pixels and neighbours outside the region."""
     down = np.argwhere(region[1:] != region[:-1]) + np.array([0.5, 0.0])
     across = np.argwhere(region[:, 1:] != region[:, :-1]) + np.array([0.0, 0.5])
     points = np.concatenate([down, across])
-    return points[:: max(1, len(points) // POINTS)]
+    return points[:: max(1, len(points) // MOST_POINTS)]
 
 
 def choose_outside(slices: Sequence[Sequence[ConstantArea]]) -> Outside | None:
-    """What lies outside the field of view, from the constant areas of some slices; None where nothing does.
+    """Decide from the constant areas of some slices what lies outside the field of view; None if nothing does.
 
-    A value counts when it is found in most slices and its area reaches in from the border. In an image without noise,
-    where everything is constant somewhere, it must leave a circle free as well.
+    A grey value counts when it is found in most slices and its areas reach the border. In an image without noise, where
+    any phase has constant areas, the field of view must also be a circle.
     """
     found: dict[float, list[ConstantArea]] = defaultdict(list)
     for areas in slices:
         for area in areas:
             found[area.value].append(area)
-    largest, outside = 0.0, None
+    largest, chosen = 0.0, None
     for value, areas in sorted(found.items()):
         total = sum(area.area for area in areas)
         joined = sum(area.area * area.joined for area in areas)
@@ -151,14 +159,15 @@ def choose_outside(slices: Sequence[Sequence[ConstantArea]]) -> Outside | None:
         circle = fit_circle(np.array([point for area in areas for point in area.edge]).reshape(-1, 2))
         noisy = all(area.others < 0.05 for area in areas)
         if noisy or circle is not None:
-            largest, outside = total, Outside(value, circle)
-    return outside
+            largest, chosen = total, Outside(value, circle)
+    return chosen
 
 
 def fit_circle(points: NDArray[np.float64], tolerance: float = 1.0) -> Circle | None:
-    """Least-squares circle (Kasa 1976) through points (n, 2) y, x; None when they lie off it by more than `tolerance`.
+    """Fit a circle to points (n, 2) y, x by least squares (Kasa 1976).
 
-    The tolerance is a root mean square distance in voxels.
+    The result is None for fewer than 20 points, when their root mean square distance from the circle is above
+    `tolerance` (voxels), or when the radius is more than four times their extent: they are then nearly on a line.
     """
     if len(points) < 20:
         return None

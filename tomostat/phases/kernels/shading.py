@@ -1,7 +1,8 @@
 """Kernels that estimate a slow additive shading from histograms on a fixed coarse grid of cells.
 
-Each cell tells where the grey peak of each phase lies in it. A peak, unlike a mean, does not move with how much of
-the phase is there or with blurred edges. All peaks together are levels of the phases plus one smooth field.
+The histogram of a cell has a peak for each phase in it. The position of a peak, unlike a mean grey value, depends
+neither on the amount of the phase in the cell nor on blurred edges. All peaks are fitted by one grey level per phase
+plus a smooth shading.
 """
 
 from __future__ import annotations
@@ -20,29 +21,31 @@ from tomostat.phases.kernels.counts import Bins, Counts
 from tomostat.phases.kernels.thresholds import multi_otsu
 
 MOST_CELLS = 16
-"""Most cells along an axis."""
+"""Largest number of cells along an axis."""
 SMALLEST_CELL = 8
 """Fewest voxels of a cell along an axis."""
 STIFFNESS = 0.3
-"""Weight of the field's second differences: waves shorter than some three cells are damped."""
+"""Weight of the second differences of the shading: variation over less than some three cells is damped."""
 LEAST_SHARE = 0.1
-"""A phase has a peak in a cell when it fills this share of an ordinary cell."""
+"""Least volume of a phase in a cell, as a share of the median cell, from which its peak is used."""
 ROUNDS = 5
+"""Repetitions of threshold, peaks and fit."""
 REWEIGHTINGS = 6
+"""Iterations of the robust fit."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Field:
-    """A shading field.
+class ShadingFit:
+    """Shading of a volume.
 
     Attributes
     ----------
     cells
-        (cz, cy, cx) shading at the middles of the cells, in grey values; its mean over the field of view is 0.
+        (cz, cy, cx) float64 shading at the centres of the cells, in grey values; its mean over the field of view is 0.
     counts
-        (bins,) histogram of the whole volume without its shading.
+        (bins,) int64 histogram of the whole volume without its shading.
     """
 
     cells: Floats
@@ -50,7 +53,7 @@ class Field:
 
 
 def cell_numbers(shape: Sequence[int], spacing: Sequence[float], scale: float) -> Shape:
-    """Cells along each axis: three for every length `scale` (micrometers); 0 takes a quarter of each axis."""
+    """Number of cells along each axis: three per length `scale` (micrometers); 0 takes a quarter of each axis."""
     numbers = []
     for n, s in zip(shape, spacing, strict=True):
         wanted = 12 if scale == 0 else round(3 * n * s / scale)
@@ -60,14 +63,14 @@ def cell_numbers(shape: Sequence[int], spacing: Sequence[float], scale: float) -
 
 
 def cell_counts(
-    grey: NDArray[np.float32], inside: NDArray[np.bool_] | None, box: Box, shape: Shape, cells: Shape, bins: Bins
+    grey: NDArray[np.float32], in_field: NDArray[np.bool_] | None, box: Box, shape: Shape, cells: Shape, bins: Bins
 ) -> tuple[Shape, Counts]:
-    """Histograms of the cells that a box touches.
+    """Histograms of the cells that a box overlaps.
 
     Parameters
     ----------
-    grey, inside
-        (nz, ny, nx) grey values and field of view of the box.
+    grey, in_field
+        (nz, ny, nx) float32 grey values of the box, and bool voxels in the field of view; all when None.
     box
         Where the box lies in the volume.
     shape, cells
@@ -76,82 +79,87 @@ def cell_counts(
     Returns
     -------
     (z, y, x)
-        First cell that the box touches.
+        First cell that the box overlaps.
     (cz, cy, cx, bins) int64
-        Counts of the cells from there on.
+        Counts of that cell and the next ones.
     """
-    place = [np.arange(s.start, s.stop) * m // n for s, m, n in zip(box, cells, shape, strict=True)]
-    first = tuple(int(p[0]) for p in place)
-    z, y, x = (p - p[0] for p in place)
+    index = [np.arange(s.start, s.stop) * m // n for s, m, n in zip(box, cells, shape, strict=True)]
+    first = tuple(int(i[0]) for i in index)
+    z, y, x = (i - i[0] for i in index)
     size = int(z[-1]) + 1, int(y[-1]) + 1, int(x[-1]) + 1
     cell = (z[:, None, None] * size[1] + y[:, None]) * size[2] + x
     key = cell * bins.number + bins.index(grey)
-    chosen = key.ravel() if inside is None else key[inside]
+    chosen = key.ravel() if in_field is None else key[in_field]
     counts = np.bincount(chosen, minlength=int(np.prod(size)) * bins.number)
     return first, counts.astype(np.int64).reshape(*size, bins.number)  # type: ignore[return-value]
 
 
-def fit_shading(counts: Counts, bins: Bins, classes: int) -> Field:
-    """Shading field from the histograms of all cells.
+def fit_shading(counts: Counts, bins: Bins, classes: int) -> ShadingFit:
+    """Fit the shading to the histograms of all cells.
 
-    Peak y of phase k in cell c is modelled as level_k + field_c, fitted by least squares with a penalty on the
-    field's second differences; peaks that do not fit are weighted down (Tukey's biweight), phases whose peaks scatter
-    count less. Cells without a peak are filled smoothly.
+    The position of the peak of phase k in cell c is modelled as level_k + shading_c, fitted by least squares with a
+    penalty on the second differences of the shading. Outliers are weighted down (Tukey's biweight, iteratively
+    reweighted least squares), and so are phases whose peaks scatter. Cells without a peak are filled smoothly.
 
     Parameters
     ----------
     counts
         (cz, cy, cx, bins) histograms.
     classes
-        Number of well-parted grey classes, 2 or 3.
+        Number of grey classes that are well separated, 2 or 3.
+
+    Returns
+    -------
+    ShadingFit
+        Shading of the cells, and the histogram without it.
     """
     cells = counts.shape[:3]
     flat = counts.reshape(-1, bins.number).astype(np.float64)
     mass = flat.sum(axis=1)
-    bend = _bending(cells)
-    field = np.zeros(len(flat))
-    total = _aligned(flat, field)
+    penalty = _second_differences(cells)
+    shading = np.zeros(len(flat))
+    total = _aligned(flat, shading)
     for _ in range(ROUNDS if len(flat) > 1 else 0):
-        cuts = multi_otsu(total, Bins(0, bins.number, bins.number), classes)
-        peaks = _peaks(flat, cuts, field)
+        thresholds = multi_otsu(total, Bins(0, bins.number, bins.number), classes)
+        peaks = _peaks(flat, thresholds, shading)
         if peaks.size == 0:
             break
-        field = _smooth_fit(peaks, bend, field, bins.number)
-        field -= np.average(field, weights=mass)
-        total = _aligned(flat, field)
-    return Field((field * bins.width).reshape(cells), total)
+        shading = _smooth_fit(peaks, penalty, shading, bins.number)
+        shading -= np.average(shading, weights=mass)
+        total = _aligned(flat, shading)
+    return ShadingFit((shading * bins.width).reshape(cells), total)
 
 
-def _aligned(flat: Floats, field: Floats) -> Counts:
-    """Sum of the cells' histograms, each moved back by its shading (in bins)."""
-    places = np.arange(flat.shape[1])
-    moved = np.zeros(flat.shape[1])
-    for histogram, shift in zip(flat, field, strict=True):
+def _aligned(flat: Floats, shading: Floats) -> Counts:
+    """Sum of the histograms of the cells, each shifted back by its shading (in bins)."""
+    positions = np.arange(flat.shape[1])
+    shifted = np.zeros(flat.shape[1])
+    for histogram, shift in zip(flat, shading, strict=True):
         if histogram.any():
-            moved += np.interp(places + shift, places, histogram, left=0, right=0)
-    return np.rint(moved).astype(np.int64)
+            shifted += np.interp(positions + shift, positions, histogram, left=0, right=0)
+    return np.rint(shifted).astype(np.int64)
 
 
-def _peaks(flat: Floats, cuts: Floats, field: Floats) -> Floats:
-    """Grey peaks (n, 4): cell, phase, place in bins, weight."""
-    ordinary = np.median(flat.sum(axis=1)[flat.any(axis=1)])
-    width = max(0.04 * flat.shape[1] / (len(cuts) + 1), 1.0)
+def _peaks(flat: Floats, thresholds: Floats, shading: Floats) -> Floats:
+    """Peaks (n, 4) of the histograms: cell, phase, position in bins, weight."""
+    median_mass = np.median(flat.sum(axis=1)[flat.any(axis=1)])
+    width = max(0.04 * flat.shape[1] / (len(thresholds) + 1), 1.0)
     found = []
     for cell, histogram in enumerate(flat):
-        edges = np.clip(np.rint(np.concatenate([[0], cuts + field[cell], [len(histogram)]])), 0, len(histogram))
+        edges = np.clip(np.rint(np.concatenate([[0], thresholds + shading[cell], [len(histogram)]])), 0, len(histogram))
         for phase, (a, b) in enumerate(zip(edges[:-1].astype(int), edges[1:].astype(int), strict=True)):
-            weight = histogram[a:b].sum() / ordinary
+            weight = histogram[a:b].sum() / median_mass
             if weight < LEAST_SHARE or b - a < 3:
                 continue
-            place = a + _mode(histogram[a:b], width)
-            inner = [cut for cut in edges[1:-1] if abs(place - cut) < 3 * width]
-            if not inner:  # a peak at the cut is the flank of another phase
-                found.append((cell, phase, place, weight))
+            position = a + _mode(histogram[a:b], width)
+            near = any(abs(position - edge) < 3 * width for edge in edges[1:-1])
+            if not near:  # a peak at a threshold is the flank of another phase
+                found.append((cell, phase, position, weight))
     return np.array(found, dtype=np.float64).reshape(-1, 4)
 
 
 def _mode(histogram: Floats, width: float) -> float:
-    """Place of the highest point of a smoothed histogram, by a parabola through it and its neighbours."""
+    """Position of the highest point of a smoothed histogram, by a parabola through it and its neighbours."""
     smooth = ndimage.gaussian_filter1d(histogram, width, mode="constant")
     i = int(np.argmax(smooth))
     if not 0 < i < len(smooth) - 1:
@@ -161,60 +169,88 @@ def _mode(histogram: Floats, width: float) -> float:
     return i + 0.5 + (0.5 * (before - after) / curve if curve < 0 else 0.0)
 
 
-def _smooth_fit(peaks: Floats, bend: Any, field: Floats, number: int) -> Floats:
-    """Field that fits the peaks, by iteratively reweighted least squares."""
+def _smooth_fit(peaks: Floats, penalty: Any, shading: Floats, number: int) -> Floats:
+    """Shading (cells,) that fits the peaks, in bins, by iteratively reweighted least squares.
+
+    Parameters
+    ----------
+    peaks
+        From `_peaks`.
+    penalty
+        From `_second_differences`.
+    shading
+        Shading to start from.
+    number
+        Number of bins.
+    """
     cell, phase = peaks[:, 0].astype(int), peaks[:, 1].astype(int)
-    place, mass = peaks[:, 2], peaks[:, 3]
+    position, mass = peaks[:, 2], peaks[:, 3]
     phases = np.unique(phase)
     levels, spread = np.zeros(phase.max() + 1), np.ones(phase.max() + 1)
     for k in phases:
-        levels[k] = np.median((place - field[cell])[phase == k])
-    trust = np.ones(len(place))
-    still = 1e-6 * sparse.identity(len(field))
+        levels[k] = np.median((position - shading[cell])[phase == k])
+    robust = np.ones(len(position))
+    ridge = 1e-6 * sparse.identity(len(shading))
     for _ in range(REWEIGHTINGS):
-        weight = mass * trust * (spread[phases].min() / spread[phase]) ** 2
-        here = np.bincount(cell, weight, len(field))
-        pull = np.bincount(cell, weight * (place - levels[phase]), len(field))
-        field = spsolve((sparse.diags(here) + STIFFNESS * bend + still).tocsc(), pull)
+        weight = mass * robust * (spread[phases].min() / spread[phase]) ** 2
+        diagonal = np.bincount(cell, weight, len(shading))
+        right_side = np.bincount(cell, weight * (position - levels[phase]), len(shading))
+        shading = spsolve((sparse.diags(diagonal) + STIFFNESS * penalty + ridge).tocsc(), right_side)
         for k in phases:
-            mine = phase == k
-            levels[k] = np.average((place - field[cell])[mine], weights=weight[mine] + 1e-12)
-            off = np.abs(place - field[cell] - levels[k])[mine]
-            spread[k] = max(1.4826 * np.median(off), 0.002 * number)
-        far = (place - field[cell] - levels[phase]) / (4 * spread[phase])
-        trust = np.where(np.abs(far) < 1, (1 - far**2) ** 2, 0.0)
-    return field
+            of_phase = phase == k
+            levels[k] = np.average((position - shading[cell])[of_phase], weights=weight[of_phase] + 1e-12)
+            residual = np.abs(position - shading[cell] - levels[k])[of_phase]
+            spread[k] = max(1.4826 * np.median(residual), 0.002 * number)
+        scaled = (position - shading[cell] - levels[phase]) / (4 * spread[phase])
+        robust = np.where(np.abs(scaled) < 1, (1 - scaled**2) ** 2, 0.0)
+    return shading
 
 
-def _bending(cells: Sequence[int]) -> Any:
-    """Sum of squared second differences along each axis (first differences where there are only two cells)."""
+def _second_differences(cells: Sequence[int]) -> Any:
+    """Matrix whose quadratic form is the sum of squared second differences along each axis.
+
+    An axis of two cells has first differences.
+    """
     total: Any = sparse.csr_matrix((int(np.prod(cells)),) * 2)
     for axis, m in enumerate(cells):
         if m == 1:
             continue
         stencil = [-1.0, 1.0] if m == 2 else [1.0, -2.0, 1.0]
-        rows = m - len(stencil) + 1
-        along: Any = sparse.diags([np.full(rows, s) for s in stencil], list(range(len(stencil))), shape=(rows, m))
+        count = m - len(stencil) + 1
+        difference: Any = sparse.diags(
+            [np.full(count, s) for s in stencil], list(range(len(stencil))), shape=(count, m)
+        )
         parts: list[Any] = [sparse.identity(n) for n in cells]
-        parts[axis] = along
+        parts[axis] = difference
         steps = sparse.kron(sparse.kron(parts[0], parts[1]), parts[2])
         total = total + steps.T @ steps
     return total.tocsr()
 
 
-def field_grid(cells: Floats, shape: Shape) -> NDArray[np.float32]:
-    """The field at nodes spread evenly from the first to the last voxel, as `tomostat.volume.write_shading` stores it.
+def shading_grid(cells: Floats, shape: Shape) -> NDArray[np.float32]:
+    """Interpolate the shading of cells at nodes spread evenly from the first to the last voxel.
 
-    Two nodes per cell and one; linear between the middles of cells, and on beyond the outer ones.
+    Parameters
+    ----------
+    cells
+        (cz, cy, cx) shading at the centres of the cells.
+    shape
+        Voxels of the volume.
+
+    Returns
+    -------
+    (2 cz + 1, 2 cy + 1, 2 cx + 1) float32
+        Shading as `tomostat.volume.write_shading` stores it; linear between the centres of cells, and continued
+        linearly beyond the outer ones. An axis of one cell has one node.
     """
     values = cells
     for axis, n in enumerate(shape):
         m = values.shape[axis]
         if m == 1:
             continue
-        place = np.linspace(0, n - 1, 2 * m + 1)
-        place = (place + 0.5) * m / n - 0.5
-        low = np.clip(np.floor(place).astype(int), 0, m - 2)
-        weight = (place - low).reshape([-1 if a == axis else 1 for a in range(3)])
+        position = np.linspace(0, n - 1, 2 * m + 1)
+        position = (position + 0.5) * m / n - 0.5
+        low = np.clip(np.floor(position).astype(int), 0, m - 2)
+        weight = (position - low).reshape([-1 if a == axis else 1 for a in range(3)])
         values = values.take(low, axis) * (1 - weight) + values.take(low + 1, axis) * weight
     return values.astype(np.float32)

@@ -14,26 +14,35 @@ from tomostat.phase import Phase
 from tomostat.phases.kernels.counts import Bins, Counts
 
 LAG = 4
-"""Distance in voxels of the pairs that noise is measured from: beyond its grain, within a particle."""
-REACH = 6.0
-"""Voxels to each side of an edge that a profile covers."""
-OFFSETS = np.arange(-REACH, REACH + 0.25, 0.5)
-"""Places along a profile in voxels, from dark to bright."""
+"""Distance in voxels of the pairs from which noise is measured: beyond its correlation, within a particle."""
+PROFILE_REACH = 6.0
+"""Length of a profile to each side of an edge, in voxels."""
+OFFSETS = np.arange(-PROFILE_REACH, PROFILE_REACH + 0.25, 0.5)
+"""Positions along a profile in voxels, from dark to bright."""
+LEAST_PROFILES = 50
+"""Fewest profiles from which the blur is found."""
 MOST_PROFILES = 4000
-"""Profiles taken from one probe."""
+"""Most edge voxels of a probe box that are followed, up to a factor of two."""
 UNIT = 2**16
-"""Profiles are summed in fixed point of contrast / UNIT, so that sums do not depend on their order."""
+"""Profiles are summed in fixed point, in units of the contrast / UNIT, so that sums do not depend on their order."""
 
 
-def lag_counts(grey: NDArray[np.float32], mask: NDArray[np.bool_], inner: Box, bins: Bins) -> Counts:
+def difference_counts(grey: NDArray[np.float32], mask: NDArray[np.bool_], inner: Box, bins: Bins) -> Counts:
     """Histogram of absolute grey differences of voxel pairs `LAG` apart along each axis, both in a mask.
 
     Parameters
     ----------
     grey, mask
-        (nz, ny, nx) values and voxels that count, of a box with a halo of at least `LAG`.
+        (nz, ny, nx) float32 grey values and bool voxels that count, of a box with a halo of at least `LAG`.
     inner
-        The box without its halo: it owns the pairs that start in it.
+        The box without its halo: pairs whose first voxel lies in it are counted.
+    bins
+        Intervals of absolute differences.
+
+    Returns
+    -------
+    (bins.number,) int64
+        Number of pairs.
     """
     total = np.zeros(bins.number, np.int64)
     for axis, n in enumerate(grey.shape):
@@ -54,15 +63,15 @@ def edge_profiles(
 ) -> tuple[int, NDArray[np.int64]]:
     """Sum of grey profiles across edges of pore and active material.
 
-    Profiles run along the gradient of the smoothed image and are lined up where it crosses the middle grey value.
-    Those that do not run from plain pore to plain active material are left out.
+    Profiles run along the gradient of the smoothed image and are aligned where it crosses the middle grey value. Those
+    whose ends do not have the grey levels of the two phases are left out.
 
     Parameters
     ----------
     grey, phases
-        (nz, ny, nx) flat grey values and phases of a probe.
+        (nz, ny, nx) float32 grey values without shading, and uint8 phases, of a probe box.
     pore, active
-        Levels of the two phases.
+        Grey levels of the two phases.
 
     Returns
     -------
@@ -76,15 +85,15 @@ def edge_profiles(
     none = np.zeros(len(OFFSETS), np.int64)
     if len(points) == 0:
         return 0, none
-    places = points[:, :, None] + normals[:, :, None] * OFFSETS
+    positions = points[:, :, None] + normals[:, :, None] * OFFSETS
     size = np.array(grey.shape)[:, None]
-    within = ((places >= 0) & (places <= size - 1)).all(axis=(1, 2))
-    profile = ndimage.map_coordinates(relative, np.moveaxis(places[within], 1, 0), order=1)
+    within = ((positions >= 0) & (positions <= size - 1)).all(axis=(1, 2))
+    profile = ndimage.map_coordinates(relative, np.moveaxis(positions[within], 1, 0), order=1)
     ends = [profile[:, OFFSETS <= -3].mean(axis=1), profile[:, OFFSETS >= 3].mean(axis=1)]
-    plain = (np.abs(ends[0]) < 0.2) & (np.abs(ends[1] - 1) < 0.2)
-    if not plain.any():
+    clean = (np.abs(ends[0]) < 0.2) & (np.abs(ends[1] - 1) < 0.2)
+    if not clean.any():
         return 0, none
-    return int(plain.sum()), np.rint(profile[plain] * UNIT).astype(np.int64).sum(axis=0)
+    return int(clean.sum()), np.rint(profile[clean] * UNIT).astype(np.int64).sum(axis=0)
 
 
 def _edge_points(
@@ -95,32 +104,42 @@ def _edge_points(
     sigma = [1.0 if axis in axes else 0.0 for axis in range(3)]
     smoothed = ndimage.gaussian_filter(relative, sigma)
     pore = ndimage.binary_dilation(phases == Phase.PORE)
-    start = np.argwhere((phases == Phase.ACTIVE) & pore)
-    start = start[:: max(1, len(start) // MOST_PROFILES)]
-    slopes = np.zeros((len(start), 3))
+    edge = np.argwhere((phases == Phase.ACTIVE) & pore)
+    edge = edge[:: max(1, len(edge) // MOST_PROFILES)]
+    slopes = np.zeros((len(edge), 3))
     for axis in axes:
-        slopes[:, axis] = np.gradient(smoothed, axis=axis)[tuple(start.T)]
+        slopes[:, axis] = np.gradient(smoothed, axis=axis)[tuple(edge.T)]
     steep = np.linalg.norm(slopes, axis=1)
     keep = steep > 0.05
-    start, slopes, steep = start[keep], slopes[keep], steep[keep]
-    step = (0.5 - smoothed[tuple(start.T)]) / steep
+    edge, slopes, steep = edge[keep], slopes[keep], steep[keep]
+    step = (0.5 - smoothed[tuple(edge.T)]) / steep
     near = np.abs(step) < 2
     normals = slopes[near] / steep[near, None]
-    return start[near] + step[near, None] * normals, normals
+    return edge[near] + step[near, None] * normals, normals
 
 
 def fit_blur(number: int, total: Sequence[int] | NDArray[Any]) -> float | None:
-    """Gaussian sigma in voxels of the mean edge profile; None where there are too few profiles.
+    """Fit the blur to the mean edge profile.
 
-    An error function is fitted; linear interpolation widens a profile by a variance of 1/6.
+    The profile is that of an error function; linear interpolation at random positions adds a variance of 1/6.
+
+    Parameters
+    ----------
+    number, total
+        Number and sum of profiles, from `edge_profiles`.
+
+    Returns
+    -------
+    float or None
+        Gaussian sigma in voxels; None for fewer than `LEAST_PROFILES` profiles.
     """
-    if number < 50:
+    if number < LEAST_PROFILES:
         return None
     mean = np.asarray(total, np.float64) / (number * UNIT)
 
-    def edge(x: NDArray[np.float64], sigma: float, shift: float, low: float, high: float) -> NDArray[np.float64]:
-        rise: NDArray[np.float64] = special.ndtr((x - shift) / np.hypot(sigma, 1e-3))
-        return low + (high - low) * rise
+    def profile(x: NDArray[np.float64], sigma: float, shift: float, low: float, high: float) -> NDArray[np.float64]:
+        step: NDArray[np.float64] = special.ndtr((x - shift) / np.hypot(sigma, 1e-3))
+        return low + (high - low) * step
 
-    (sigma, *_), _ = optimize.curve_fit(edge, OFFSETS, mean, p0=(1.5, 0.0, 0.0, 1.0))
+    (sigma, *_), _ = optimize.curve_fit(profile, OFFSETS, mean, p0=(1.5, 0.0, 0.0, 1.0))
     return float(np.sqrt(max(sigma**2 - 1 / 6, 0.0)))

@@ -1,4 +1,4 @@
-"""Kernels that part the phases by their grey histograms, and tell whether what they parted is real."""
+"""Kernels that find thresholds in grey histograms, and decide whether the classes differ by more than noise."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ from numpy.typing import NDArray
 from tomostat.phases.kernels.counts import Bins, Counts, quantile
 
 SEPARATION = 2.1
-"""Least distance of two class means in units of the noise. Cutting one normal distribution in half gives 1.6, which is
-2 sqrt(2 / pi); cutting two that lie 1.65 standard deviations apart gives 2.1."""
+"""Least distance of two class means in units of the noise. Splitting one normal distribution in half gives
+1.6 (2 sqrt(2 / pi)); splitting the sum of two whose means are 1.65 standard deviations apart gives 2.1."""
 LEAST_SHARE = 0.01
-"""Least share of the voxels that makes a phase."""
+"""Least share of the voxels that counts as a phase."""
 
 
 def multi_otsu(counts: Counts, bins: Bins, classes: int) -> NDArray[np.float64]:
-    """Grey values between classes, (classes - 1,) ascending: the largest variance between classes (Liao et al. 2001).
+    """Thresholds with the largest variance between classes (Otsu 1979; Liao, Chen, Chung 2001 for several thresholds).
 
-    The best of all partitions, by dynamic programming over the filled intervals. (`skimage.filters.threshold_multiotsu`
-    gives the first filled interval a wrong moment, scikit-image pull request 8252.) Any cut in an empty valley is as
-    good for Otsu: of these, the middle between the classes' means is taken, where the blurred edge of two phases lies.
+    The best of all partitions is found by dynamic programming over the intervals that are not empty.
+    (`skimage.filters.threshold_multiotsu` gives the first of them a wrong moment, scikit-image pull request 8252.) All
+    thresholds within an empty part of the histogram give the same variance; of these, the middle between the means of
+    the classes is taken, where the blurred edge of two phases lies.
+
+    Parameters
+    ----------
+    counts, bins
+        Histogram (bins.number,) int64 and its intervals.
+    classes
+        Number of classes.
+
+    Returns
+    -------
+    (classes - 1,) float64
+        Grey values between classes, ascending.
 
     Raises
     ------
@@ -29,9 +42,9 @@ def multi_otsu(counts: Counts, bins: Bins, classes: int) -> NDArray[np.float64]:
     filled = np.flatnonzero(counts)
     if len(filled) < classes:
         raise ValueError(f"the grey values fill {len(filled)} intervals; expected {classes} classes or more")
-    place = bins.centres[filled] - np.average(bins.centres[filled], weights=counts[filled])
+    position = bins.centres[filled] - np.average(bins.centres[filled], weights=counts[filled])
     mass = np.concatenate([[0.0], np.cumsum(counts[filled])])
-    moment = np.concatenate([[0.0], np.cumsum(counts[filled] * place)])
+    moment = np.concatenate([[0.0], np.cumsum(counts[filled] * position)])
     weight = mass - mass[:, None]
     gain = np.where(weight > 0, (moment - moment[:, None]) ** 2 / np.where(weight > 0, weight, 1.0), -np.inf)
     best, starts = gain[0], []
@@ -39,40 +52,56 @@ def multi_otsu(counts: Counts, bins: Bins, classes: int) -> NDArray[np.float64]:
         total = best[:, None] + gain
         starts.append(total.argmax(axis=0))
         best = total.max(axis=0)
-    cuts = [len(filled)]
+    ends = [len(filled)]
     for start in reversed(starts):
-        cuts.append(int(start[cuts[-1]]))
-    return _in_the_middle(counts, bins, bins.centres[filled[cuts[:0:-1]]] - 0.5 * bins.width)
+        ends.append(int(start[ends[-1]]))
+    return _centred(counts, bins, bins.centres[filled[ends[:0:-1]]] - 0.5 * bins.width)
 
 
-def _in_the_middle(counts: Counts, bins: Bins, cuts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cuts moved to the middle between the means of their classes, which never lowers the variance between them."""
+def _centred(counts: Counts, bins: Bins, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move thresholds to the middle between the class means, which never lowers the variance between classes."""
     for _ in range(3):
-        means, _ = class_means(counts, bins, cuts)
-        cuts = 0.5 * (means[1:] + means[:-1])
-    return cuts
+        means, _ = class_means(counts, bins, thresholds)
+        thresholds = 0.5 * (means[1:] + means[:-1])
+    return thresholds
 
 
 def class_means(
-    counts: Counts, bins: Bins, cuts: NDArray[np.float64]
+    counts: Counts, bins: Bins, thresholds: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean grey value and share of each class between the cuts; the middle of the class where it is empty."""
-    kind = np.searchsorted(cuts, bins.centres)
-    mass = np.bincount(kind, counts, len(cuts) + 1)
-    ends = np.concatenate([[bins.low], cuts, [bins.high]])
-    total = np.bincount(kind, counts * bins.centres, len(cuts) + 1)
-    means = np.where(mass > 0, total / np.maximum(mass, 1), 0.5 * (ends[1:] + ends[:-1]))
+    """Mean grey value and share of each class between the thresholds; the middle of the class where it is empty."""
+    kind = np.searchsorted(thresholds, bins.centres)
+    mass = np.bincount(kind, counts, len(thresholds) + 1)
+    edges = np.concatenate([[bins.low], thresholds, [bins.high]])
+    total = np.bincount(kind, counts * bins.centres, len(thresholds) + 1)
+    means = np.where(mass > 0, total / np.maximum(mass, 1), 0.5 * (edges[1:] + edges[:-1]))
     return means, mass / max(mass.sum(), 1)
 
 
-def is_real(counts: Counts, bins: Bins, cuts: NDArray[np.float64], noise: float) -> bool:
-    """Whether neighbouring classes lie apart by more than noise parts one class, and none is all but empty."""
-    means, shares = class_means(counts, bins, cuts)
+def are_distinct(counts: Counts, bins: Bins, thresholds: NDArray[np.float64], noise: float) -> bool:
+    """Whether the classes are more than one class split by thresholds.
+
+    Parameters
+    ----------
+    counts, bins
+        Histogram and its intervals.
+    thresholds
+        Grey values between the classes.
+    noise
+        Standard deviation of the grey values of one class.
+
+    Returns
+    -------
+    bool
+        Whether the means of neighbouring classes differ by `SEPARATION` times the noise or more, and each class holds
+        `LEAST_SHARE` of the voxels or more.
+    """
+    means, shares = class_means(counts, bins, thresholds)
     return bool(np.diff(means).min() >= SEPARATION * noise and shares.min() >= LEAST_SHARE)
 
 
-def spread_of(counts: Counts, bins: Bins) -> float:
-    """Standard deviation of noise from the histogram of absolute differences of two voxels, robust.
+def noise_of_differences(counts: Counts, bins: Bins) -> float:
+    """Standard deviation of noise from a histogram of absolute differences of two voxels; robust against outliers.
 
     The median of absolute normal deviates is 0.6745 standard deviations; a difference has sqrt(2) of one.
     """

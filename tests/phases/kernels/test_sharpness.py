@@ -1,0 +1,45 @@
+"""Noise and blur: pairs of voxels are counted once over any blocks, and a known blur is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import special
+
+from shapes import whole_box
+from tomostat.blocks import block_grid
+from tomostat.phase import Phase
+from tomostat.phases.kernels.counts import Bins
+from tomostat.phases.kernels.sharpness import LAG, difference_counts, edge_profiles, fit_blur
+
+
+def test_every_pair_of_voxels_is_counted_once():
+    rng = np.random.default_rng(0)
+    grey, mask = rng.normal(size=(9, 20, 21)).astype(np.float32), rng.random((9, 20, 21)) > 0.3
+    steps = Bins(0, 6, 64)
+    every = difference_counts(grey, mask, whole_box(grey.shape), steps)
+    parts = [
+        difference_counts(grey[block.outer], mask[block.outer], block.inner, steps)
+        for block in block_grid(grey.shape, (5, 6, 7), (LAG,) * 3)
+    ]
+    assert np.array_equal(sum(parts), every)
+    pairs = (mask[LAG:] & mask[:-LAG]).sum()
+    pairs += (mask[:, LAG:] & mask[:, :-LAG]).sum() + (mask[:, :, LAG:] & mask[:, :, :-LAG]).sum()
+    assert every.sum() == pairs
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.2, 2.0])
+def test_blur_of_a_ball(sigma):
+    z, y, x = np.ogrid[-24:25, -24:25, -24:25]
+    r = np.sqrt(z**2 + y**2 + x**2)
+    rng = np.random.default_rng(0)
+    grey = (50 + 130 * special.ndtr((16 - r) / sigma) + 10 * rng.normal(size=r.shape)).astype(np.float32)
+    phases = np.where(r < 16, Phase.ACTIVE, Phase.PORE).astype(np.uint8)
+    number, total = edge_profiles(grey, phases, 50.0, 180.0)
+    assert number > 500
+    assert abs(fit_blur(number, total) - sigma) < 0.12 * sigma + 0.05
+
+
+def test_no_edges_no_blur():
+    grey, phases = np.zeros((5, 9, 9), np.float32), np.zeros((5, 9, 9), np.uint8)
+    assert fit_blur(*edge_profiles(grey, phases, 0.0, 1.0)) is None

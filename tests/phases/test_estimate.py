@@ -1,0 +1,79 @@
+"""Estimates from the whole volume: shading is removed, outliers are left out, no phase is invented."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from shapes import phantom_block, shaded_blobs, whole_box
+from tomostat.phase import Phase, PhaseLevels
+from tomostat.phases import segment_phases
+from tomostat.phases.options import PhasesOptions
+from tomostat.volume import describe, read_box, read_flat, read_shading
+
+
+def labels_of(path):
+    return read_box(path, whole_box(describe(path).shape), "phases")
+
+
+def test_shading_is_removed_and_stored(stored):
+    made = phantom_block(shading=0.4, noise=0.05)
+    path = stored(made.grey)
+    fit = segment_phases(path)
+    assert fit.shading > 5
+    flat = read_flat(path, whole_box(made.grey.shape))
+    active = ndimage.binary_erosion(made.phases == Phase.ACTIVE, iterations=2)
+    corner = [
+        np.s_[a : a + 10, b : b + 32, c : c + 32]
+        for a in range(0, 40, 10)
+        for b in range(0, 128, 32)
+        for c in range(0, 128, 32)
+    ]
+    corner = [box for box in corner if active[box].sum() > 500]
+    before, after = ([np.median(image[box][active[box]]) for box in corner] for image in (made.grey, flat))
+    assert np.std(after) < 0.4 * np.std(before), "level of active material across the field"
+    segment_phases(path, options=PhasesOptions(shading=False))
+    assert read_shading(path) is None
+
+
+def test_no_carbon_binder_is_invented(stored, caplog):
+    """Two phases with blurred edges, noise, grain in the noise: no class between them."""
+    grey, _ = shaded_blobs(0.0)
+    rng = np.random.default_rng(1)
+    for name, noise in (("fine", 0.0), ("grain", ndimage.gaussian_filter(rng.normal(size=grey.shape), 1.0) * 80)):
+        path = stored(np.clip(grey + noise, 0, 255).astype(np.uint8), name)
+        fit = segment_phases(path)
+        assert fit.levels.cbd is None
+        assert len(fit.thresholds) == 1
+        assert "no carbon-binder domain" in fit.warnings[0]
+        assert "no carbon-binder domain" in caplog.text
+        assert not (labels_of(path) == Phase.CBD).any()
+
+
+def test_a_field_without_active_material_is_all_pore(stored):
+    grey = np.random.default_rng(0).normal(100, 12, (20, 64, 64)).astype(np.uint8)
+    path = stored(grey)
+    fit = segment_phases(path)
+    assert "one phase only" in fit.warnings[0]
+    assert not labels_of(path).any()
+    assert fit.levels == PhaseLevels(pore=pytest.approx(100, abs=1))
+    assert fit.blur is None
+    assert fit.noise == pytest.approx(12, abs=1)
+
+
+def test_no_collector_is_invented(stored):
+    path = stored(phantom_block().grey)
+    fit = segment_phases(path, options=PhasesOptions(collector=True))
+    assert fit.levels.collector is None or fit.shares.collector < 0.005
+
+
+def test_float_volumes_with_outliers(stored):
+    made = phantom_block(circle=0.9)
+    grey = made.grey.astype(np.float32) * 1e-8 - 3e-7
+    grey[5, 64, 64], grey[6, 60, 60] = 1.0, -1.0
+    path = stored(grey)
+    fit = segment_phases(path)
+    in_field = made.phases != Phase.OUTSIDE
+    assert (labels_of(path) == made.phases)[in_field].mean() > 0.85
+    assert 0.2 * 255e-8 - 3e-7 == pytest.approx(fit.levels.pore, abs=5e-8)
