@@ -1,4 +1,5 @@
 from .options import ReportOptions
 from .page import write_report
+from .provenance import Provenance
 
-__all__ = ["ReportOptions", "write_report"]
+__all__ = ["Provenance", "ReportOptions", "write_report"]

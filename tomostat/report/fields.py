@@ -1,4 +1,4 @@
-"""What the report reads of a field's volume: a slice, a section, boxes around particles; never all of it at once."""
+"""What the report reads of a field's volume: planes, and boxes around particles; never all of it at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BULK = 8_000_000
 
 
 @dataclass(frozen=True)
-class Section:
+class Plane:
     """A plane through a field.
 
     Attributes
@@ -81,7 +81,7 @@ class FieldView:
         level = fits[0] if fits else len(self.info.levels) - 1
         return _whole(self.info, "particles", level), level_spacing(self.info, level)
 
-    def section(self, axis: int) -> Section:
+    def plane(self, axis: int) -> Plane:
         """The plane across an axis that cuts most particles, whole, at a level that suits a screen."""
         shapes = self.info.levels
         others = [a for a in range(3) if a != axis]
@@ -94,7 +94,7 @@ class FieldView:
         grey = planes[None]
         if grey is None:
             raise ValueError(f"{self.info.path} has no grey values")
-        return Section(
+        return Plane(
             grey=grey,
             phases=planes["phases"],
             labels=planes["particles"],

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from tomostat.kernels.score import Outcome, Scores, outcomes
-from tomostat.report.pictures import outlines
+from tomostat.report.drawing import outlines
 from tomostat.report.style import INK, MUTED, colour, new_figure
 
 METRICS = {

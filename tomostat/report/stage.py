@@ -20,7 +20,7 @@ class Report(StudyStage[ReportOptions]):
         """Write the page and what it links to."""
         from tomostat.datasets import open_dataset, open_particles
         from tomostat.manifest import Content
-        from tomostat.report import write_report
+        from tomostat.report import Provenance, write_report
 
         layout = work.layout
         write_report(
@@ -29,7 +29,7 @@ class Report(StudyStage[ReportOptions]):
             open_dataset(layout.analysis, "analysis", "tomostat analyze"),
             {field.name: layout.volume(field.name) for field in work.study.fields},
             options=self.options_of(work.study),
-            provenance={"study": work.study, "seconds": Content.read(layout.root).seconds()},
+            provenance=Provenance(study=work.study, seconds=Content.read(layout.root).seconds()),
         )
 
 

@@ -1,14 +1,13 @@
-"""What all sections of the page draw from."""
+"""What all sections of the page are made from."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,11 +16,12 @@ from matplotlib.figure import Figure
 from tomostat.datasets import counted_once
 from tomostat.report.fields import FieldView
 from tomostat.report.options import ReportOptions
+from tomostat.report.provenance import Provenance
 from tomostat.report.style import save_png, save_svg
 
 
 @dataclass(frozen=True)
-class Content:
+class ReportData:
     """Data of the report and where its files go.
 
     Attributes
@@ -35,7 +35,7 @@ class Content:
     options
         Options of the report.
     provenance
-        What is known of the run, as plain values.
+        What is known of the run.
     """
 
     folder: Path
@@ -43,25 +43,34 @@ class Content:
     results: xr.Dataset
     views: Sequence[FieldView]
     options: ReportOptions
-    provenance: Mapping[str, Any]
+    provenance: Provenance
 
     @cached_property
     def conditions(self) -> list[str]:
         """Conditions in the order of the results."""
         return [str(name) for name in self.results["condition"].values]
 
-    @cached_property
-    def analysis(self) -> Mapping[str, Any]:
-        """Options that the results were made with."""
-        found: dict[str, Any] = json.loads(self.results.attrs["options"])
-        return found
+    @property
+    def confidence(self) -> float:
+        """Level of the confidence intervals."""
+        return float(json.loads(self.results.attrs["options"])["confidence"])
+
+    @property
+    def size_split(self) -> float:
+        """Diameter in micrometers that separates small from big particles."""
+        return float(json.loads(self.results.attrs["options"])["size_split"])
 
     @property
     def title(self) -> str:
         """Heading of the page."""
-        study = self.provenance.get("study")
-        name = study.get("study") if isinstance(study, Mapping) else study
-        return self.options.title or str(name or "Particles of an electrode")
+        study = self.provenance.study
+        return self.options.title or (study.study if study else "") or "Particles of an electrode"
+
+    @property
+    def limitations(self) -> list[str]:
+        """Limitations of the results, in sentences."""
+        given = self.results.attrs.get("notes", [])
+        return [given] if isinstance(given, str) else [str(sentence) for sentence in given]
 
     @cached_property
     def measured(self) -> bool:
@@ -72,13 +81,13 @@ class Content:
     def places(self) -> dict[str, tuple[str, str]]:
         """Sample and condition of every field: from the study, else from the table."""
         found: dict[str, tuple[str, str]] = {}
-        columns = [self._words(name) for name in ("field", "sample", "condition")]
+        columns = [self._names(name) for name in ("field", "sample", "condition")]
         for field, sample, condition in zip(*columns, strict=True):
             found.setdefault(field, (sample, condition))
-        study = self.provenance.get("study")
-        for sample in study.get("samples", ()) if isinstance(study, Mapping) else ():
-            for field in sample.get("fields", ()):
-                found[str(field.get("name"))] = (str(sample.get("name", "")), str(sample.get("condition", "")))
+        study = self.provenance.study
+        for sample in study.samples if study else ():
+            for item in sample.fields:
+                found[item.name] = (sample.name, sample.condition)
         return found
 
     @cached_property
@@ -88,7 +97,7 @@ class Content:
 
     def rows(self, field: str) -> xr.Dataset:
         """Particles of a field."""
-        return self.particles.isel(particle=np.flatnonzero(np.array(self._words("field")) == field))
+        return self.particles.isel(particle=np.flatnonzero(np.array(self._names("field")) == field))
 
     def degrees(self, field: str) -> dict[int, float]:
         """Detachment of a field's particles by label."""
@@ -97,18 +106,18 @@ class Content:
             return {}
         return dict(zip(rows["label"].values.tolist(), rows["detachment"].values.tolist(), strict=True))
 
-    def _words(self, name: str) -> list[str]:
+    def _names(self, name: str) -> list[str]:
         if name not in self.particles:
             return [""] * self.particles.sizes["particle"]
         return [str(value) for value in self.particles[name].values.tolist()]
 
-    def chart(self, name: str, figure: Figure, alt: str, caption: str) -> str:
-        """Write a drawing and give the HTML that shows it."""
+    def svg_figure(self, name: str, figure: Figure, alt: str, caption: str) -> str:
+        """Write a figure of lines and text, and give the HTML that shows it."""
         save_svg(figure, self.folder / "figures" / f"{name}.svg")
         return self._figure(f"{name}.svg", figure, alt, caption)
 
-    def picture(self, name: str, figure: Figure, alt: str, caption: str, tight: bool = True) -> str:
-        """Write a picture and give the HTML that shows it."""
+    def png_figure(self, name: str, figure: Figure, alt: str, caption: str, tight: bool = True) -> str:
+        """Write a figure of pixels, and give the HTML that shows it."""
         crop = {"bbox_inches": "tight", "pad_inches": 0.05} if tight else {}
         save_png(figure, self.folder / "figures" / f"{name}.png", **crop)
         return self._figure(f"{name}.png", figure, alt, caption)

@@ -16,10 +16,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.report.content import Content
+from tomostat.report.data import ReportData
+from tomostat.report.drawing import scale_bar
 from tomostat.report.fields import FieldView
+from tomostat.report.figures.gallery import chosen_particles, labelled_fields
 from tomostat.report.kernels import raycast
-from tomostat.report.pictures import scale_bar
+from tomostat.report.sections import Section
 from tomostat.report.style import MISSING, new_figure
 
 STEPS = 250
@@ -54,12 +56,15 @@ def resistance_map() -> Colormap:
     return LinearSegmentedColormap.from_list("resistance", tints).with_extremes(bad=MISSING)
 
 
-def surfaces(content: Content, views: Mapping[str, FieldView], rows: Sequence[int]) -> str:
-    """Some particles with their resistance, from two sides; nothing where there are no maps."""
-    found = [one for row in rows if (one := _read(content.counted.isel(particle=row), views)) is not None]
+def surfaces(data: ReportData) -> str:
+    """Some particles of the gallery with their resistance, from two sides; nothing where there are no maps."""
+    views = labelled_fields(data)
+    found = [
+        one for row in _with_resistance(data) if (one := _read(data.counted.isel(particle=row), views)) is not None
+    ]
     if not found:
         return ""
-    picture = content.picture(
+    picture = data.png_figure(
         "resistance",
         draw_surfaces(found),
         "Particles in 3D, coloured by the local resistance of their surface.",
@@ -131,3 +136,15 @@ def tint_rows(mask: NDArray[np.bool_], values: NDArray[np.float32], top: float) 
     mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
     step = 2 + np.rint(np.clip(mean / top, 0, 1) * (STEPS - 1)).astype(np.int64)
     return np.where(known, step, mask.astype(np.int64))
+
+
+def _with_resistance(data: ReportData) -> list[int]:
+    """Rows of the first typical and of the first most detached particle of the gallery with a finite resistance."""
+    if "resistance_mean" not in data.counted:
+        return []
+    known = np.isfinite(data.counted["resistance_mean"].to_numpy())
+    found = [next((row for row in rows if known[row]), None) for _, rows in chosen_particles(data)[-2:]]
+    return [row for row in found if row is not None]
+
+
+SURFACES = Section(anchor="gallery", position=71, make=surfaces)

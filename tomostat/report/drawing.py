@@ -1,0 +1,73 @@
+"""What several pictures of fields and particles share: colours of labels, outlines, scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import find_contours
+
+from tomostat.report.style import INK, degrees_map
+
+Array = NDArray[np.float64]
+
+UNCOLOURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+"""Colours of particles by label, where there is no detachment to colour them by."""
+
+
+def paint(labels: NDArray[Any], degrees: Mapping[int, float]) -> Array:
+    """Colour of every label up to the largest (labels + 1, 4): by degree of detachment, else by the label itself."""
+    count = int(labels.max(initial=0)) + 1
+    if not np.isfinite(list(degrees.values())).any():
+        cycle = mpl.colors.to_rgba_array(UNCOLOURED)
+        return np.asarray(cycle[np.arange(count) % len(cycle)])
+    values = np.array([degrees.get(label, np.nan) for label in range(count)])
+    return np.asarray(degrees_map()(np.ma.masked_invalid(values)))
+
+
+def outlines(labels: NDArray[Any], extent: tuple[float, float, float, float]) -> tuple[list[Array], list[int]]:
+    """Closed lines around the labels of an image.
+
+    Returns
+    -------
+    lines, owners
+        (n, 2) x and y in the units of `extent` (left, right, bottom, top), and the label of each line.
+    """
+    left, right, bottom, top = extent
+    rows, columns = labels.shape
+    lines, owners = [], []
+    for label, box in enumerate(ndimage.find_objects(labels.astype(np.int64)), start=1):
+        if box is None:
+            continue
+        mask = np.pad(labels[box] == label, 2)
+        for line in find_contours(mask.astype(np.float32), 0.5):
+            y, x = line[:, 0] + box[0].start - 2, line[:, 1] + box[1].start - 2
+            place = (left + (x + 0.5) * (right - left) / columns, top + (y + 0.5) * (bottom - top) / rows)
+            lines.append(np.column_stack(place))
+            owners.append(label)
+    return lines, owners
+
+
+def degree_bar(figure: Figure, axes: Any, fraction: float) -> None:
+    """A scale of the colours of the degree of detachment, beside axes that give up a fraction of their width."""
+    scale = ScalarMappable(Normalize(0, 1), degrees_map())
+    bar = figure.colorbar(scale, ax=axes, fraction=fraction, pad=0.02, aspect=30, label="degree of detachment")
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    bar.outline.set_visible(False)
+
+
+def scale_bar(axes: Axes, reach: float) -> None:
+    """A bar of a round length, in the lower right corner."""
+    length = max(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if step <= max(0.75 * reach, 0.1))
+    right, y = 0.94 * reach, -0.93 * reach
+    axes.plot([right - length, right], [y, y], color=INK, linewidth=2.2, solid_capstyle="butt")
+    axes.text(right - length / 2, y + 0.04 * reach, f"{length:g} µm", ha="center", va="bottom", size=7.5)

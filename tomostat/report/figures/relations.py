@@ -1,0 +1,100 @@
+"""Resistance, density and other columns against the degree of detachment."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from tomostat.report.data import ReportData
+from tomostat.report.scatter import Curve, against_detachment
+from tomostat.report.sections import Section
+from tomostat.report.tables import condition_cell, table, with_interval
+from tomostat.report.text import RHO, significant, unit_text
+
+Array = NDArray[np.float64]
+
+
+def relations(data: ReportData) -> str:
+    """Resistance, density and the rest against the detachment."""
+    particles = data.counted
+    parts = []
+    if data.measured and "resistance_mean" in particles and np.isfinite(particles["resistance_mean"]).any():
+        labels = {"resistance_mean": "mean local resistance", "resistance_std": "heterogeneity of it"}
+        shown = [(name, f"{label} (relative)") for name, label in labels.items() if name in particles]
+        parts.append(
+            data.svg_figure(
+                "resistance",
+                against_detachment(particles, data.conditions, shown, _round_gap_curves()),
+                "Local electrical resistance, mean and spread over the surface, against degree of detachment.",
+                "<b>Local resistance.</b> The detour of electrons over the surface to the nearest contact, in radii of "
+                "the ball of equal volume: mean and standard deviation over the whole surface. The dashed line is a "
+                "ball whose gap is one round cap; below it the gap is broken up or elongated.",
+            )
+        )
+    labels = {
+        "electron_density": "electron density (1/Å³)",
+        "relative_intensity": "relative intensity",
+        "soc": "state of charge",
+        "depth": "depth (µm)",
+    }
+    shown = [
+        (name, label) for name, label in labels.items() if name in particles and np.isfinite(particles[name]).any()
+    ]
+    if data.measured and shown:
+        words = " and ".join(label.split(" (")[0] for _, label in shown[:2])
+        parts.append(
+            data.svg_figure(
+                "density",
+                against_detachment(particles, data.conditions, shown[:2]),
+                f"{words} of every particle against its degree of detachment.",
+                f"<b>{words.capitalize()} against detachment.</b> One dot per particle.",
+            )
+        )
+    return "".join(parts) + quantity_table(data.results)
+
+
+def quantity_table(results: xr.Dataset) -> str:
+    """Medians of further columns and their relation to the detachment."""
+    conditions = [str(name) for name in results["condition"].values]
+    rows = []
+    for name in results["quantity"].values:
+        one = results.sel(quantity=name)
+        if not np.isfinite(one["quantity_median"]).any():
+            continue
+        cells = []
+        for index in range(len(conditions)):
+            group = one.isel(condition=index)
+            cells.append(significant(float(group["quantity_median"].sel(size="all"))))
+            cells.append(with_interval(float(group["correlation"]), group["correlation_interval"], 1, 2))
+        unit, heading = unit_text(str(one["quantity_units"].item())), str(one["quantity_heading"].item())
+        rows.append([escape(heading), escape(unit), *cells])
+    head = ["quantity", "unit"]
+    for index, name in enumerate(conditions):
+        head += [f"{condition_cell(index, name)}: median", f"{RHO} with detachment"]
+    caption = f"{RHO} is Spearman's rank correlation over the particles of one condition."
+    return table(head, rows, 2, caption) if rows else ""
+
+
+def _round_gap_curves() -> dict[str, Curve]:
+    """What a ball with one round gap would have, by column."""
+    degree, mean, spread = round_gap_resistance()
+    label = "ball with one round gap"
+    return {"resistance_mean": Curve(degree, mean, label), "resistance_std": Curve(degree, spread, label)}
+
+
+def round_gap_resistance() -> tuple[Array, Array, Array]:
+    """Detachment, and mean and spread of the relative resistance, of a ball with one round gap around a pole.
+
+    The gap has half-angle t0, so its share of the surface is (1 - cos t0) / 2; a point at angle t from the pole is
+    t0 - t radii away from the contact. Moments of it over the whole surface.
+    """
+    angle = np.linspace(0, np.pi, 100)
+    mean = (angle - np.sin(angle)) / 2
+    square = (angle**2 - 2 + 2 * np.cos(angle)) / 2
+    return (1 - np.cos(angle)) / 2, mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+RELATIONS = Section(anchor="relations", heading="Resistance, density, shape", position=40, make=relations)

@@ -1,0 +1,125 @@
+"""Fields of view: slices with the outlines of the particles, and phases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from tomostat.report import text
+from tomostat.report.data import ReportData
+from tomostat.report.drawing import degree_bar, outlines, paint
+from tomostat.report.fields import FieldView, Plane
+from tomostat.report.sections import Section
+from tomostat.report.style import INK, MUTED, PHASES, new_figure
+
+
+def fields(data: ReportData) -> str:
+    """A slice of each field."""
+    chosen = in_turn(data, data.options.pictured_fields)
+    parts: list[str] = []
+    seen: set[str] = set()
+    for view in chosen:
+        condition = data.places.get(view.name, ("", ""))[1]
+        degrees = data.degrees(view.name)
+        # outlines are coloured by the detachment where it is known, else told apart by hue
+        tint = "their detachment" if np.isfinite(list(degrees.values())).any() else "label, to tell them apart"
+        figure = data.png_figure(
+            f"field-{text.file_name(view.name)}",
+            draw_field(view, degrees),
+            f"Slices of field {view.name}: grey values with the outlines of the particles, and phases.",
+            "Left: grey values with the outlines of the particles, coloured by "
+            f"{tint}. Right: phases."
+            + (" The planes are those in the middle half that cut most particles." if view.info.shape[0] > 1 else ""),
+        )
+        opened = "" if condition in seen else " open"
+        seen.add(condition)
+        count = text.plural(data.rows(view.name).sizes["particle"], "particle")
+        head = " · ".join(filter(None, (escape(condition), count)))
+        head = f"<summary>{escape(view.name)}<span>{head}</span></summary>"
+        parts.append(f'<details class="field"{opened}>{head}{figure}</details>')
+    left = len(data.views) - len(chosen)
+    return "".join(parts) + (f"<p>{text.plural(left, 'further field')} not shown.</p>" if left and parts else "")
+
+
+def in_turn(data: ReportData, count: int) -> list[FieldView]:
+    """Fields taken in turn from the conditions, in the order of the study."""
+    places = data.places
+    order: dict[str, int] = {}
+    ranked = []
+    for place, view in enumerate(data.views):
+        condition = places.get(view.name, ("", ""))[1]
+        order[condition] = order.get(condition, 0) + 1
+        ranked.append((order[condition], place))
+    chosen = sorted(place for _, place in sorted(ranked)[:count])
+    return [data.views[place] for place in chosen]
+
+
+def draw_field(view: FieldView, degrees: Mapping[int, float]) -> Figure:
+    """Slice with most particles and, below, a section across it; grey values left, phases right."""
+    planes = [view.plane(0)] + ([view.plane(1)] if view.info.shape[0] > 1 else [])
+    heights = [abs(s.extent[3] - s.extent[2]) for s in planes]
+    length = planes[0].extent[1] - planes[0].extent[0]
+    columns = 2 if planes[0].phases is not None else 1
+    panel = min(4.6, 7.5 * length / sum(heights))
+    figure = new_figure(panel * columns + 1.6, panel * sum(heights) / length + 0.35 * len(planes) + 0.6)
+    grid = figure.subplots(len(planes), columns, squeeze=False, height_ratios=heights, sharex=True)
+    for row, plane in zip(grid, planes, strict=True):
+        _grey(row[0], plane, degrees)
+        other = "z" if plane.axes == ("y", "x") else "y"
+        row[0].set_title(f"{other} = {plane.place:.1f} µm", weight="normal", size=9)
+        if columns == 2:
+            _phases(row[1], plane)
+    for axes in grid[-1]:
+        axes.set_xlabel("x (µm)")
+    if columns == 2:
+        grid[0][1].set_title("phases", weight="normal", size=9)
+        figure.legend(handles=_phase_handles(planes), loc="outside lower right", ncols=4, fontsize=8)
+    if planes[0].labels is not None and np.isfinite(list(degrees.values())).any():
+        degree_bar(figure, grid[:, -1].tolist(), 0.025)
+    return figure
+
+
+def _grey(axes: Axes, plane: Plane, degrees: Mapping[int, float]) -> None:
+    low, high = np.percentile(plane.grey, [0.5, 99.5])
+    axes.imshow(plane.grey, cmap="gray", vmin=low, vmax=high, extent=plane.extent)
+    if plane.labels is not None:
+        lines, owners = outlines(plane.labels, plane.extent)
+        tints = paint(plane.labels, degrees)
+        axes.add_collection(LineCollection(lines, colors=[(0, 0, 0, 0.55)], linewidths=2.4))
+        axes.add_collection(LineCollection(lines, colors=tints[owners] if owners else None, linewidths=1.3))
+    _bare(axes, f"{plane.axes[0]} (µm)")
+
+
+def _phases(axes: Axes, plane: Plane) -> None:
+    tints = ListedColormap([tint for _, tint in PHASES.values()])
+    axes.imshow(np.asarray(plane.phases), cmap=tints, vmin=-0.5, vmax=4.5, extent=plane.extent)
+    if plane.labels is not None:
+        lines, _ = outlines(plane.labels, plane.extent)
+        axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.7))
+    _bare(axes, "")
+
+
+def _bare(axes: Axes, label: str) -> None:
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.set_ylabel(label)
+    axes.set_aspect("equal")
+
+
+def _phase_handles(planes: list[Plane]) -> list[Patch]:
+    present = np.unique(np.concatenate([s.phases.ravel() for s in planes if s.phases is not None]))
+    return [
+        Patch(facecolor=tint, edgecolor=MUTED, linewidth=0.5, label=name)
+        for code, (name, tint) in PHASES.items()
+        if code in present
+    ]
+
+
+FIELDS = Section(anchor="fields", heading="Fields of view", position=50, make=fields)
