@@ -26,14 +26,14 @@ from tomostat.phantom import make_scene, render, simulate_volume
 from tomostat.phantom.options import PhantomOptions
 from tomostat.phases import segment_phases
 from tomostat.stitch import stitch_particles
-from tomostat.stitch.graph import decide_particles
+from tomostat.stitch.kernels.candidates import find_candidates, measure_tracks
 from tomostat.stitch.kernels.link import link_slices, widest_gap
 from tomostat.stitch.kernels.masks import Masks, final_masks
-from tomostat.stitch.kernels.merging import bodies_of, candidates_of
+from tomostat.stitch.kernels.numbering import decide_particles
 from tomostat.stitch.kernels.paint import paint_box
-from tomostat.stitch.kernels.tracks import chain, link_rows, sections_of
+from tomostat.stitch.kernels.tracks import chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import Job, build_graph, link_slab
+from tomostat.stitch.tasks import Plan, build_graph, link_slab
 from tomostat.volume import open_volume
 
 DENSE = (200, 360, 360)
@@ -125,12 +125,12 @@ def slices_of(labels: NDArray[np.int32]) -> Instances:
 
 def stitched(instances: Instances, shape: tuple[int, int, int], options: StitchOptions) -> NDArray[np.uint32]:
     """Labels from instances, in memory and without refinement."""
-    sections = sections_of(instances)
-    links = link_rows(link_slices(instances, range(shape[0]), options), sections)
-    chains = chain(sections, links, options)
-    bodies = bodies_of(sections, chains, SPACING)
-    candidates = candidates_of(sections, links, chains, bodies)
-    _, particle = decide_particles(sections, chains.track, bodies, candidates, shape[0], options)
+    sections = measure_sections(instances)
+    links = index_links(link_slices(instances, range(shape[0]), options), sections)
+    chains = chain_instances(sections, links, options)
+    tracks = measure_tracks(sections, chains, SPACING)
+    candidates = find_candidates(links, chains, tracks)
+    _, particle = decide_particles(sections, chains.track, tracks, candidates, shape[0], options)
     masks = final_masks(instances, particle[chains.track], range(shape[0]), widest_gap(options))
     return paint_box(masks, (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])))
 
@@ -314,19 +314,19 @@ def many_balls(folder: Path, slices: int, columns: int, step: int = 64) -> int:
         drawn = Instances((size, size), where, np.ones(len(where), np.float32), runs, start, length)
         order = np.lexsort((start[runs[:-1]], where))
         part = drawn.take(order[keep[order]])
-        write_instances(folder / f"{z:05d}.parquet", part, {"slices": [z, stop]})
+        write_instances(folder / f"{z:05d}.parquet", part, range(z, stop))
         total += len(part)
     return total
 
 
 def link_many(folder: Path, graph: Path, slices: int, size: int) -> float:
     """Seconds to link, merge and number the instances of a folder, in this process alone."""
-    job = Job(folder, folder, graph, (slices, size, size), SPACING, (64, size, size), StitchOptions())
+    plan = Plan(folder, folder, graph, (slices, size, size), SPACING, (64, size, size), StitchOptions())
     start = time.perf_counter()
-    for slab in job.slabs:
-        link_slab(job, slab)
+    for slab in plan.slabs:
+        link_slab(plan, slab)
     linked = time.perf_counter()
-    build_graph(job, ())
+    build_graph(plan, ())
     print(f"  linking {linked - start:.1f} s, graph {time.perf_counter() - linked:.1f} s", flush=True)
     return time.perf_counter() - start
 

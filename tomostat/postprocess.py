@@ -14,7 +14,7 @@ from tomostat.measure import write_meshes
 from tomostat.pipeline import Run
 from tomostat.stage import field_stage
 from tomostat.stitch import Edit, Problem, check_particles, edit_particles, known_edits, open_graph, write_edits
-from tomostat.stitch.graph import check_edits
+from tomostat.stitch.edits import check_edits
 from tomostat.study import Field, Study
 
 

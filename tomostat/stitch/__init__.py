@@ -1,8 +1,10 @@
-"""2D detections to 3D particles that no chunking can change.
+"""From 2D detections to 3D particles that do not depend on how the volume is cut into blocks.
 
-Kernels: links between slices, tracks, merge decisions over the whole volume, masks with missed slices filled and shared
-ones divided, voxels with boundaries from the phases. `graph` keeps the decisions as a merge graph, `particles` runs all
-of it block by block, `edit` corrects by hand, `check` looks for what went wrong where blocks meet.
+Kernels link instances of neighbouring slices (`kernels.link`), chain them into tracks (`kernels.tracks`), find pairs of
+tracks that may be one particle (`kernels.candidates`), decide on them over the whole volume (`kernels.merging`), number
+the particles (`kernels.numbering`), complete their masks (`kernels.masks`) and turn them into voxels whose boundaries
+follow the phases (`kernels.paint`, `kernels.refine`). `particles` runs the kernels block by block, `graph` keeps the
+decisions as a merge graph, `repaint` applies corrections by hand, `check` looks for faults where blocks meet.
 """
 
 import lazy_loader

@@ -1,8 +1,9 @@
 from .check import Problem, check_particles
-from .edit import edit_particles, with_edits
-from .graph import Edit, MergeGraph, known_edits, open_graph, read_edits, write_edits
+from .edits import Edit, known_edits, read_edits, with_edits, write_edits
+from .graph import MergeGraph, open_graph
 from .options import StitchOptions
 from .particles import stitch_particles
+from .repaint import edit_particles
 
 __all__ = [
     "Edit",

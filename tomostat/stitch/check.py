@@ -1,43 +1,39 @@
-"""The seam check: holes between the stages, labels that no particle owns, particles cut flat at seams."""
+"""The seam check: voxels that are not what the masks give, labels without a particle, particles cut flat at seams."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dask
 import numpy as np
-from numpy.typing import NDArray
 
 from tomostat.blocks import Block
 from tomostat.execution import Execution
 from tomostat.instances import read_metadata
 from tomostat.stitch.graph import open_graph
-from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.particles import check_tables, make_plan
+from tomostat.stitch.kernels.seams import flat_ends
+from tomostat.stitch.particles import check_tables, plan_of_run
 from tomostat.stitch.tasks import LABEL, Plan, block_labels
-from tomostat.volume import describe, read_box
+from tomostat.volume import read_box
 
-LEAST_CUT = 60
-"""Voxels of a particle's face below which a flat end is not told from a small one."""
-FLAT = 0.6
-"""Share of a particle's largest section near a seam that ends there, from which on it counts as cut."""
-NEAR = 4
-"""Planes on either side of a seam that are compared with it."""
+PLANES = 4
+"""Planes on either side of a seam whose sections are compared."""
+
+Found = tuple[str, int, int, int]
+"""What a task returns for a problem: message, z, y, x."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that a run should not leave.
+    """A fault in the labels of a finished run.
 
     Attributes
     ----------
     what
         One line.
     place
-        A voxel (z, y, x) where it can be seen.
+        A voxel (z, y, x) at which it shows.
     """
 
     what: str
@@ -51,60 +47,59 @@ def check_particles(
     *,
     execution: Execution | None = None,
 ) -> list[Problem]:
-    """Look for what goes wrong where blocks, tiles and stages meet.
+    """Check the labels of a finished run, mainly where blocks and tiles meet.
 
-    Every block is computed again from the masks and compared with what is stored (holes, blocks of another run), every
-    label must belong to one particle of the graph, and no particle may end flat where blocks of detection, of painting
-    or tiles of slices meet.
+    Every block is computed again from the masks and compared with what is stored, which shows holes and blocks of
+    another run. Every label must belong to a particle of the merge graph. No particle may end flat where blocks of
+    detection or painting, or tiles of slices, meet.
 
     Parameters
     ----------
     path, folder, graph
         As given to `stitch_particles`.
     execution
-        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+        Where tasks run, the listener to their events, and markers of finished ones; threads of this process when not
+        given.
 
     Returns
     -------
     list of Problem
-        Empty when all is well.
+        Empty when nothing is wrong.
 
     Raises
     ------
     FileNotFoundError, ValueError
         When the run is not finished, or its tables do not belong together.
     """
-    made = describe(path, LABEL).attributes
-    options = StitchOptions(**made["options"])
-    plan = make_plan(describe(path), Path(folder), Path(graph), options, tuple(made["block"]))
+    plan = plan_of_run(path, Path(folder), Path(graph))
     check_tables(plan.folder, plan.shape)
     count = int(open_graph(graph).tracks.particle.max() or 0)
     execution = (execution or Execution()).named("check")
-    look = dask.delayed(_look_at_block, pure=False)
-    found = execution.run("blocks", {block.key: look(plan, block, count) for block in plan.blocks})
+    check_block = dask.delayed(_check_block, pure=False)
+    in_blocks = execution.run("blocks", {block.key: check_block(plan, block, count) for block in plan.blocks})
     seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams(plan, axis)}
-    cut = dask.delayed(_look_at_seam, pure=False)
-    ends = execution.run("seams", {key: cut(plan, axis, at) for key, (axis, at) in seams.items()})
-    rows = [row for rows in (*found.values(), *ends.values()) for row in rows]
-    return [Problem(what, (z, y, x)) for what, z, y, x in rows]
+    check_seam = dask.delayed(_check_seam, pure=False)
+    at_seams = execution.run("seams", {key: check_seam(plan, axis, at) for key, (axis, at) in seams.items()})
+    found = [entry for entries in (*in_blocks.values(), *at_seams.values()) for entry in entries]
+    return [Problem(what, (z, y, x)) for what, z, y, x in found]
 
 
 def _seams(plan: Plan, axis: int) -> list[int]:
     """Planes at which blocks of painting, tables of detection or tiles of slices meet."""
     seams = set(range(plan.block[axis], plan.shape[axis], plan.block[axis]))
-    about = [read_metadata(file) for file in sorted(plan.folder.glob("*.parquet"))]
+    tables = [read_metadata(file) for file in sorted(plan.folder.glob("*.parquet"))]
     if axis == 0:
-        seams |= {entry["slices"][0] for entry in about if "slices" in entry}
+        seams |= {table.slices.start for table in tables if table.slices is not None}
     else:
-        options: dict[str, Any] = about[0].get("options", {}) if about else {}
+        options = tables[0].options if tables else {}
         tile, overlap = options.get("tile", 0), options.get("overlap", 0)
         if tile > overlap:
             seams |= set(range(tile - overlap // 2, plan.shape[axis] - overlap // 2, tile - overlap))
     return sorted(at for at in seams if 0 < at < plan.shape[axis])
 
 
-def _look_at_block(plan: Plan, block: Block, count: int) -> list[list[Any]]:
-    """Problems inside one block, as rows [what, z, y, x]."""
+def _check_block(plan: Plan, block: Block, count: int) -> list[Found]:
+    """Problems inside one block."""
     stored = read_box(plan.path, block.core, LABEL)
     problems = []
     for wrong, what in (
@@ -113,50 +108,20 @@ def _look_at_block(plan: Plan, block: Block, count: int) -> list[list[Any]]:
     ):
         if wrong.any():
             first = np.argwhere(wrong)[0]
-            place = [int(a + b) for a, b in zip(first, block.start, strict=True)]
-            problems.append([f"{what.format(stored[tuple(first)])} ({np.count_nonzero(wrong)} voxels)", *place])
+            z, y, x = (int(a + b) for a, b in zip(first, block.start, strict=True))
+            problems.append((f"{what.format(stored[tuple(first)])} ({np.count_nonzero(wrong)} voxels)", z, y, x))
     return problems
 
 
-def _look_at_seam(plan: Plan, axis: int, at: int) -> list[list[Any]]:
-    """Particles that end flat at a plane, as rows [what, z, y, x]."""
-    low, high = max(at - NEAR, 0), min(at + NEAR, plan.shape[axis])
+def _check_seam(plan: Plan, axis: int, at: int) -> list[Found]:
+    """Particles that end flat at a plane."""
+    low, high = max(at - PLANES, 0), min(at + PLANES, plan.shape[axis])
     box = tuple(slice(low, high) if a == axis else slice(0, n) for a, n in enumerate(plan.shape))
     planes = np.moveaxis(read_box(plan.path, box, LABEL), axis, 0)  # type: ignore[arg-type]
     problems = []
     for number, row, column in flat_ends(planes, at - low):
-        place = [row, column]
-        place.insert(axis, at)
-        problems.append([f"particle {number} is cut flat at {'zyx'[axis]} = {at}", *place])
+        voxel = [row, column]
+        voxel.insert(axis, at)
+        z, y, x = voxel
+        problems.append((f"particle {number} is cut flat at {'zyx'[axis]} = {at}", z, y, x))
     return problems
-
-
-def flat_ends(planes: NDArray[np.uint32], at: int) -> Sequence[tuple[int, int, int]]:
-    """Particles that stop, or start, with a large face between two planes of labels.
-
-    A particle that ends by itself thins out; one that is cut ends with the section it has.
-
-    Parameters
-    ----------
-    planes
-        (n, rows, columns) labels of neighbouring planes.
-    at
-        The seam lies between the planes ``at - 1`` and ``at``.
-
-    Returns
-    -------
-    sequence
-        Particle, row and column of a voxel of its face.
-    """
-    found = []
-    for last, beyond, side in ((planes[at - 1], planes[at], planes[:at]), (planes[at], planes[at - 1], planes[at:])):
-        face = (last > 0) & (last != beyond)
-        cut = np.bincount(last[face])
-        if not cut.any():
-            continue
-        sections = np.stack([np.bincount(plane.ravel(), minlength=len(cut))[: len(cut)] for plane in side])
-        flat = (cut >= LEAST_CUT) & (cut >= FLAT * sections.max(0)) & (len(side) > 1)
-        for number in np.flatnonzero(flat):
-            row, column = np.argwhere(face & (last == number))[0]
-            found.append((int(number), int(row), int(column)))
-    return found

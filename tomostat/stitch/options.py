@@ -9,16 +9,16 @@ from tomostat.options import StageOptions, check
 
 @dataclass(frozen=True, kw_only=True)
 class StitchOptions(StageOptions):
-    """How detections in slices become particles.
+    """How detections in slices are joined into particles.
 
     Attributes
     ----------
     min_iou
         Smallest overlap (intersection over union) that links two instances of neighbouring slices.
     min_containment
-        Smallest intersection over the smaller of the two that links them as well.
+        Smallest share of the smaller of the two that overlaps, which links them as well.
     max_gap
-        Largest number of missing slices that a track is carried across.
+        Largest number of missing slices that a track bridges.
     min_slices
         Particles seen in fewer slices are dropped.
     margin

@@ -1,7 +1,7 @@
-"""The stitch stage: links by blocks of slices, one merge graph, masks by blocks of slices, voxels by blocks.
+"""Stitching a volume: links by blocks of slices, one merge graph, masks by blocks of slices, voxels by blocks.
 
-Nothing a task computes depends on how the volume is cut: links are functions of slices, the graph sees all of them at
-once, masks are functions of slices and the graph, and voxels are painted and refined with an exact halo.
+No result depends on how the volume is cut into blocks: links depend on slices alone, the merge graph is decided on all
+links at once, masks depend on slices and the graph, and voxels are painted and refined with an exact halo.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import dask
 from dask.delayed import Delayed
@@ -20,17 +19,15 @@ from tomostat.blocks import Block, Shape, check_whole_shards
 from tomostat.execution import Execution
 from tomostat.instances import read_metadata
 from tomostat.options import as_dict
-from tomostat.stitch.graph import Edit, MergeGraph, open_graph
+from tomostat.stitch.edits import Edit
+from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.refine import halo
 from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.tasks import LABEL, Plan, build_graph, link_slab, mask_slab, paint_block
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks
 
-if TYPE_CHECKING:
-    pass
-
 BYTES_PER_VOXEL = 24
-"""Peak memory of painting for each voxel that a task reads."""
+"""Peak memory of painting a block, in bytes for each of its voxels with the halo."""
 
 
 def stitch_particles(
@@ -50,27 +47,30 @@ def stitch_particles(
     path
         The volume with its ``labels/phases``; ``labels/particles`` (uint32) is written.
     folder
-        Instance tables of the volume, as `detect_instances` writes them.
+        Folder of the volume's instance tables, as `detect_instances` writes them.
     graph
-        Folder for links, merge graph and final masks; replaced unless `markers` tell of an interrupted start.
+        Folder for links, merge graph and final masks. It is replaced, unless markers of `execution` show that an
+        interrupted run is to be continued.
     options
-        Evidence asked of links, gaps, smallest particles, reach of the refinement.
+        Evidence that links need, gaps, smallest particles, reach of the refinement.
     edits
-        Corrections by hand that hold from the start; `edit_particles` changes them later.
+        Corrections by hand; `edit_particles` changes them later.
     execution
-        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+        Where tasks run, the listener to their events, and markers of finished ones; threads of this process when not
+        given.
     block
         Voxels (z, y, x) of a block of work, whole shards; one shard when not given. Labels do not depend on it.
 
     Returns
     -------
     MergeGraph
-        Tracks and candidates with their verdicts; `open_graph` opens it again.
+        Tracks, candidates and decisions; `open_graph` opens it again.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        When volume, phases or instance tables are missing, damaged, or do not belong together; before work starts.
+        When volume, phases or instance tables are missing, damaged, or do not belong together. This is checked before
+        work starts.
     """
     info = describe(path)
     describe(path, "phases")
@@ -85,30 +85,48 @@ def stitch_particles(
         )  # fmt: skip
     execution.run("link", slab_tasks(link_slab, plan))
     execution.run_here("merge graph", dask.delayed(build_graph)(plan, tuple(edits)))
-    return _finish(plan, execution)
+    return _paint_particles(plan, execution)
 
 
-def _finish(plan: Plan, execution: Execution) -> MergeGraph:
-    """From the graph to voxels."""
+def _paint_particles(plan: Plan, execution: Execution) -> MergeGraph:
+    """Masks and voxels of a decided merge graph."""
     execution.run("masks", slab_tasks(mask_slab, plan))
     outer = math.prod(s + 2 * halo(plan.options.margin) for s in plan.block)
     execution.run("paint", paint_tasks(plan, plan.blocks), need=BYTES_PER_VOXEL * outer)
-    refresh_pyramid(plan, execution)
+    write_pyramid(plan, execution)
     return open_graph(plan.graph)
 
 
-def refresh_pyramid(plan: Plan, execution: Execution) -> None:
+def write_pyramid(plan: Plan, execution: Execution) -> None:
     """Write the lower resolution levels of the labels."""
     for level, tasks in enumerate(pyramid_tasks(plan.path, LABEL), 1):
         execution.run(f"level {level}", tasks)
 
 
 def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> Plan:
-    """What the steps share, with blocks of whole shards."""
+    """Plan the tasks.
+
+    Raises
+    ------
+    ValueError
+        When a block is not made of whole shards.
+    """
     block = block or info.shards
     check_whole_shards(block, info.shards, info.shape)
     block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment]
     return Plan(info.path, folder, graph, info.shape, info.spacing, block, options)
+
+
+def plan_of_run(path: str | Path, folder: Path, graph: Path) -> Plan:
+    """The plan with which a volume has been stitched.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When there is no finished run.
+    """
+    run = describe(path, LABEL).attributes
+    return make_plan(describe(path), folder, graph, StitchOptions(**run["options"]), tuple(run["block"]))
 
 
 def check_tables(folder: Path, shape: Sequence[int]) -> None:
@@ -117,35 +135,34 @@ def check_tables(folder: Path, shape: Sequence[int]) -> None:
     Raises
     ------
     FileNotFoundError, ValueError
-        With the file at fault and what to do.
+        With the file that is wrong and what to do.
     """
     files = sorted(folder.glob("*.parquet"))
     if not files:
-        raise FileNotFoundError(f"no instance tables in {folder}; run `tomostat detect` first")
-    again = "run `tomostat detect` anew"
+        raise FileNotFoundError(f"there are no instance tables in {folder}; run `tomostat detect` first")
+    again = "run `tomostat detect` again"
     runs: dict[str, Path] = {}
     covered = 0
-    for file, about in sorted(((f, read_metadata(f)) for f in files), key=lambda pair: pair[1].get("slices", [0, 0])):
-        if tuple(about["shape"]) != tuple(shape[1:]):
-            raise ValueError(
-                f"{file} holds slices of {about['shape']} pixels, the volume has {list(shape[1:])}; {again}"
-            )
-        first, last = about.get("slices", (0, shape[0]))
-        if first > covered:
-            raise ValueError(f"{folder} holds no table for slices {covered} to {first - 1}; {again}")
-        if first < covered:
-            raise ValueError(f"{file} holds slices that another table of {folder} holds as well; {again}")
-        covered = last
-        made = {key: value for key, value in about.items() if key not in ("shape", "slices")}
-        runs.setdefault(json.dumps(made, sort_keys=True), file)
+    tables = [(file, read_metadata(file)) for file in files]
+    for file, table in sorted(tables, key=lambda pair: pair[1].slices.start if pair[1].slices else 0):
+        if table.shape != tuple(shape[1:]):
+            size = list(table.shape)
+            raise ValueError(f"{file} has slices of {size} pixels, the volume has {list(shape[1:])}; {again}")
+        slices = range(shape[0]) if table.slices is None else table.slices
+        if slices.start > covered:
+            raise ValueError(f"{folder} has no table for slices {covered} to {slices.start - 1}; {again}")
+        if slices.start < covered:
+            raise ValueError(f"{file} contains slices that another table in {folder} contains as well; {again}")
+        covered = slices.stop
+        runs.setdefault(json.dumps([table.options, table.version], sort_keys=True), file)
     if covered != shape[0]:
         raise ValueError(f"tables in {folder} end at slice {covered}, the volume has {shape[0]} slices; {again}")
     if len(runs) > 1:
         one, other = list(runs.values())[:2]
-        raise ValueError(f"{one} and {other.name} come from runs with different options; {again}")
+        raise ValueError(f"{one} and {other.name} are from runs with different options; {again}")
 
 
-def slab_tasks(work: Any, plan: Plan) -> dict[str, Delayed]:
+def slab_tasks(work: Callable[[Plan, range], object], plan: Plan) -> dict[str, Delayed]:
     """One task per block of slices."""
     return {plan.key(slab): dask.delayed(work, pure=False)(plan, slab) for slab in plan.slabs}
 

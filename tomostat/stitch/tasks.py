@@ -1,4 +1,4 @@
-"""What the tasks of the stitch stage do: read tables, run kernels, write tables or voxels."""
+"""The tasks of the stitch stage: read tables, run kernels, write tables or voxels."""
 
 from __future__ import annotations
 
@@ -13,32 +13,37 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape, block_grid
 from tomostat.instances import read_instances
-from tomostat.stitch.graph import Edit, as_graph, decide_particles, read_table, write_graph, write_table
-from tomostat.stitch.kernels.link import Links, link_slices, widest_gap
+from tomostat.stitch.edits import Edit, as_corrections, check_edits
+from tomostat.stitch.graph import merge_graph, write_graph
+from tomostat.stitch.kernels.candidates import find_candidates, measure_tracks
+from tomostat.stitch.kernels.link import InstanceLinks, link_slices, widest_gap
 from tomostat.stitch.kernels.masks import Masks, final_masks
-from tomostat.stitch.kernels.merging import bodies_of, candidates_of
+from tomostat.stitch.kernels.numbering import decide_particles
 from tomostat.stitch.kernels.paint import paint_box
 from tomostat.stitch.kernels.refine import halo, refine_labels
-from tomostat.stitch.kernels.tracks import LinkRows, Sections, chain, link_rows, sections_of
+from tomostat.stitch.kernels.tracks import IndexedLinks, Sections, chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
+from tomostat.stitch.tables import read_table, write_table
 from tomostat.volume import read_box, write_box
 
 LABEL = "particles"
+"""Name of the label image."""
 MOMENTS = ("y", "x", "yy", "yx", "xx")
+"""Columns of `Sections.moments` in the tables ``sections``."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the steps share; small, so that it travels with every task.
+    """What all tasks need to know; small, because it is sent with each of them.
 
     Attributes
     ----------
     path, folder, graph
         The volume, the folder of instance tables, the folder of the merge graph.
     shape, spacing
-        Of the volume.
+        Voxels (z, y, x) of the volume, and their size in micrometers.
     block
-        Voxels of a block of work.
+        Voxels (z, y, x) of a block of work.
     options
         How to stitch.
     """
@@ -59,27 +64,27 @@ class Plan:
 
     @property
     def blocks(self) -> list[Block]:
-        """Blocks of voxels with the halo that refinement looks at."""
+        """Blocks of voxels, with the halo on which refined labels depend."""
         return block_grid(self.shape, self.block, (halo(self.options.margin),) * 3)
 
     @staticmethod
     def key(slab: range) -> str:
-        """Name of a slab, sortable."""
+        """Name of a block of slices; names sort in the order of the slices."""
         return f"{slab.start:05d}-{slab.stop:05d}"
 
     def table(self, kind: str, slab: range) -> Path:
-        """Where the part of a table for a slab lies."""
+        """Path of the part of a table for a block of slices."""
         return self.graph / kind / f"{self.key(slab)}.parquet"
 
 
 def link_slab(plan: Plan, slab: range) -> int:
-    """Write the sections and forward links of a block of slices."""
+    """Write the sections of a block of slices and their links to later slices; returns the number of sections."""
     beyond = widest_gap(plan.options) + 1
     instances = read_instances(plan.folder, range(slab.start, min(slab.stop + beyond, plan.shape[0])))
     links = link_slices(instances, slab, plan.options)
     write_table(plan.table("links", slab), pa.table(vars(links)))
     own = instances.take(instances.slice < slab.stop)
-    sections = sections_of(own)
+    sections = measure_sections(own)
     columns = {"id": own.id, "position": sections.position, "area": sections.area}
     moments = {name: sections.moments[:, i] for i, name in enumerate(MOMENTS)}
     write_table(plan.table("sections", slab), pa.table(columns | moments))
@@ -87,29 +92,35 @@ def link_slab(plan: Plan, slab: range) -> int:
 
 
 def build_graph(plan: Plan, edits: Sequence[Edit]) -> int:
-    """Decide the merge graph and write it, with the particle of every instance by slab."""
+    """Decide the merge graph and write it, with the particle of every instance; returns the number of particles.
+
+    Raises
+    ------
+    ValueError
+        When edits name unknown tracks or contradict each other; nothing was written then.
+    """
     sections = _read_sections(plan)
     links = _read_links(plan, sections)
-    chains = chain(sections, links, plan.options)
-    bodies = bodies_of(sections, chains, plan.spacing)
-    candidates = candidates_of(sections, links, chains, bodies)
+    chains = chain_instances(sections, links, plan.options)
+    tracks = measure_tracks(sections, chains, plan.spacing)
+    candidates = find_candidates(links, chains, tracks)
     del links  # the largest table, not needed any more
+    check_edits(edits, len(tracks))
     decision, particle = decide_particles(
-        sections, chains.track, bodies, candidates, plan.shape[0], plan.options, edits
+        sections, chains.track, tracks, candidates, plan.shape[0], plan.options, as_corrections(edits)
     )
     for slab in plan.slabs:
-        rows = slice(*np.searchsorted(sections.slice, [slab.start, slab.stop]))
-        track = chains.track[rows]
-        members = {"slice": sections.slice[rows], "track": track + 1, "particle": particle[track]}
+        own = slice(*np.searchsorted(sections.slice, [slab.start, slab.stop]))
+        track = chains.track[own]
+        members = {"slice": sections.slice[own], "track": track + 1, "particle": particle[track]}
         write_table(plan.table("members", slab), pa.table(members))
-    write_graph(plan.graph, as_graph(bodies, candidates, decision, particle, edits))
+    write_graph(plan.graph, merge_graph(tracks, candidates, decision, particle, edits))
     return int(particle.max(initial=0))
 
 
 def _read_sections(plan: Plan) -> Sections:
-    """Sections of all slabs."""
-    tables = [read_table(plan.table("sections", slab)) for slab in plan.slabs]
-    table = pa.concat_tables(tables)
+    """Sections of the whole volume."""
+    table = pa.concat_tables([read_table(plan.table("sections", slab)) for slab in plan.slabs])
     return Sections(
         (table["id"].to_numpy() >> np.uint64(32)).astype(np.int32),
         table["position"].to_numpy(),
@@ -118,63 +129,59 @@ def _read_sections(plan: Plan) -> Sections:
     )
 
 
-def _read_links(plan: Plan, sections: Sections) -> LinkRows:
-    """Links of all slabs, as rows: slab by slab, because ids take twice the room."""
+def _read_links(plan: Plan, sections: Sections) -> IndexedLinks:
+    """Links of the whole volume by indices, converted block by block, because ids take twice the memory."""
     parts = []
     for slab in plan.slabs:
         table = read_table(plan.table("links", slab))
         columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
-        parts.append(link_rows(Links(**columns), sections))
-    names = LinkRows.__dataclass_fields__
-    return LinkRows(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+        parts.append(index_links(InstanceLinks(**columns), sections))
+    names = IndexedLinks.__dataclass_fields__
+    return IndexedLinks(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def mask_slab(plan: Plan, slab: range) -> int:
-    """Write the final masks of a block of slices."""
+    """Write the final masks of a block of slices; returns their number."""
     masks = _masks_of(plan, slab)
     write_table(plan.table("masks", slab), masks.to_table(), max(len(masks.particle) // 16, 256))
     return len(masks.particle)
 
 
-def mask_slab_again(plan: Plan, slab: range) -> list[list[int]]:
-    """Write the final masks of a block of slices anew; tells the boxes [z, y0, x0, y1, x1] of masks that changed."""
+def update_masks(plan: Plan, slab: range) -> list[list[int]]:
+    """Write the final masks of a block of slices again; returns the boxes [z, y0, x0, y1, x1] of changed masks."""
     before = read_table(plan.table("masks", slab)).to_pandas()
     mask_slab(plan, slab)
     after = read_table(plan.table("masks", slab)).to_pandas()
-    rows = pd.concat([before, after])
+    both = pd.concat([before, after])
     for name in ("run_start", "run_length"):
-        rows[name] = [runs.tobytes() for runs in rows[name]]
-    changed = rows.drop_duplicates(list(rows.columns), keep=False)
+        both[name] = [runs.tobytes() for runs in both[name]]  # arrays cannot be compared
+    changed = both.drop_duplicates(list(both.columns), keep=False)
     boxes: list[list[int]] = changed[["slice", "y0", "x0", "y1", "x1"]].values.tolist()
     return boxes
 
 
 def _masks_of(plan: Plan, slab: range) -> Masks:
+    """Final masks of a block of slices."""
     gap = widest_gap(plan.options)
     window = range(max(slab.start - gap - 1, 0), min(slab.stop + gap + 1, plan.shape[0]))
     instances = read_instances(plan.folder, window)
     return final_masks(instances, _members(plan, window), slab, gap)
 
 
-def _near(plan: Plan, slices: range) -> list[range]:
-    """Slabs that hold some of these slices."""
-    return [slab for slab in plan.slabs if slab.start < slices.stop and slab.stop > slices.start]
-
-
-def _within(slices: range) -> list[tuple[str, str, int]]:
-    """Filter for the rows of these slices."""
-    return [("slice", ">=", slices.start), ("slice", "<", slices.stop)]
+def _read_slices(plan: Plan, kind: str, slices: range) -> pa.Table:
+    """Rows of a table that belong to some slices."""
+    slabs = [slab for slab in plan.slabs if slab.start < slices.stop and slab.stop > slices.start]
+    return pa.concat_tables([read_table(plan.table(kind, slab), slices) for slab in slabs])
 
 
 def _members(plan: Plan, slices: range) -> NDArray[np.uint32]:
     """Particle of every instance in some slices."""
-    tables = [read_table(plan.table("members", slab), filters=_within(slices)) for slab in _near(plan, slices)]
-    particle: NDArray[np.uint32] = pa.concat_tables(tables)["particle"].to_numpy()
+    particle: NDArray[np.uint32] = _read_slices(plan, "members", slices)["particle"].to_numpy()
     return particle
 
 
 def paint_block(plan: Plan, block: Block) -> int:
-    """Paint, refine and write one block; tells how many voxels are labelled."""
+    """Paint, refine and write one block; returns the number of labelled voxels."""
     labels = block_labels(plan, block)
     write_box(plan.path, block.start, labels, LABEL)
     return int(np.count_nonzero(labels))
@@ -183,8 +190,7 @@ def paint_block(plan: Plan, block: Block) -> int:
 def block_labels(plan: Plan, block: Block) -> NDArray[np.uint32]:
     """Labels of a block's core, from the masks and the phases."""
     slices = range(block.outer[0].start, block.outer[0].stop)
-    tables = [read_table(plan.table("masks", slab), filters=_within(slices)) for slab in _near(plan, slices)]
-    masks = Masks.from_table(pa.concat_tables(tables), (plan.shape[1], plan.shape[2]))
+    masks = Masks.from_table(_read_slices(plan, "masks", slices), (plan.shape[1], plan.shape[2]))
     labels = paint_box(masks, block.outer)
     phases = read_box(plan.path, block.outer, "phases")
     return refine_labels(labels, phases, plan.options.margin)[block.inner]

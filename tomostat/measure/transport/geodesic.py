@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.kernels.heap import POPPED, new_heap, pop, push
 from tomostat.measure.shape.smoothing import Floats, Mask
 from tomostat.measure.shape.surface import Surface
 
@@ -17,49 +18,6 @@ LONGEST = 8.0
 CROSSING = 6
 """Square of the longest step, in voxels, over the end of a contact: the probability of contact tells where that lies
 only near it, where it has not come to 0 or 1 yet."""
-
-
-@njit(cache=True, nogil=True)
-def _push(keys: Doubles, items: NDArray[np.int32], slot: NDArray[np.int32], size: int, item: int, key: float) -> int:
-    """Insert `item` into a binary heap, or lower its key; `slot` tells where each item lies (-1: nowhere)."""
-    at = slot[item]
-    if at < 0:
-        at = size
-        size += 1
-    while at > 0:
-        above = (at - 1) // 2
-        if keys[above] <= key:
-            break
-        keys[at], items[at] = keys[above], items[above]
-        slot[items[at]] = at
-        at = above
-    keys[at], items[at] = key, item
-    slot[item] = at
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _pop(keys: Doubles, items: NDArray[np.int32], slot: NDArray[np.int32], size: int) -> int:
-    """Remove the first item of the heap, which the caller has read; returns the new size."""
-    slot[items[0]] = -2
-    size -= 1
-    key, item = keys[size], items[size]
-    at = 0
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        if below + 1 < size and keys[below + 1] < keys[below]:
-            below += 1
-        if keys[below] >= key:
-            break
-        keys[at], items[at] = keys[below], items[below]
-        slot[items[at]] = at
-        at = below
-    if size > 0:
-        keys[at], items[at] = key, item
-        slot[item] = at
-    return size
 
 
 @njit(cache=True, nogil=True)
@@ -170,21 +128,18 @@ def _spread(
 ) -> None:
     """Dijkstra from all contacts at once; a step may start at the last corner of the path rather than at its end."""
     n = len(voxel)
-    keys, items = np.empty(n, np.float64), np.empty(n, np.int32)
-    slot = np.full(n, -1, np.int32)
+    heap = new_heap(n, False)
     corner = np.full(n, -1, np.int32)
-    size = 0
     for i in range(n):
         distance[i] = 0.0 if contact[i] >= 0.5 else np.inf
         if contact[i] >= 0.5:
-            size = _push(keys, items, slot, size, i, 0.0)
-    while size > 0:
-        i = items[0]
-        size = _pop(keys, items, slot, size)
+            push(heap, i, 0.0)
+    while heap.size[0] > 0:
+        i = pop(heap)
         c = corner[i]
         for k in range(start[i], start[i + 1]):
             j = neighbour[k]
-            if slot[j] == -2 or contact[j] >= 0.5:
+            if heap.slot[j] == POPPED or contact[j] >= 0.5:
                 continue
             if contact[i] >= 0.5 and _apart(voxel, i, j) > CROSSING:
                 continue
@@ -198,7 +153,7 @@ def _spread(
                     new, origin = distance[c] + length, c
             if new < distance[j] and _passable(voxel, index, steps, i, j):
                 distance[j], corner[j] = new, origin if contact[origin] < 0.5 else -1
-                size = _push(keys, items, slot, size, j, new)
+                push(heap, j, new)
 
 
 def surface_distance(surface: Surface, contact: Floats) -> Doubles:

@@ -6,9 +6,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.kernels.heap import POPPED, new_heap, pop, push
 from tomostat.measure.shape.smoothing import Floats, Mask
 from tomostat.measure.shape.surface import Surface
-from tomostat.measure.transport.geodesic import _face_path, _pop, _push
+from tomostat.measure.transport.geodesic import _face_path
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -81,18 +82,16 @@ def _flow(
     n = len(node)
     distance = np.full(n, np.inf)
     corner = np.full(n, -1, np.int32)
-    keys, items, slot = np.empty(n, np.float64), np.empty(n, np.int32), np.full(n, -1, np.int32)
+    heap = new_heap(n, False)
     p, q = np.empty(3), np.empty(3)
-    size = 0
     for i in range(n):
         at = index[node[i, 0], node[i, 1], node[i, 2]]
         if at >= 0 and contact[at] >= 0.5:
             distance[i], corner[i] = -margin[at], i
-            size = _push(keys, items, slot, size, i, distance[i])
+            push(heap, i, distance[i])
     beside = np.empty(26, np.int32)
-    while size > 0:
-        i = items[0]
-        size = _pop(keys, items, slot, size)
+    while heap.size[0] > 0:
+        i = pop(heap)
         z, y, x = node[i]
         near = 0
         for k in range(27):
@@ -104,19 +103,19 @@ def _flow(
             distance[i] = np.inf
             for k in range(near):
                 j = beside[k]
-                if slot[j] == -2:
+                if heap.slot[j] == POPPED:
                     length = distance[j] + _apart(node[i], node[j], index, point, spacing, p, q)
                     if length < distance[i]:
                         distance[i], corner[i] = length, j
         c = corner[i]
         for k in range(near):
             j = beside[k]
-            if slot[j] == -2:
+            if heap.slot[j] == POPPED:
                 continue
             length = distance[c] + _apart(node[c], node[j], index, point, spacing, p, q)
             if length < distance[j]:
                 distance[j], corner[j] = length, c
-                size = _push(keys, items, slot, size, j, length)
+                push(heap, j, length)
     return distance
 
 

@@ -1,1 +1,1 @@
-"""Kernels of the stitch stage: links, tracks, merge decisions, masks, voxels."""
+"""Kernels of the stitch stage: links, tracks, merge decisions, masks and voxels."""

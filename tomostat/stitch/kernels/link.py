@@ -1,8 +1,10 @@
-"""Links between slices: pure functions of the slices that they join, so that no block can change them.
+"""InstanceLinks between instances of different slices.
 
-Two neighbouring slices are linked one to one by the Hungarian method on their overlaps. Where masks part or merge, or
-overlap little, the link is kept as evidence but stands in doubt: `clean` is false, and both sides count as open, to be
-matched again together with those that a missed slice leaves open.
+A link depends on the slices that it joins and those between them, never on how the volume is cut into blocks.
+
+Two neighbouring slices are linked one to one by the Hungarian method on their overlaps. Where masks split or merge, or
+overlap little, the link is kept as evidence but is not `clean`. Instances without a clean link on one side are open
+there, and are matched again together with those that a missed slice leaves open.
 """
 
 from __future__ import annotations
@@ -19,21 +21,21 @@ from tomostat.instances import Instances
 from tomostat.kernels.matching import Overlaps, Runs, SortedRuns, overlaps_of_runs, sort_runs
 from tomostat.stitch.options import StitchOptions
 
-CLEAN = 0.5
-"""IoU below which a link stands in doubt: one of the two may be a part, or two particles in one mask."""
-CLAIM = 0.5
-"""Share of an instance inside one of the next slice from which on it can have no other successor."""
+CLEAN_IOU = 0.5
+"""IoU below which a link is not clean: one of the two masks may be a part of a particle, or hold two particles."""
+CONTAINED = 0.5
+"""Share of an instance within one of the other slice from which on it counts as contained in that one."""
 SIGNIFICANT = 0.05
-"""Share of the larger instance below which a claim on it does not put its links in doubt."""
-WORTH_KEEPING = 0.25
+"""Share of the larger instance below which one contained in it does not make its links ambiguous."""
+LEAST_CONTAINMENT = 0.25
 """Containment below which an overlap is no evidence and is not written."""
-NOTHING = np.uint64(2**64 - 1)
-"""Stands for no instance."""
+NO_INSTANCE = np.uint64(2**64 - 1)
+"""In place of the id of an instance where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
-    """Pairs of instances of different slices that overlap.
+class InstanceLinks:
+    """Pairs of instances of different slices that overlap, by their ids.
 
     Attributes
     ----------
@@ -46,11 +48,11 @@ class Links:
     iou, containment
         Intersection over union, and over the smaller of the two, (p,) float32.
     clean
-        Chosen one to one between neighbouring slices with nothing in doubt, (p,) bool.
+        Whether the link joins neighbouring slices, was chosen one to one, and is not ambiguous, (p,) bool.
     blocked
-        Largest share of the common pixels under one instance of a slice between, (p,) float32.
+        Largest share of the common pixels that one instance of a slice between covers, (p,) float32.
     through
-        That instance, (p,) uint64; `NOTHING` where there is none.
+        That instance, (p,) uint64; `NO_INSTANCE` where there is none.
     """
 
     first: NDArray[np.uint64]
@@ -68,11 +70,11 @@ class Links:
 
 
 def widest_gap(options: StitchOptions) -> int:
-    """Largest gap that is looked across: those wider than `max_gap` are not chained but left to the graph."""
+    """Largest gap in slices over which links are searched; the merge graph decides on those wider than `max_gap`."""
     return 2 * options.max_gap + 1 if options.max_gap else 0
 
 
-def link_slices(instances: Instances, slices: range, options: StitchOptions) -> Links:
+def link_slices(instances: Instances, slices: range, options: StitchOptions) -> InstanceLinks:
     """Link the instances of some slices to those of the slices after them.
 
     Parameters
@@ -80,102 +82,117 @@ def link_slices(instances: Instances, slices: range, options: StitchOptions) -> 
     instances
         All instances from the first of `slices` up to ``widest_gap + 1`` slices after the last.
     slices
-        Slices whose forward links are asked for.
+        Slices whose links to later slices are wanted.
 
     Returns
     -------
-    Links
-        Links whose first instance lies in `slices`.
+    InstanceLinks
+        InstanceLinks whose first instance lies in `slices`.
     """
     far = widest_gap(options) + 1
     last = int(instances.slice[-1]) if len(instances) else slices.start
     window = range(slices.start, min(slices.stop + far, last + 1))
-    layers = {z: _Layer(_runs(instances.of_slice(z))) for z in window}
-    steps = {z: _link_neighbours(layers[z], layers[z + 1], z, options) for z in window[:-1]}
-    parts = [steps[z] for z in slices if z in steps]
+    masks = {z: _SliceMasks(_runs(instances.of_slice(z))) for z in window}
+    neighbours = {z: _link_neighbours(masks[z], masks[z + 1], z, options) for z in window[:-1]}
+    parts = [neighbours[z] for z in slices if z in neighbours]
     for z in slices:
         for gap in range(1, far):
-            if z + gap + 1 in layers:
-                parts.append(_link_across(layers, steps, z, gap, options))
+            if z + gap + 1 in masks:
+                parts.append(_link_across(masks, neighbours, z, gap, options))
     return concatenate_links(parts)
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
+class _SliceMasks:
     """Masks of a slice."""
 
     runs: Runs
 
     @cached_property
-    def in_order(self) -> SortedRuns:
+    def sorted(self) -> SortedRuns:
+        """The runs in order of position, sorted once for all slices that are compared with this one."""
         return sort_runs(self.runs)
 
 
-def concatenate_links(parts: list[Links]) -> Links:
+def concatenate_links(parts: list[InstanceLinks]) -> InstanceLinks:
     """Join tables of links and order them."""
-    names = list(Links.__dataclass_fields__)
+    names = list(InstanceLinks.__dataclass_fields__)
     columns = [np.concatenate([getattr(part, name) for part in [_no_links(), *parts]]) for name in names]
     order = np.lexsort((columns[1], columns[0]))
-    return Links(*(column[order] for column in columns))
+    return InstanceLinks(*(column[order] for column in columns))
 
 
 def pair_weight(iou: NDArray[Any], containment: NDArray[Any]) -> NDArray[np.float64]:
-    """Evidence that two overlapping masks are one particle, 0 to 1: IoU first, containment second."""
+    """Evidence that two overlapping masks are one particle: ``(2 IoU + containment) / 3``, (p,), 0 to 1."""
     weight: NDArray[np.float64] = (iou.astype(float) + containment.astype(float) / 2) / 1.5
     return weight
 
 
-def _no_links() -> Links:
-    ids, numbers = np.zeros(0, np.uint64), np.zeros(0, np.float32)
-    none = np.zeros(0, np.int8)
-    return Links(ids, ids, none, none.astype(np.int32), numbers, numbers, none.astype(bool), numbers, ids)
+def _no_links() -> InstanceLinks:
+    ids, shares = np.zeros(0, np.uint64), np.zeros(0, np.float32)
+    gaps = np.zeros(0, np.int8)
+    return InstanceLinks(ids, ids, gaps, gaps.astype(np.int32), shares, shares, gaps.astype(bool), shares, ids)
 
 
-def _runs(layer: Instances) -> Runs:
-    return layer.offset, layer.run_start, layer.run_length
+def _runs(instances: Instances) -> Runs:
+    return instances.offset, instances.run_start, instances.run_length
 
 
-def _ids(z: int, rows: NDArray[Any]) -> NDArray[np.uint64]:
-    ids: NDArray[np.uint64] = np.uint64(z) << np.uint64(32) | rows.astype(np.uint64)
+def _ids(z: int, ranks: NDArray[Any]) -> NDArray[np.uint64]:
+    """Ids of the instances of a slice with these ranks."""
+    ids: NDArray[np.uint64] = np.uint64(z) << np.uint64(32) | ranks.astype(np.uint64)
     return ids
 
 
 def _enough(table: Overlaps, options: StitchOptions) -> NDArray[np.bool_]:
+    """Whether each pair overlaps enough to be linked."""
     enough: NDArray[np.bool_] = (table.iou >= options.min_iou) | (table.containment >= options.min_containment)
     return enough
 
 
-def _link_neighbours(first: _Layer, second: _Layer, z: int, options: StitchOptions) -> Links:
+def _link_neighbours(first: _SliceMasks, second: _SliceMasks, z: int, options: StitchOptions) -> InstanceLinks:
     """All overlaps of two neighbouring slices worth keeping; the clean ones are chosen one to one."""
-    table = overlaps_of_runs(first.in_order, second.in_order)
+    table = overlaps_of_runs(first.sorted, second.sorted)
     enough = _enough(table, options)
     clean = np.zeros(len(enough), bool)
     clean[table.assign(np.where(enough, pair_weight(table.iou, table.containment), 0))] = True
-    clean &= ~_doubtful(table) & (table.iou >= CLEAN)
-    return _as_links(table, z, 0, enough | (table.containment >= WORTH_KEEPING), clean)
+    clean &= ~_ambiguous(table) & (table.iou >= CLEAN_IOU)
+    return _as_links(table, z, 0, enough | (table.containment >= LEAST_CONTAINMENT), clean)
 
 
-def _doubtful(table: Overlaps) -> NDArray[np.bool_]:
-    """Pairs of which one side is claimed by two instances of the other side."""
-    forward, backward = claims(table.overlap, table.first_size[table.first], table.second_size[table.second])
+def _ambiguous(table: Overlaps) -> NDArray[np.bool_]:
+    """Pairs of which one side contains two instances of the other side."""
+    forward, backward = contained(table.overlap, table.first_size[table.first], table.second_size[table.second])
     merged = np.bincount(table.second[forward], minlength=len(table.second_size)) > 1
-    parted = np.bincount(table.first[backward], minlength=len(table.first_size)) > 1
-    doubtful: NDArray[np.bool_] = merged[table.second] | parted[table.first]
-    return doubtful
+    split = np.bincount(table.first[backward], minlength=len(table.first_size)) > 1
+    ambiguous: NDArray[np.bool_] = merged[table.second] | split[table.first]
+    return ambiguous
 
 
-def claims(
+def contained(
     overlap: NDArray[Any], first_size: NDArray[Any], second_size: NDArray[Any]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether the first of each pair lies mostly in the second, and the other way round, all (p,)."""
-    forward = (overlap >= CLAIM * first_size) & (overlap >= SIGNIFICANT * second_size)
-    backward = (overlap >= CLAIM * second_size) & (overlap >= SIGNIFICANT * first_size)
+    """Whether at least half of the first of each pair lies in the second, and the other way round.
+
+    Parameters
+    ----------
+    overlap, first_size, second_size
+        Pixels of the overlap and of the two instances, (p,).
+
+    Returns
+    -------
+    tuple of ndarray
+        Whether the first is contained in the second, and the second in the first, (p,) bool. An instance that covers
+        less than `SIGNIFICANT` of the other does not count.
+    """
+    forward = (overlap >= CONTAINED * first_size) & (overlap >= SIGNIFICANT * second_size)
+    backward = (overlap >= CONTAINED * second_size) & (overlap >= SIGNIFICANT * first_size)
     return forward, backward
 
 
-def _as_links(table: Overlaps, z: int, gap: int, keep: NDArray[np.bool_], clean: NDArray[np.bool_]) -> Links:
+def _as_links(table: Overlaps, z: int, gap: int, keep: NDArray[np.bool_], clean: NDArray[np.bool_]) -> InstanceLinks:
     n = int(keep.sum())
-    return Links(
+    return InstanceLinks(
         first=_ids(z, table.first[keep]),
         second=_ids(z + gap + 1, table.second[keep]),
         gap=np.full(n, gap, np.int8),
@@ -184,54 +201,56 @@ def _as_links(table: Overlaps, z: int, gap: int, keep: NDArray[np.bool_], clean:
         containment=table.containment[keep].astype(np.float32),
         clean=clean[keep],
         blocked=np.zeros(n, np.float32),
-        through=np.full(n, NOTHING),
+        through=np.full(n, NO_INSTANCE),
     )
 
 
-def _link_across(layers: dict[int, _Layer], steps: dict[int, Links], z: int, gap: int, options: StitchOptions) -> Links:
-    """Overlaps of open ends in slice z with open starts some slices on, and what lies between."""
+def _link_across(
+    masks: dict[int, _SliceMasks], neighbours: dict[int, InstanceLinks], z: int, gap: int, options: StitchOptions
+) -> InstanceLinks:
+    """Links over a gap, from instances of slice z that are open above to those of a later slice that are open below."""
     far = z + gap + 1
-    ends = _open_rows(steps[z].first, steps[z].clean, len(layers[z].runs[0]) - 1)
-    starts = _open_rows(steps[far - 1].second, steps[far - 1].clean, len(layers[far].runs[0]) - 1)
+    ends = _open_ranks(neighbours[z].first, neighbours[z].clean, len(masks[z].runs[0]) - 1)
+    starts = _open_ranks(neighbours[far - 1].second, neighbours[far - 1].clean, len(masks[far].runs[0]) - 1)
     if not (len(ends) and len(starts)):
         return _no_links()
-    first, second = _take(layers[z].runs, ends), _take(layers[far].runs, starts)
+    first, second = _take(masks[z].runs, ends), _take(masks[far].runs, starts)
     table = overlaps_of_runs(first, second)
     keep = _enough(table, options)
-    blocked, through = _between(first, second, table, {m: layers[m].in_order for m in range(z + 1, far)})
-    found = vars(_as_links(table, z, gap, keep, np.zeros(len(keep), bool)))
-    found["first"] = _ids(z, ends[table.first[keep]])
-    found["second"] = _ids(far, starts[table.second[keep]])
-    return Links(**found | {"blocked": blocked[keep], "through": through[keep]})
+    blocked, through = _between(first, second, table, {m: masks[m].sorted for m in range(z + 1, far)})
+    columns = vars(_as_links(table, z, gap, keep, np.zeros(len(keep), bool)))
+    columns["first"] = _ids(z, ends[table.first[keep]])
+    columns["second"] = _ids(far, starts[table.second[keep]])
+    return InstanceLinks(**columns | {"blocked": blocked[keep], "through": through[keep]})
 
 
-def _open_rows(ids: NDArray[np.uint64], clean: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-    """Rows of a slice that no clean link takes."""
+def _open_ranks(ids: NDArray[np.uint64], clean: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """Ranks of the instances of a slice that no clean link joins."""
     taken = np.zeros(count, bool)
     taken[(ids[clean] & np.uint64(0xFFFFFFFF)).astype(np.int64)] = True
     return np.flatnonzero(~taken)
 
 
-def _take(runs: Runs, rows: NDArray[np.int64]) -> Runs:
-    """Masks of some rows."""
+def _take(runs: Runs, ranks: NDArray[np.int64]) -> Runs:
+    """Masks of the instances of a slice with these ranks."""
     offset, start, length = runs
-    counts = np.diff(offset)[rows]
+    counts = np.diff(offset)[ranks]
     new = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    index = np.repeat(offset[rows] - new[:-1], counts) + np.arange(new[-1])
+    index = np.repeat(offset[ranks] - new[:-1], counts) + np.arange(new[-1])
     return new, start[index], length[index]
 
 
 def _between(
-    first: Runs, second: Runs, table: Overlaps, layers: dict[int, SortedRuns]
+    first: Runs, second: Runs, table: Overlaps, between: dict[int, SortedRuns]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
-    """Largest share of each pair's common pixels under one instance of the slices between, and its id."""
+    """Largest share of each pair's common pixels that one instance of the slices between covers, and its id."""
     blocked = np.zeros(len(table.overlap), np.float32)
-    through = np.full(len(table.overlap), NOTHING)
+    through = np.full(len(table.overlap), NO_INSTANCE)
     if not len(table.overlap):
         return blocked, through
     common = sort_runs(_common_runs(*first, *second, table.first, table.second))
-    for z, layer in layers.items():
-        cover = overlaps_of_runs(common, layer)
+    for z, masks in between.items():
+        cover = overlaps_of_runs(common, masks)
         share = (cover.overlap / table.overlap[cover.first]).astype(np.float32)
         order = np.argsort(-share, kind="stable")
         pairs, largest = np.unique(cover.first[order], return_index=True)

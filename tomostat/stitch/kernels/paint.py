@@ -1,4 +1,4 @@
-"""Masks to label voxels."""
+"""Paint masks into a box of label voxels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def paint_box(masks: Masks, box: Box) -> NDArray[np.uint32]:
     Parameters
     ----------
     masks
-        Masks of the box's slices; others are passed over.
+        Masks of the box's slices; others are ignored.
     box
         The box in the volume.
 

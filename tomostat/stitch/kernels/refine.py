@@ -1,9 +1,10 @@
-"""Boundaries from the phases: the detector gives identity, the voxels near a mask's edge give the boundary.
+"""Boundaries from the phases: the masks say which particle a voxel belongs to, the phases where the particle ends.
 
-Within `margin` voxels of the painted masks, active voxels are added to the nearest particle (so that touching particles
-part where the masks do), and voxels that are not active are taken away where they are connected to the outside. Thin
-cracks stay filled however they open, voids deeper than the margin stay filled because the mask is. Every rule looks at
-most `halo` voxels around, so blocks with that halo give the same bits as the whole volume.
+Within `margin` voxels of the edge of the painted masks, active voxels are added to the nearest particle (so that
+touching particles are separated where the masks are), and voxels that are not active are removed where they are
+connected to the outside. Thin cracks stay filled even where they are open to the outside, and voids deeper than the
+margin stay filled because the mask is. Every rule depends on at most `halo` voxels around, so that blocks with this
+halo give the same labels as the whole volume.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from tomostat.phase import Phase
 
 CRACK = 3
-"""Voxels within which active material of the same particle on both sides makes a void a crack."""
+"""A void is a crack where active material of the same particle lies within so many voxels on opposite sides."""
 STEP = 3
 """Distances are counted in thirds of a voxel: 3, 4 and 5 to neighbours over a face, an edge and a corner."""
 FAR = 255
-"""No distance yet."""
+"""Distance of a voxel that has not been reached."""
 
 _OFFSETS = np.array([(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if z or y or x], np.int64)
 _COSTS = 2 + np.abs(_OFFSETS).sum(1)
@@ -120,7 +121,7 @@ def _grow(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
                 if phases[v, w, u] != _ACTIVE or distance[v, w, u] < reached:
                     continue
                 if distance[v, w, u] == FAR and labels[v, w, u] != 0:
-                    continue  # painted, nothing to decide
+                    continue  # painted already
                 if distance[v, w, u] > reached:
                     distance[v, w, u], labels[v, w, u] = reached, labels[z, y, x]
                     following, voxel, used = _push(heads, following, voxel, used, (v * ny + w) * nx + u, reached)
@@ -146,7 +147,7 @@ def _painted_beside(labels, distance, z, y, x):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _trim(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
-    """Take away voxels that are not active within reach of the outside, going through such voxels only."""
+    """Remove voxels that are not active within reach of the outside, going through such voxels only."""
     nz, ny, nx = labels.shape
     heads = np.full(limit + 1, -1, np.int64)
     following, voxel, used = np.empty(4096, np.int64), np.empty(4096, np.int64), 0
