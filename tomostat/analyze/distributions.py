@@ -66,8 +66,8 @@ def analyze_particles(
         - ``summary`` (condition, size, statistic) and ``summary_interval``.
         - ``density`` (condition, size, degree) and ``density_interval``, pointwise; ``bandwidth``; ``histogram``
           (condition, size, bin) and ``histogram_interval``.
-        - ``size_difference`` small less big (condition, statistic) and ``size_difference_interval``.
-        - ``difference`` second less first (pair, size, statistic), ``difference_interval``, ``p_value``;
+        - ``size_difference`` small minus big (condition, statistic) and ``size_difference_interval``.
+        - ``difference`` second minus first (pair, size, statistic), ``difference_interval``, ``p_value``;
           ``permutations`` possible and ``permuted``, the units that were permuted (pair).
         - ``quantity_median`` (quantity, condition, size) and ``quantity_median_interval``; ``correlation`` with the
           detachment (Spearman; quantity, condition) and ``correlation_interval``.

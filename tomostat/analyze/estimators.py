@@ -83,7 +83,7 @@ def _size_difference(table: Table, mask: Mask, split: float) -> Estimator:
     groups = [(group, statistics.bandwidth(values[group], table.weight[mask][group])) for group in (small, ~small)]
 
     def difference(weights: Array) -> Array:
-        less, more = (summarize(values[group], width, weights[:, group]) for group, width in groups)
-        return less - more
+        of_small, of_big = (summarize(values[group], width, weights[:, group]) for group, width in groups)
+        return of_small - of_big
 
     return Estimator(mask, difference, (-1.0, 1.0))

@@ -19,6 +19,9 @@ from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance
 from tomostat.report.style import save_png, save_svg
 
+LIMITATIONS = "notes"
+"""Attribute of the results on disk that lists their limitations."""
+
 
 @dataclass(frozen=True)
 class ReportData:
@@ -29,7 +32,7 @@ class ReportData:
     folder
         The report's folder; figures go into ``figures``.
     particles, results
-        Tables as given to `write_report`.
+        Particle table and statistics, as given to `write_report`.
     views
         The fields of view.
     options
@@ -69,7 +72,7 @@ class ReportData:
     @property
     def limitations(self) -> list[str]:
         """Limitations of the results, in sentences."""
-        given = self.results.attrs.get("notes", [])
+        given = self.results.attrs.get(LIMITATIONS, [])
         return [given] if isinstance(given, str) else [str(sentence) for sentence in given]
 
     @cached_property
@@ -78,8 +81,8 @@ class ReportData:
         return "detachment" in self.particles and bool(np.isfinite(self.particles["detachment"]).any())
 
     @cached_property
-    def places(self) -> dict[str, tuple[str, str]]:
-        """Sample and condition of every field: from the study, else from the table."""
+    def origins(self) -> dict[str, tuple[str, str]]:
+        """Sample and condition of every field: from the study where it is known, else from the table."""
         found: dict[str, tuple[str, str]] = {}
         columns = [self._names(name) for name in ("field", "sample", "condition")]
         for field, sample, condition in zip(*columns, strict=True):
@@ -95,13 +98,13 @@ class ReportData:
         """Particles, each once where fields overlap."""
         return counted_once(self.particles)
 
-    def rows(self, field: str) -> xr.Dataset:
+    def of_field(self, field: str) -> xr.Dataset:
         """Particles of a field."""
         return self.particles.isel(particle=np.flatnonzero(np.array(self._names("field")) == field))
 
-    def degrees(self, field: str) -> dict[int, float]:
+    def detachments(self, field: str) -> dict[int, float]:
         """Detachment of a field's particles by label."""
-        rows = self.rows(field)
+        rows = self.of_field(field)
         if "detachment" not in rows or "label" not in rows:
             return {}
         return dict(zip(rows["label"].values.tolist(), rows["detachment"].values.tolist(), strict=True))

@@ -24,7 +24,7 @@ UNCOLOURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", 
 """Colours of particles by label, where there is no detachment to colour them by."""
 
 
-def paint(labels: NDArray[Any], degrees: Mapping[int, float]) -> Array:
+def label_colours(labels: NDArray[Any], degrees: Mapping[int, float]) -> Array:
     """Colour of every label up to the largest (labels + 1, 4): by degree of detachment, else by the label itself."""
     count = int(labels.max(initial=0)) + 1
     if not np.isfinite(list(degrees.values())).any():

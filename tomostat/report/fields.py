@@ -88,7 +88,7 @@ class FieldView:
         fits = [i for i, shape in enumerate(shapes) if max(shape[a] for a in others) <= WIDE]
         level = fits[0] if fits else len(shapes) - 1
         spacing = level_spacing(self.info, level)
-        index = min(round(self._best(axis) / spacing[axis]), shapes[level][axis] - 1)
+        index = min(round(self._best_place(axis) / spacing[axis]), shapes[level][axis] - 1)
         box = tuple(slice(index, index + 1) if a == axis else slice(0, shapes[level][a]) for a in range(3))
         planes = {label: self._plane(box, label, level, axis) for label in (None, "phases", "particles")}
         grey = planes[None]
@@ -103,12 +103,12 @@ class FieldView:
             place=index * spacing[axis],
         )
 
-    def cut(self, centre: NDArray[np.float64], reach: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    def cube(self, centre: NDArray[np.float64], reach: float) -> tuple[NDArray[Any], NDArray[Any]]:
         """Grey values and labels of a cube around a place (micrometers), cut at the field's border."""
         box = self._around(centre, reach)
         return read_box(self.info.path, box), read_box(self.info.path, box, "particles")
 
-    def mapped(self, centre: NDArray[np.float64], reach: float, name: str) -> NDArray[np.float32] | None:
+    def map_cube(self, centre: NDArray[np.float64], reach: float, name: str) -> NDArray[np.float32] | None:
         """The same cube of a map, None where the field has none."""
         if not (self.info.path / "maps" / name).is_dir():
             return None
@@ -125,7 +125,7 @@ class FieldView:
             return None
         return np.asarray(read_box(self.info.path, box, label, level).squeeze(axis))
 
-    def _best(self, axis: int) -> float:
+    def _best_place(self, axis: int) -> float:
         """Place of the plane in the middle half that cuts most particles, micrometers."""
         length = self.info.shape[axis] * self.info.spacing[axis]
         labels, spacing = self.coarse()
@@ -134,7 +134,7 @@ class FieldView:
         planes = np.moveaxis(labels, axis, 0)
         counts = np.array([len(np.unique(plane)) for plane in planes])
         outer = len(planes) // 4
-        counts[:outer] = counts[len(planes) - outer :] = 0  # slices at the border are full of slivers
+        counts[:outer] = counts[len(planes) - outer :] = 0  # at the border many particles are cut
         candidates = np.flatnonzero(counts == counts.max())
         best = candidates[np.argmin(np.abs(candidates - len(planes) / 2))]
         return float(best * spacing[axis])
@@ -171,5 +171,5 @@ def _whole(info: VolumeInfo, label: str, level: int) -> NDArray[Any]:
 def _fractions(phases: NDArray[Any]) -> dict[str, float]:
     """Share of each phase in what lies inside the field of view."""
     inside = phases[phases != Phase.OUTSIDE]
-    counts = np.bincount(inside, minlength=4)[:4] / max(inside.size, 1)
-    return dict(zip(("pore", "cbd", "active", "collector"), counts.tolist(), strict=True))
+    shares = np.bincount(inside, minlength=len(Phase)) / max(inside.size, 1)
+    return {phase.name.lower(): float(shares[phase]) for phase in Phase if phase != Phase.OUTSIDE}

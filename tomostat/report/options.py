@@ -20,7 +20,7 @@ class ReportOptions(StageOptions):
     pictured_fields
         Largest number of fields shown in slices, taken in turn from the conditions.
     gallery
-        Single particles shown of each kind: least, typically and most detached.
+        Number of single particles shown of each kind: least, typically and most detached.
     """
 
     title: str | None = None

@@ -54,7 +54,7 @@ def against_detachment(
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, (column, label) in zip(panels, columns, strict=True):
         for index, name in enumerate(conditions):
-            rows = thinned(particles.isel(particle=np.flatnonzero(belongs(particles, name, conditions))))
+            rows = thinned(particles.isel(particle=np.flatnonzero(in_condition(particles, name, conditions))))
             axes.scatter(
                 rows["detachment"],
                 rows[column],
@@ -82,7 +82,7 @@ def degree_axis(axes: Axes, which: str) -> None:
     (axes.set_xlim if which == "x" else axes.set_ylim)(-0.02, 1.02)
 
 
-def belongs(particles: xr.Dataset, condition: str, conditions: list[str]) -> NDArray[np.bool_]:
+def in_condition(particles: xr.Dataset, condition: str, conditions: list[str]) -> NDArray[np.bool_]:
     """Particles of a condition; those whose condition is not among the results' belong to the unknown one."""
     if "condition" not in particles:
         return np.ones(particles.sizes["particle"], bool)

@@ -1,4 +1,4 @@
-"""How good a segmentation is, as pictures: hits, misses, splits and merges, and metrics of several side by side."""
+"""Pictures of how good segmentations are: hits, misses, splits and merges, and the metrics of several side by side."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def draw_outcomes(
     grey
         The image behind; white when not given.
     iou, on_truth
-        As in `tomostat.kernels.score.score_labels`. Objects are judged in 3D where there are three dimensions.
+        As in `tomostat.kernels.score.score_labels`. Objects are compared in 3D where there are three dimensions.
     section
         Slice of a volume to show; that with most true objects when not given.
 
@@ -114,7 +114,7 @@ def _draw_panel(
     of_found: NDArray[np.uint8],
     grey: NDArray[Any] | None,
 ) -> None:
-    """True objects filled by what became of them, false ones likewise; found ones outlined."""
+    """Draw true and false objects filled in the colour of their outcome, and outlines of what was found."""
     height, width = truth.shape
     extent = (0.0, float(width), float(height), 0.0)
     if grey is not None:

@@ -1,4 +1,4 @@
-"""The report stage: everything that was written -> a page with figures, tables and pictures."""
+"""The report stage: results of all stages -> a page with figures, tables and pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tomostat.stage import StudyStage, Work
 
 
 class Report(StudyStage[ReportOptions]):
-    """The page."""
+    """The page with its figures and tables."""
 
     name = "report"
     help = "Write the page with figures, tables and pictures."
@@ -17,7 +17,7 @@ class Report(StudyStage[ReportOptions]):
     writes = ("report",)
 
     def run(self, work: Work) -> None:
-        """Write the page and what it links to."""
+        """Write the page and the files that it links to."""
         from tomostat.datasets import open_dataset, open_particles
         from tomostat.manifest import Content
         from tomostat.report import Provenance, write_report

@@ -1,4 +1,4 @@
-"""How figures look: one font size, few lines, colours that colour-blind readers can tell apart."""
+"""How figures look: one font size, few lines, colours that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from tomostat.phase import Phase
+
 INK = "#1d2935"
 MUTED = "#64717f"
 GRID = "#e4e8ec"
 MISSING = "#b9c0c7"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b4a8a", "#7f7f7f")
-"""Okabe and Ito's colours, told apart by colour-blind readers; one per condition."""
+"""Okabe and Ito's colours, which colour-blind readers can distinguish; one per condition."""
 DEGREES = ("#2b59b5", "#1c8bc4", "#38b29f", "#a5c466", "#f7c93b")
-"""From intact to loose: lightness rises evenly, and no end is so dark that shading is lost on it."""
+"""From intact to fully detached: lightness rises evenly, and no colour is so dark that shading cannot be seen on it."""
 PHASES = {
-    0: ("pore", "#eef2f5"),
-    1: ("carbon-binder", "#4a5a6a"),
-    2: ("active material", "#e2a24a"),
-    3: ("current collector", "#8fb6c9"),
-    4: ("outside", "#ffffff"),
+    Phase.PORE: ("pore", "#eef2f5"),
+    Phase.CBD: ("carbon-binder", "#4a5a6a"),
+    Phase.ACTIVE: ("active material", "#e2a24a"),
+    Phase.COLLECTOR: ("current collector", "#8fb6c9"),
+    Phase.OUTSIDE: ("outside", "#ffffff"),
 }
 DPI = 200
 """Twice the 100 pixels per inch at which the page shows a picture."""
@@ -69,7 +71,7 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaV
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the report's style; what the caller had set is as before afterwards."""
+    """Draw in the report's style; the caller's settings are restored afterwards."""
     with mpl.rc_context(_RC):
         yield
 
@@ -87,7 +89,7 @@ def colour(index: int) -> str:
 
 
 def degrees_map() -> Colormap:
-    """Colours of the degree of detachment, 0 to 1; grey where it is not known."""
+    """Colours of the degree of detachment, 0 to 1; grey where it is unknown."""
     return LinearSegmentedColormap.from_list("degrees", DEGREES).with_extremes(bad=MISSING)
 
 

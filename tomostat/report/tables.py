@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from tomostat.report.style import colour
-from tomostat.report.text import NONE, between, number
+from tomostat.report.text import DASH, between, number
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1, caption: str = "") -> str:
@@ -25,7 +25,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1, ca
 def with_interval(value: float, interval: Any, scale: float = 100, digits: int = 1) -> str:
     """A value with its interval in small print."""
     text = number(scale * value, digits)
-    return text if text == NONE else f"{text}<small>{between(interval, scale, digits)}</small>"
+    return text if text == DASH else f"{text}<small>{between(interval, scale, digits)}</small>"
 
 
 def condition_cell(index: int, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-NONE = "\u2013"
+DASH = "\u2013"
 TIMES = " \u00d7 "
 RHO = "\u03c1"
 SIGMA = "\u03c3"
@@ -19,32 +19,32 @@ STATISTICS = ("mean", "median", "peak", "spread")
 
 def percent(value: float, digits: int = 0) -> str:
     """A share as percent."""
-    return f"{100 * value:.{digits}f}{PERCENT}" if np.isfinite(value) else NONE
+    return f"{100 * value:.{digits}f}{PERCENT}" if np.isfinite(value) else DASH
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """A number, or a dash where there is none."""
-    return f"{float(value):.{digits}f}" if value is not None and np.isfinite(float(value)) else NONE
+    """A number, or a dash where it is unknown."""
+    return f"{float(value):z.{digits}f}" if value is not None and np.isfinite(float(value)) else DASH
 
 
 def significant(value: Any, digits: int = 3) -> str:
-    """A number with so many significant digits, never in powers of ten below a million."""
+    """A number with so many significant digits, without an exponent."""
     if value is None or not np.isfinite(float(value)):
-        return NONE
+        return DASH
     places = max(0, digits - 1 - int(np.floor(np.log10(abs(float(value)))))) if value else 0
     return f"{float(value):.{places}f}"
 
 
 def unit_text(units: str) -> str:
-    """A unit as people write it; nothing for pure numbers."""
+    """A unit in the usual notation; empty for pure numbers."""
     known = {"1": "", "angstrom^-3": "1/Å³"}
     return known.get(units, units.replace("micrometer", "µm").replace("^3", "³").replace("^2", "²"))
 
 
 def between(interval: Any, scale: float = 100, digits: int = 0) -> str:
-    """An interval in brackets, or nothing."""
+    """An interval in brackets; empty where it is unknown."""
     low, high = (float(side) * scale for side in np.asarray(interval))
-    return f"[{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low + high) else ""
+    return f"[{low:z.{digits}f}, {high:z.{digits}f}]" if np.isfinite(low + high) else ""
 
 
 def plural(count: int, word: str) -> str:
@@ -55,7 +55,7 @@ def plural(count: int, word: str) -> str:
 def probability(value: float) -> str:
     """A p-value."""
     if not np.isfinite(value):
-        return NONE
+        return DASH
     return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 

@@ -1,4 +1,4 @@
-"""How a training went, as a picture: losses and the judgement of the checkpoints over the steps."""
+"""Curves of a training: losses, and scores of the checkpoints, over the steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOSSES = {
 """Columns of the log, and what they are losses of."""
 
 SMOOTH = 15
-"""Rows of the log whose median is drawn: single batches differ by more than what is learned between them."""
+"""Rows of the log in the running median: single batches differ by more than the loss falls between them."""
 
 
 def write_curves(folder: str | Path) -> Path:
@@ -31,7 +31,7 @@ def write_curves(folder: str | Path) -> Path:
     Parameters
     ----------
     folder
-        Holds ``log.csv`` and, where checkpoints were judged, ``validation.csv``; receives ``curves.png``.
+        Holds ``log.csv`` and, where checkpoints were scored, ``validation.csv``; receives ``curves.png``.
 
     Returns
     -------
@@ -46,28 +46,28 @@ def write_curves(folder: str | Path) -> Path:
     folder = Path(folder)
     if not (folder / "log.csv").is_file():
         raise FileNotFoundError(f"no log.csv in {folder}; give the folder of a training")
-    judged = folder / "validation.csv"
+    scored = folder / "validation.csv"
     log = _rows(folder / "log.csv", ["step"]).set_index("step")
     with styled():
-        validation = _rows(judged, ["step", "share"]) if judged.is_file() else None
+        validation = _rows(scored, ["step", "share"]) if scored.is_file() else None
         save_png(draw_curves(log, validation), folder / "curves.png")
     return folder / "curves.png"
 
 
 def _rows(path: Path, key: list[str]) -> pd.DataFrame:
-    """A log in order; of what was run again after a stop, the later row."""
+    """A log in order; where steps were repeated after an interruption, the later row."""
     return pd.read_csv(path).drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
 
 
 def draw_curves(log: pd.DataFrame, validation: pd.DataFrame | None = None) -> Figure:
-    """Losses over the steps and, beside them, what the checkpoints scored.
+    """Losses over the steps and, beside them, scores of the checkpoints.
 
     Parameters
     ----------
     log
         By step: the columns of `LOSSES`.
     validation
-        step, share (of the trained weights in a mean with those before) and score, larger is better.
+        step, share (of the trained weights in an average with the initial weights) and score, larger is better.
     """
     figure = new_figure(8.0 if validation is not None else 5.0, 3.2)
     panels = figure.subplots(1, 1 if validation is None else 2, squeeze=False)[0]
@@ -84,25 +84,23 @@ def draw_curves(log: pd.DataFrame, validation: pd.DataFrame | None = None) -> Fi
     return figure
 
 
-def _draw_validation(axes: Axes, judged: pd.DataFrame) -> None:
-    """Scores of the checkpoints, of means with the start, and which one is kept."""
-    trained, means = judged[judged["share"] == 1], judged[judged["share"] < 1]
-    best = judged.iloc[int(judged["score"].to_numpy().argmax())]
+def _draw_validation(axes: Axes, scored: pd.DataFrame) -> None:
+    """Scores of the checkpoints and of averages with the initial weights, and which one is kept."""
+    trained, averages = scored[scored["share"] == 1], scored[scored["share"] < 1]
+    best = scored.iloc[int(scored["score"].to_numpy().argmax())]
     axes.plot(trained["step"], trained["score"], color=MUTED, marker="o", markersize=4, label="checkpoints")
-    if len(means):
-        axes.plot(means["step"], means["score"], "o", color=MUTED, mfc="none", label="means of the start and the last")
+    if len(averages):
+        label = "averages of initial and last weights"
+        axes.plot(averages["step"], averages["score"], "o", color=MUTED, mfc="none", label=label)
     axes.plot(best["step"], best["score"], "o", color=colour(1), markersize=4, label="best: kept")
     axes.set(xlabel="step", ylabel="mAP")
     axes.margins(y=0.3)
-    axes.set_title("mAP on slices set aside")
+    axes.set_title("mAP on held-out slices")
     axes.legend(fontsize=7)
 
 
 def _between(losses: pd.DataFrame) -> tuple[float, float]:
-    """Bounds that hold nearly every loss: of a crop without particles some are next to nothing."""
+    """Bounds that include nearly every loss: some are close to 0 for crops without particles."""
     above = losses.to_numpy()[losses.to_numpy() > 0]
     low, high = np.quantile(above, [0.02, 1.0])
     return 0.3 * float(low), 2 * float(high)
-
-
-__all__ = ["draw_curves", "write_curves"]

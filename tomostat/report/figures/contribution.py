@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tomostat.report import text
 from tomostat.report.data import ReportData
-from tomostat.report.scatter import belongs, degree_axis, thinned
+from tomostat.report.scatter import degree_axis, in_condition, thinned
 from tomostat.report.sections import Section
 from tomostat.report.style import GRID, INK, colour, new_figure
 
@@ -29,7 +29,7 @@ def contribution(data: ReportData) -> str:
         "<b>Model of a particle's contribution to the cell, not a measurement.</b> After the sketch in Fig. 4e of "
         "Jiang et al. (2020): detachment lowers the electrical conductance of a particle and raises the ionic one, and "
         "the lower of the two (grey) governs. The electrical one grows with the state of charge. Forms and parameters "
-        "are plausible, not fitted; measured are only the degrees of detachment, the particles' places along the axis. "
+        "are plausible, not fitted; only the degrees of detachment, along the horizontal axis, are measured. "
         f"The model's best detachment is {best}.",
     )
 
@@ -47,7 +47,7 @@ def draw_contribution(particles: xr.Dataset, results: xr.Dataset, conditions: li
         for name, line in (("electrical", "solid"), ("ionic", (0, (4, 2)))):
             axes.plot(degree, one[f"model_{name}"], color=INK, linewidth=1, linestyle=line, label=name)
         for index, name in enumerate(conditions):
-            rows = thinned(particles.isel(particle=np.flatnonzero(belongs(particles, name, conditions))))
+            rows = thinned(particles.isel(particle=np.flatnonzero(in_condition(particles, name, conditions))))
             place = rows["detachment"].to_numpy()
             axes.scatter(
                 place, np.interp(place, degree, curve), s=12, color=colour(index), alpha=0.65, edgecolor="white",

@@ -35,9 +35,9 @@ def distribution(data: ReportData) -> str:
         for name, peak, count in zip(data.conditions, peaks, counts, strict=True)
     )
     caption = (
-        "<b>Distribution of the degree of detachment</b> (0 % intact, 100 % loose). Panel a: all particles of each "
-        f"condition; then big (solid) and small (dashed) particles, parted at {split:g} µm. Lines are kernel "
-        f"estimates, steps the histogram, triangles the peaks, bands pointwise {level} intervals that hold the "
+        "<b>Distribution of the degree of detachment</b> (0 % intact, 100 % fully detached). Panel a: all particles of "
+        f"each condition; then big (solid) and small (dashed) particles, separated at {split:g} µm. Lines are kernel "
+        f"estimates, steps the histogram, triangles the peaks, bands pointwise {level} intervals that include the "
         "variation between particles, fields and samples."
     )
     figure = data.svg_figure("detachment", draw_distributions(results, split), alt, caption)
@@ -129,7 +129,7 @@ def difference_table(results: xr.Dataset) -> str:
                 part = one.sel(statistic=statistic)
                 cells.append(with_interval(float(part["difference"]), part["difference_interval"]))
                 cells.append(probability(float(part["p_value"])))
-            rows.append([f"{escape(second)} less {escape(first)}", str(size), *cells])
+            rows.append([f"{escape(second)} minus {escape(first)}", str(size), *cells])
     for index, name in enumerate(results["condition"].values):
         one = results.isel(condition=index)
         if np.isfinite(one["size_difference"]).any():
@@ -137,7 +137,7 @@ def difference_table(results: xr.Dataset) -> str:
             for statistic in STATISTICS:
                 part = one.sel(statistic=statistic)
                 cells += [with_interval(float(part["size_difference"]), part["size_difference_interval"]), ""]
-            rows.append(["small less big", condition_cell(index, str(name)), *cells])
+            rows.append(["small minus big", condition_cell(index, str(name)), *cells])
     if not rows:
         return ""
     head = ["difference", "of"] + [part for name in ("mean", "median", "peak", "spread") for part in (name, "p")]

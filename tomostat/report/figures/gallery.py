@@ -48,7 +48,7 @@ def chosen_particles(data: ReportData) -> list[tuple[str, list[int]]]:
 def exemplary(particles: xr.Dataset, names: set[str], count: int) -> list[tuple[str, list[int]]]:
     """Rows of the least, typically and most detached particles, all different.
 
-    Only particles that lie whole in a field of `names` and are no specks (not in the smallest quarter) qualify.
+    Only particles that lie whole in a field of `names` and do not belong to the smallest quarter qualify.
     """
     diameter, detachment = (particles[name].to_numpy() for name in ("equivalent_diameter", "detachment"))
     usable = np.isfinite(detachment) & np.isfinite(diameter)
@@ -94,7 +94,7 @@ def _tile(data: ReportData, views: Mapping[str, FieldView], row: int) -> str:
 def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, degree: float) -> Figure:
     """A slice through a particle's middle and the particle in 3D, at one scale."""
     reach = 0.68 * diameter + 1.0
-    grey, labels = view.cut(centre, reach)
+    grey, labels = view.cube(centre, reach)
     spacing = view.info.spacing
     figure = new_figure(2.8, 1.4, layout="none")
     tint = degrees_map()(degree) if np.isfinite(degree) else mpl.colors.to_rgba(UNCOLOURED[0])

@@ -15,20 +15,20 @@ from tomostat.report.text import TIMES, percent, significant
 
 DEFINITIONS = """<h3>Definitions</h3>
 <p><b>Degree of detachment</b>: share of a particle's outer surface that is not in contact with the carbon-binder
-domain; cracks and pores inside do not count, surface cut by the field's border is left out of both terms.
+domain; cracks and pores inside do not count, surface cut by the field's border is left out of both areas.
 <b>Local resistance</b>: length of the detour over the surface to the nearest contact, in equivalent radii.
 <b>Equivalent diameter</b>: that of the ball of equal volume. <b>Peak</b>: place of the highest kernel estimate
 (Gaussian, Silverman's width, reflected at 0 and 1).</p>
-<p><b>Intervals</b> ({confidence:.0%}): whole samples, whole fields and particles are resampled, each level by itself;
-the percentile interval of each is stretched for the few units that it rests on, and the widest counts.
+<p><b>Intervals</b> ({confidence:.0%}): whole samples, whole fields and particles are resampled, each level separately;
+the percentile interval of each is widened to allow for few units, and the widest is given.
 <b>p-values</b>: whole fields (whole samples where every condition has several) are permuted between the conditions.</p>
 """
 
 
 def making(data: ReportData) -> str:
     """What was run, and how numbers are defined."""
-    counts = {view.name: data.rows(view.name).sizes["particle"] for view in data.views}
-    parts = [field_table(data.views, data.places, counts)] if data.views else []
+    counts = {view.name: data.of_field(view.name).sizes["particle"] for view in data.views}
+    parts = [field_table(data.views, data.origins, counts)] if data.views else []
     parts.append(DEFINITIONS.format(confidence=data.confidence))
     for heading, listed in data.provenance.listings().items():
         parts.append(f"<details><summary>{escape(heading)}</summary><pre>{escape(listed)}</pre></details>")

@@ -31,7 +31,7 @@ def relations(data: ReportData) -> str:
                 "Local electrical resistance, mean and spread over the surface, against degree of detachment.",
                 "<b>Local resistance.</b> The detour of electrons over the surface to the nearest contact, in radii of "
                 "the ball of equal volume: mean and standard deviation over the whole surface. The dashed line is a "
-                "ball whose gap is one round cap; below it the gap is broken up or elongated.",
+                "ball whose gap is one round cap; particles below it have several or elongated gaps.",
             )
         )
     labels = {

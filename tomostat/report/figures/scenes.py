@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tomostat.report.data import ReportData
-from tomostat.report.drawing import degree_bar, paint
+from tomostat.report.drawing import degree_bar, label_colours
 from tomostat.report.fields import FieldView
 from tomostat.report.kernels import raycast
 from tomostat.report.sections import Section
@@ -26,11 +26,11 @@ def scenes(data: ReportData) -> str:
     parts: list[str] = []
     seen: set[str] = set()
     for view in data.views:
-        condition = data.places.get(view.name, ("", ""))[1]
+        condition = data.origins.get(view.name, ("", ""))[1]
         if condition in seen or view.info.shape[0] == 1 or len(seen) >= 4 or not view.coarse()[0].any():
             continue
         seen.add(condition)
-        degrees = data.degrees(view.name)
+        degrees = data.detachments(view.name)
         known = np.isfinite(list(degrees.values())).any()
         name = " · ".join(filter(None, (escape(condition), escape(view.name))))
         parts.append(
@@ -39,7 +39,7 @@ def scenes(data: ReportData) -> str:
                 draw_scene(view, degrees),
                 f"Particles of field {view.name} in 3D.",
                 f"<b>{name}.</b> Particles cut by the field's border are closed with flat faces. "
-                + ("Colour: degree of detachment." if known else "Colours tell the particles apart."),
+                + ("Colour: degree of detachment." if known else "Colours distinguish the particles."),
             )
         )
     return f'<div class="pair">{"".join(parts)}</div>' if parts else ""
@@ -48,7 +48,7 @@ def scenes(data: ReportData) -> str:
 def draw_scene(view: FieldView, degrees: Mapping[int, float]) -> Figure:
     """All particles of a field in 3D, coloured by their detachment."""
     labels, spacing = view.coarse()
-    picture, extent = raycast.render(labels, spacing, paint(labels, degrees)[:, :3], 1100)
+    picture, extent = raycast.render(labels, spacing, label_colours(labels, degrees)[:, :3], 1100)
     figure = new_figure(5.4, 5.4 * picture.shape[0] / picture.shape[1] * 0.9)
     axes = figure.subplots()
     size = (np.array(labels.shape) - 1) * np.array(spacing)

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from tomostat.report.data import ReportData
-from tomostat.report.scatter import belongs, degree_axis, thinned
+from tomostat.report.scatter import degree_axis, in_condition, thinned
 from tomostat.report.sections import Section
 from tomostat.report.style import MUTED, colour, new_figure
 
@@ -47,7 +47,7 @@ def draw_sizes(particles: xr.Dataset, conditions: list[str], split: float) -> Fi
         diameter[np.isfinite(diameter)], bins=min(24, max(6, round(diameter.size**0.5)))
     ).tolist()
     for index, name in enumerate(conditions):
-        mine = diameter[belongs(particles, name, conditions)]
+        mine = diameter[in_condition(particles, name, conditions)]
         axes.hist(mine, edges, histtype="stepfilled", color=colour(index), alpha=0.18)
         axes.hist(mine, edges, histtype="step", color=colour(index), linewidth=1.5, label=f"{name}  (n = {mine.size})")
     axes.axvline(split, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
@@ -72,7 +72,7 @@ def draw_against_volume(particles: xr.Dataset, results: xr.Dataset, conditions: 
     figure = new_figure(5.2, 3.3)
     axes = figure.subplots()
     for index, name in enumerate(conditions):
-        rows = thinned(particles.isel(particle=np.flatnonzero(belongs(particles, name, conditions))))
+        rows = thinned(particles.isel(particle=np.flatnonzero(in_condition(particles, name, conditions))))
         border = rows["touches_border"].to_numpy().astype(bool) if "touches_border" in rows else np.array(False)
         tint = colour(index)
         for open_dot in (True, False):

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from tomostat.report import text
 from tomostat.report.data import ReportData
-from tomostat.report.drawing import degree_bar, outlines, paint
+from tomostat.report.drawing import degree_bar, label_colours, outlines
 from tomostat.report.fields import FieldView, Plane
 from tomostat.report.sections import Section
 from tomostat.report.style import INK, MUTED, PHASES, new_figure
@@ -26,10 +26,10 @@ def fields(data: ReportData) -> str:
     parts: list[str] = []
     seen: set[str] = set()
     for view in chosen:
-        condition = data.places.get(view.name, ("", ""))[1]
-        degrees = data.degrees(view.name)
-        # outlines are coloured by the detachment where it is known, else told apart by hue
-        tint = "their detachment" if np.isfinite(list(degrees.values())).any() else "label, to tell them apart"
+        condition = data.origins.get(view.name, ("", ""))[1]
+        degrees = data.detachments(view.name)
+        # outlines are coloured by the detachment where it is known, else by label
+        tint = "their detachment" if np.isfinite(list(degrees.values())).any() else "label"
         figure = data.png_figure(
             f"field-{text.file_name(view.name)}",
             draw_field(view, degrees),
@@ -40,7 +40,7 @@ def fields(data: ReportData) -> str:
         )
         opened = "" if condition in seen else " open"
         seen.add(condition)
-        count = text.plural(data.rows(view.name).sizes["particle"], "particle")
+        count = text.plural(data.of_field(view.name).sizes["particle"], "particle")
         head = " · ".join(filter(None, (escape(condition), count)))
         head = f"<summary>{escape(view.name)}<span>{head}</span></summary>"
         parts.append(f'<details class="field"{opened}>{head}{figure}</details>')
@@ -50,7 +50,7 @@ def fields(data: ReportData) -> str:
 
 def in_turn(data: ReportData, count: int) -> list[FieldView]:
     """Fields taken in turn from the conditions, in the order of the study."""
-    places = data.places
+    places = data.origins
     order: dict[str, int] = {}
     ranked = []
     for place, view in enumerate(data.views):
@@ -91,7 +91,7 @@ def _grey(axes: Axes, plane: Plane, degrees: Mapping[int, float]) -> None:
     axes.imshow(plane.grey, cmap="gray", vmin=low, vmax=high, extent=plane.extent)
     if plane.labels is not None:
         lines, owners = outlines(plane.labels, plane.extent)
-        tints = paint(plane.labels, degrees)
+        tints = label_colours(plane.labels, degrees)
         axes.add_collection(LineCollection(lines, colors=[(0, 0, 0, 0.55)], linewidths=2.4))
         axes.add_collection(LineCollection(lines, colors=tints[owners] if owners else None, linewidths=1.3))
     _bare(axes, f"{plane.axes[0]} (µm)")

@@ -16,35 +16,35 @@ from tomostat.report.text import PERCENT, between, pair_names, percent, plural, 
 def glance(data: ReportData) -> str:
     """The finding, and what limits it."""
     confidence = data.confidence
-    notes = "".join(f"<li>{escape(note)}</li>" for note in all_limitations(data))
-    box = f'<div class="notes"><h3>Read with care</h3><ul>{notes}</ul></div>' if notes else ""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in all_limitations(data))
+    box = f'<div class="limitations"><h3>Limitations</h3><ul>{items}</ul></div>' if items else ""
     tiles = mean_tiles(data.results) if data.measured else ""
     return f'<p class="lead">{lead(data.results, confidence)}</p>\n{tiles}\n{box}'
 
 
 def all_limitations(data: ReportData) -> list[str]:
-    """Everything that a reader must know before trusting a number."""
-    notes = data.limitations
-    empty = [view.name for view in data.views if not data.rows(view.name).sizes["particle"]]
+    """Limitations of the results, of the fields and of the run, in sentences."""
+    found = data.limitations
+    empty = [view.name for view in data.views if not data.of_field(view.name).sizes["particle"]]
     if empty:
-        notes.append(f"No particle was found in {', '.join(empty)}.")
+        found.append(f"No particle was found in {', '.join(empty)}.")
     flat = [view.name for view in data.views if view.info.shape[0] == 1]
     if flat:
-        notes.append(
+        found.append(
             f"A single slice ({', '.join(flat)}): volumes and surfaces are those of a sheet one voxel thick, and "
             "columns that need depth are empty."
         )
     two = [view.name for view in data.views if view.fit is not None and view.fit.levels.cbd is None]
     if two:
-        notes.append(
+        found.append(
             f"Two phases only ({', '.join(two)}): without a carbon-binder phase there is no detachment to measure."
         )
     if "fully_detached" in data.counted and (count := int(data.counted["fully_detached"].sum())):
-        notes.append(
-            f"{plural(count, 'particle')} without any contact: fully detached, so there is no finite resistance "
-            "and none is given."
+        found.append(
+            f"{plural(count, 'particle')} without any contact: fully detached, so the resistance is infinite and "
+            "left empty in the table."
         )
-    return [*notes, *data.provenance.warnings]
+    return [*found, *data.provenance.warnings]
 
 
 def lead(results: xr.Dataset, confidence: float) -> str:
@@ -55,8 +55,8 @@ def lead(results: xr.Dataset, confidence: float) -> str:
         return "No particle was found."
     if not int(counts.sum()):
         return (
-            "The degree of detachment could not be measured for any particle: that takes a carbon-binder phase told "
-            "apart from the pores. Shapes, sizes and grey values below hold all the same."
+            "The degree of detachment could not be measured for any particle: that requires a carbon-binder phase "
+            "that can be distinguished from the pores. Shapes, sizes and grey values below do not depend on it."
         )
     if len(conditions) == 1:
         summary = results["summary"].isel(condition=0).sel(size="all", statistic="mean")
@@ -91,8 +91,8 @@ def _difference(results: xr.Dataset, index: int, confidence: float) -> str:
     if interval[0] * interval[1] > 0 and p <= 1 - confidence:
         return f"Particles of {second} are {points} {direction} detached than those of {first} {tail}"
     return (
-        f"Particles of {second} come out {points} {direction} detached than those of {first}, a difference that chance "
-        f"may explain {tail}"
+        f"Particles of {second} are {points} {direction} detached than those of {first}, a difference that may be due "
+        f"to chance {tail}"
     )
 
 

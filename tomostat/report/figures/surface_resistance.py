@@ -29,7 +29,7 @@ STEPS = 250
 
 
 @dataclass(frozen=True)
-class Coloured:
+class ColouredParticle:
     """A particle whose surface is coloured.
 
     Attributes
@@ -37,11 +37,11 @@ class Coloured:
     mask
         (z, y, x) bool.
     values
-        (z, y, x) float32, NaN off the surface and where nothing is known.
+        (z, y, x) float32, NaN off the surface and where it is unknown.
     spacing
         Voxel size (z, y, x) in micrometers.
     title
-        A few words.
+        Heading of its pictures.
     """
 
     mask: NDArray[np.bool_]
@@ -70,27 +70,27 @@ def surfaces(data: ReportData) -> str:
         "Particles in 3D, coloured by the local resistance of their surface.",
         "<b>Local resistance over the surface</b>, each particle from the front and, turned by half a turn about z, "
         "from behind: detour of electrons to the nearest contact with carbon-binder, in equivalent radii. Palest: in "
-        "contact; grey: not known. <code>tomostat mesh</code> writes such surfaces for ParaView and Blender.",
+        "contact; grey: unknown. <code>tomostat mesh</code> writes such surfaces for ParaView and Blender.",
     )
     return f"<h3>Local resistance</h3>{picture}"
 
 
-def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> Coloured | None:
+def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> ColouredParticle | None:
     """A particle and the map of its resistance; None where it has none."""
     view, label = views[str(one["field"].item())], int(one["label"])
     centre, reach = one["centroid"].to_numpy(), 0.68 * float(one["equivalent_diameter"]) + 1.0
-    values = view.mapped(centre, reach, "resistance")
+    values = view.map_cube(centre, reach, "resistance")
     if values is None:
         return None
-    mask = view.cut(centre, reach)[1] == label
+    mask = view.cube(centre, reach)[1] == label
     values = np.where(mask, values, np.float32(np.nan))
     if not np.isfinite(values).any():
         return None
     title = f"{100 * float(one['detachment']):.0f} % detached, {escape(view.name)}, label {label}"
-    return Coloured(mask, values, view.info.spacing, title)
+    return ColouredParticle(mask, values, view.info.spacing, title)
 
 
-def draw_surfaces(particles: Sequence[Coloured]) -> Figure:
+def draw_surfaces(particles: Sequence[ColouredParticle]) -> Figure:
     """Every particle from two sides, one scale of colours for all."""
     top = max(float(np.nanmax(one.values)) for one in particles) or 1.0
     figure = new_figure(4.6 * len(particles) + 0.7, 2.7)
@@ -107,11 +107,11 @@ def draw_surfaces(particles: Sequence[Coloured]) -> Figure:
     return figure
 
 
-def _draw_side(axes: Any, one: Coloured, top: float, turned: bool) -> None:
+def _draw_side(axes: Any, one: ColouredParticle, top: float, turned: bool) -> None:
     mask, values = one.mask, one.values
     if turned:
         mask, values = mask[:, ::-1, ::-1], values[:, ::-1, ::-1]
-    shown = tint_rows(mask, values, top)
+    shown = colour_indices(mask, values, top)
     colours = np.vstack([np.zeros(3), resistance_map()(np.nan)[:3], resistance_map()(np.linspace(0, 1, STEPS))[:, :3]])
     picture, place = raycast.render(mask.astype(np.uint8), one.spacing, colours, 420, shown)
     height, width = place[3] - place[2], place[1] - place[0]
@@ -125,8 +125,8 @@ def _draw_side(axes: Any, one: Coloured, top: float, turned: bool) -> None:
         scale_bar(axes, reach)
 
 
-def tint_rows(mask: NDArray[np.bool_], values: NDArray[np.float32], top: float) -> NDArray[np.int64]:
-    """Row of the colours for every voxel: 0 outside, 1 unknown, 2 and more from 0 to `top`.
+def colour_indices(mask: NDArray[np.bool_], values: NDArray[np.float32], top: float) -> NDArray[np.int64]:
+    """Index of the colour of every voxel: 0 outside, 1 unknown, 2 and more from 0 to `top`.
 
     Values are averaged over a voxel or so, so that the picture does not show single voxels.
     """

@@ -67,14 +67,14 @@ def render(
     start = np.array([top, left, flat[:, 2].max() + margin]) + project(PAD * step)  # rays enter the padded volume
     tints = padded if shown is None else np.pad(shown, PAD)
     hit, depth, normal = cast(solid, tints.astype(np.int64), step, view(), start, pixel, height, width)
-    apart = hit if shown is None else hit > 0
-    return _shade(hit, apart, depth, normal, colours, pixel), np.array([left, right, top - height * pixel, top])
+    outlined = hit if shown is None else hit > 0
+    return _shade(hit, outlined, depth, normal, colours, pixel), np.array([left, right, top - height * pixel, top])
 
 
 def _shade(
-    hit: NDArray[np.int64], apart: NDArray[Any], depth: Floats, normal: Floats, colours: Floats, pixel: float
+    hit: NDArray[np.int64], outlined: NDArray[Any], depth: Floats, normal: Floats, colours: Floats, pixel: float
 ) -> Floats:
-    """Light, shadow in corners and dark outlines where `apart` changes."""
+    """Colours with light, with shadow in corners, and with dark outlines where `outlined` changes."""
     seen = hit > 0
     towards = view()
     light = LIGHT @ towards / np.linalg.norm(LIGHT)
@@ -90,7 +90,7 @@ def _shade(
     rgb = colours[hit] * bright[..., None] + 0.10 * shine[..., None]
     edge = np.zeros(hit.shape, bool)
     for axis in (0, 1):
-        jump = np.diff(apart.astype(np.int64), axis=axis) != 0
+        jump = np.diff(outlined.astype(np.int64), axis=axis) != 0
         edge |= np.pad(jump, [(0, 1) if a == axis else (0, 0) for a in (0, 1)])
     rgb = np.where(edge[..., None], 0.45 * rgb, rgb)
     return np.concatenate([np.clip(rgb, 0, 1), seen[..., None].astype(float)], axis=-1)
