@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from tomostat.volume import (
     open_flat,
@@ -25,6 +27,11 @@ def test_flat_is_grey_less_shading(filled):
     flat = array - spread_grid(grid, array.shape, whole_box(array.shape))
     assert np.array_equal(read_flat(path, box), flat[box])
     assert np.array_equal(open_flat(path).compute(scheduler="synchronous"), flat)
+    smooth = open_flat(path, smoothing=1.0)
+    assert smooth.data.npartitions == open_flat(path).data.npartitions
+    np.testing.assert_allclose(smooth.compute(scheduler="synchronous"), ndimage.gaussian_filter(flat, 1.0), rtol=1e-5)
+    with pytest.raises(ValueError, match="smoothing is -1"):
+        open_flat(path, smoothing=-1)
     write_shading(path, None)
     assert read_shading(path) is None
     write_shading(path, None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
+import xarray as xr
+from dask_image import ndfilters
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
@@ -46,23 +47,36 @@ def read_flat(path: str | Path, box: Box) -> NDArray[np.float32]:
     return grey if grid is None else grey - spread_grid(grid, describe(path).shape, box)
 
 
-def open_flat(path: str | Path) -> da.Array:
+def open_flat(path: str | Path, *, smoothing: float = 0.0) -> xr.DataArray:
     """Open the grey values with the shading subtracted, as a lazy array.
+
+    Parameters
+    ----------
+    path
+        The store, ``NAME.zarr``.
+    smoothing
+        Standard deviation in voxels of a Gaussian along every axis longer than one voxel; 0 does not smooth.
 
     Returns
     -------
-    dask.array.Array
-        (z, y, x) float32; its chunks are the shards of the store.
+    xarray.DataArray
+        Dims z, y, x, float32, with coordinates in micrometers as `open_volume` gives them. Chunks are the shards of the
+        store; a smoothed value does not depend on them, since the filter reads a halo from neighbouring chunks.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        When there is no such volume.
+        When there is no such volume, or `smoothing` is negative.
     """
-    info = describe(path)
-    grey = open_volume(path).data.astype(np.float32)
-    grid = read_shading(path)
-    return grey if grid is None else grey.map_blocks(_subtract_shading, grid, info.shape, dtype=np.float32)
+    if smoothing < 0:
+        raise ValueError(f"smoothing is {smoothing}; expected 0 or more voxels")
+    opened = open_volume(path)
+    grey, grid = opened.data.astype(np.float32), read_shading(path)
+    if grid is not None:
+        grey = grey.map_blocks(_subtract_shading, grid, grey.shape, dtype=np.float32)
+    if smoothing:
+        grey = ndfilters.gaussian_filter(grey, [smoothing if n > 1 else 0.0 for n in grey.shape])
+    return opened.copy(data=grey)
 
 
 def _subtract_shading(
