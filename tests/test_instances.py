@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tomostat.instances import SCHEMA, Instances, read_instances, read_metadata, write_instances
+import tomostat
+from properties import examples
+from tomostat.instances import SCHEMA, InstanceMetadata, Instances, read_instances, read_metadata, write_instances
 
 images = hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(0, 4))
 
@@ -24,7 +26,7 @@ def by_place(image):
     return np.vectorize(lambda v: order.get(int(v), 0), otypes=[int])(image)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(images, st.integers(0, 2**31 - 1))
 def test_masks_survive_as_runs(image, z):
     found = Instances.from_labels(image, z)
@@ -38,7 +40,7 @@ def test_masks_survive_as_runs(image, z):
         assert int(found.id[i]) == z << 32 | i
 
 
-@settings(deadline=None)
+@examples(100)
 @given(images)
 def test_runs_stay_in_their_row(image):
     found = Instances.from_labels(image, 0)
@@ -50,7 +52,7 @@ def test_runs_stay_in_their_row(image):
     assert sorted(covered) == np.flatnonzero(image).tolist()
 
 
-@settings(deadline=None)
+@examples(100)
 @given(images, images)
 def test_tables_survive_arrow(first, second):
     second = np.resize(second, first.shape)
@@ -64,7 +66,7 @@ def test_tables_survive_arrow(first, second):
     assert np.array_equal(back.id, both.id)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(images, st.data())
 def test_take_is_indexing(image, data):
     found = Instances.from_labels(image, 2)
@@ -74,7 +76,7 @@ def test_take_is_indexing(image, data):
     assert np.array_equal(found.take(found.area > 2).area, found.area[found.area > 2])
 
 
-@settings(deadline=None)
+@examples(100)
 @given(
     st.lists(
         st.tuples(
@@ -113,7 +115,7 @@ def test_no_instance_at_all(tmp_path):
     assert none.box.shape == (0, 4)
     assert len(none.id) == len(none.area) == 0
     assert none.labels(3).tolist() == [[0] * 5] * 4
-    write_instances(tmp_path / "a.parquet", none, {"slices": [0, 4]})
+    write_instances(tmp_path / "a.parquet", none, range(4))
     assert len(read_instances(tmp_path / "a.parquet")) == 0
     assert len(Instances.from_masks([], np.zeros((0, 2)), [], 0, (4, 5))) == 0
 
@@ -123,18 +125,20 @@ def test_folders_are_read_in_order_of_slices(tmp_path):
     images = {z: rng.integers(0, 4, (6, 9)) for z in range(8)}
     for name, slices in (("b", range(0, 4)), ("a", range(4, 8))):
         part = Instances.concatenate([Instances.from_labels(images[z], z) for z in slices])
-        write_instances(tmp_path / f"{name}.parquet", part, {"slices": [slices.start, slices.stop], "made": "by hand"})
+        write_instances(tmp_path / f"{name}.parquet", part, slices, {"detector": "by hand"})
     (tmp_path / "c.123.part").write_bytes(b"half-written")
     every = read_instances(tmp_path)
     assert all(np.array_equal(every.labels(z), by_place(images[z])) for z in images)
     some = read_instances(tmp_path, range(3, 6))
     assert sorted(set(some.slice.tolist())) == [3, 4, 5]
     assert np.array_equal(some.labels(4), by_place(images[4]))
-    assert read_metadata(tmp_path / "a.parquet") == {"shape": [6, 9], "slices": [4, 8], "made": "by hand"}
+    assert read_metadata(tmp_path / "a.parquet") == InstanceMetadata(
+        shape=(6, 9), slices=range(4, 8), options={"detector": "by hand"}, version=tomostat.__version__
+    )
 
 
 def test_slices_are_skipped_without_being_read(tmp_path):
-    write_instances(tmp_path / "a.parquet", Instances.from_labels(np.eye(4, dtype=int), 1), {"slices": [0, 4]})
+    write_instances(tmp_path / "a.parquet", Instances.from_labels(np.eye(4, dtype=int), 1), range(4))
     assert len(read_instances(tmp_path, range(4, 9))) == 0
 
 
@@ -149,10 +153,21 @@ def test_what_is_no_table_is_told(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="not a table of instances"):
         read_instances(tmp_path)
+    table = pa.table({"x": [1]}).replace_schema_metadata({"tomostat": '{"slices": [0, 4]}'})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="not a table of instances: 'shape'"):
+        read_instances(tmp_path)
+
+
+def test_a_table_without_slices_is_read_for_any(tmp_path):
+    write_instances(tmp_path / "a.parquet", Instances.from_labels(np.eye(4, dtype=int), 7))
+    assert read_metadata(tmp_path / "a.parquet").slices is None
+    assert len(read_instances(tmp_path, range(7, 9))) == 1
+    assert len(read_instances(tmp_path, range(4))) == 0
 
 
 def test_a_truncated_table_is_told(tmp_path):
-    write_instances(tmp_path / "a.parquet", Instances.from_labels(np.eye(50, dtype=int), 1), {})
+    write_instances(tmp_path / "a.parquet", Instances.from_labels(np.eye(50, dtype=int), 1))
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"a\.parquet"):
@@ -167,6 +182,6 @@ def test_tables_that_do_not_belong_together_are_refused():
 def test_a_slice_in_two_files_is_refused(tmp_path):
     one = Instances.from_labels(np.ones((2, 2), int), 4)
     for name in ("a", "b"):
-        write_instances(tmp_path / f"{name}.parquet", one, {})
+        write_instances(tmp_path / f"{name}.parquet", one)
     with pytest.raises(ValueError, match="slice 4 is in several files"):
         read_instances(tmp_path)

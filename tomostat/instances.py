@@ -1,8 +1,8 @@
-"""The instance table: 2D detections with run-length masks. What `detect` writes and `stitch` reads.
+"""Instance tables: 2D detections with run-length masks, which `detect` writes and `stitch` reads.
 
-One row is one detection in one slice. Its mask is a set of runs: flat row-major positions ``y * nx + x`` in the slice,
-never crossing a row's end. Masks of one slice are disjoint, and rows are ordered by slice and first run, so that a
-row's id, ``slice << 32 | rank``, depends on neither tiles nor blocks.
+An instance is one detection in one slice. Its mask is a set of runs of pixels: flat row-major positions ``y * nx + x``
+in the slice; a run ends at the end of its pixel row. Masks of one slice are disjoint, and instances are ordered by
+slice and first run, so that an id, ``slice << 32 | rank``, depends on neither tiles nor blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
+from tomostat import __version__
 from tomostat.files import atomic
+
+METADATA = "tomostat"
+"""Key of tomostat's entry in the metadata of a Parquet file."""
 
 SCHEMA = pa.schema(
     [
@@ -38,6 +42,28 @@ SCHEMA = pa.schema(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class InstanceMetadata:
+    """Metadata of an instance table: what it covers and what made it.
+
+    Attributes
+    ----------
+    shape
+        Pixels (ny, nx) of a slice.
+    slices
+        Slices in which instances were looked for; None where the table does not say.
+    options
+        Options of the detect stage, JSON-able.
+    version
+        Version of tomostat that wrote the table.
+    """
+
+    shape: tuple[int, int]
+    slices: range | None
+    options: Mapping[str, Any]
+    version: str
+
+
 @dataclass(frozen=True, eq=False)
 class Instances:
     """2D detections of any number of slices, as arrays.
@@ -47,7 +73,7 @@ class Instances:
     shape
         Pixels (ny, nx) of a slice.
     slice
-        Slice index of each instance, (n,) int32, ascending.
+        Slice of each instance, (n,) int32, ascending.
     score
         Confidence of each instance, (n,) float32.
     offset
@@ -68,7 +94,7 @@ class Instances:
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> Instances:
-        """No instance at all."""
+        """A table without instances."""
         none = np.zeros(0, np.int32)
         return cls(shape, none, np.zeros(0, np.float32), np.zeros(1, np.int64), none, none)
 
@@ -87,16 +113,16 @@ class Instances:
         """
         image = np.ascontiguousarray(labels)
         start, length, value = _label_runs(image)
-        values, first, row = np.unique(value, return_index=True, return_inverse=True)
+        values, first, index = np.unique(value, return_index=True, return_inverse=True)
         rank = np.empty(len(values), np.int64)
         rank[np.argsort(first)] = np.arange(len(values))
-        row = rank[row]
-        order = np.argsort(row, kind="stable")
-        offset = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(values)))]).astype(np.int64)
+        instance = rank[index]
+        order = np.argsort(instance, kind="stable")
+        offset = np.concatenate([[0], np.cumsum(np.bincount(instance, minlength=len(values)))]).astype(np.int64)
         score = np.ones(len(values)) if scores is None else np.asarray(scores)[values][np.argsort(first)]
-        where = np.full(len(values), slice, np.int32)
+        slices = np.full(len(values), slice, np.int32)
         shape = (image.shape[0], image.shape[1])
-        return cls(shape, where, score.astype(np.float32), offset, start[order], length[order])
+        return cls(shape, slices, score.astype(np.float32), offset, start[order], length[order])
 
     @classmethod
     def from_masks(
@@ -107,12 +133,12 @@ class Instances:
         slice: int,
         shape: tuple[int, int],
     ) -> Instances:
-        """Instances of one slice from masks that cover their boxes only; the higher score keeps a shared pixel.
+        """Instances of one slice from masks of their boxes; a pixel of several masks goes to the one of highest score.
 
         Parameters
         ----------
         masks
-            One boolean array (h, w) per instance.
+            One boolean array (h, w) per instance, which may reach beyond the slice.
         corners
             (n, 2) row and column of each mask's first pixel.
         scores
@@ -122,7 +148,7 @@ class Instances:
         """
         score = np.asarray(scores, np.float32)
         image = np.zeros(shape, np.int32)
-        for i in np.argsort(score, kind="stable"):  # best last: it overwrites
+        for i in np.argsort(score, kind="stable"):  # the highest score is painted last, over all others
             y, x = (int(v) for v in np.asarray(corners)[i])
             top, left = max(-y, 0), max(-x, 0)
             part = masks[i][top : max(shape[0] - y, 0), left : max(shape[1] - x, 0)]
@@ -132,17 +158,17 @@ class Instances:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Instances]) -> Instances:
-        """Join tables, ordered by slice.
+        """Join tables of different slices, ordered by slice.
 
         Raises
         ------
         ValueError
-            When there is none, or the slices differ in shape.
+            When `parts` is empty, or the slices differ in shape.
         """
         parts = sorted(parts, key=lambda part: int(part.slice[0]) if len(part) else -1)
         shapes = {part.shape for part in parts}
         if len(shapes) != 1:
-            raise ValueError(f"instances come from slices of shapes {sorted(shapes)}; expected exactly one shape")
+            raise ValueError(f"instances are from slices of shapes {sorted(shapes)}; expected exactly one shape")
         counts = np.concatenate([np.diff(part.offset) for part in parts])
         return cls(
             shapes.pop(),
@@ -153,9 +179,9 @@ class Instances:
             np.concatenate([part.run_length for part in parts]),
         )
 
-    def take(self, rows: ArrayLike) -> Instances:
-        """The instances of these rows (indices or a boolean mask), in this order."""
-        index = np.arange(len(self))[np.asarray(rows)]
+    def take(self, which: ArrayLike) -> Instances:
+        """Some of the instances, by indices (in their order) or by a boolean mask."""
+        index = np.arange(len(self))[np.asarray(which)]
         counts = np.diff(self.offset)[index]
         offset = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         runs = np.repeat(self.offset[index] - offset[:-1], counts) + np.arange(offset[-1])
@@ -169,7 +195,7 @@ class Instances:
         return self.take(np.arange(first, last))
 
     def labels(self, z: int) -> NDArray[np.int32]:
-        """Label image (ny, nx) int32 of one slice: 1 .. n in the order of the rows."""
+        """Label image (ny, nx) int32 of one slice: 1 .. n in the order of the instances."""
         image = np.zeros(self.shape[0] * self.shape[1], np.int32)
         part = self.of_slice(z)
         _paint(image, part.offset, part.run_start, part.run_length, np.arange(1, len(part) + 1, dtype=np.int32))
@@ -213,17 +239,30 @@ class Instances:
         )
 
 
-def write_instances(path: str | Path, instances: Instances, metadata: Mapping[str, Any]) -> None:
-    """Write one Parquet file, whole or not at all; `metadata` (JSON-able) says where it came from."""
-    table = instances.to_table()
-    record = {"shape": list(instances.shape), **metadata}
-    table = table.replace_schema_metadata({"tomostat": json.dumps(record)})
+def write_instances(
+    path: str | Path, instances: Instances, slices: range | None = None, options: Mapping[str, Any] | None = None
+) -> None:
+    """Write one Parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is created.
+    instances
+        The instances.
+    slices, options
+        As in `InstanceMetadata`.
+    """
+    record = {"shape": list(instances.shape), "options": dict(options or {}), "tomostat": __version__}
+    if slices is not None:
+        record["slices"] = [slices.start, slices.stop]
+    table = instances.to_table().replace_schema_metadata({METADATA: json.dumps(record)})
     with atomic(path) as part:
         pq.write_table(table, part, compression="zstd")
 
 
-def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What `write_instances` was told, and ``shape``.
+def read_metadata(path: str | Path) -> InstanceMetadata:
+    """Read the metadata of an instance table, and nothing else of it.
 
     Raises
     ------
@@ -231,11 +270,16 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         When the file is no instance table.
     """
     try:
-        record = pq.read_schema(path).metadata or {}
-        found: dict[str, Any] = json.loads(record[b"tomostat"])
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        record = json.loads((pq.read_schema(path).metadata or {})[METADATA.encode()])
+        ny, nx = record["shape"]
+        return InstanceMetadata(
+            shape=(int(ny), int(nx)),
+            slices=range(*record["slices"]) if "slices" in record else None,
+            options=record.get("options", {}),
+            version=record.get("tomostat", ""),
+        )
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a table of instances: {error}") from None
-    return found
 
 
 def read_instances(path: str | Path, slices: range | None = None) -> Instances:
@@ -262,22 +306,26 @@ def read_instances(path: str | Path, slices: range | None = None) -> Instances:
     parts = []
     for file in files:
         metadata = read_metadata(file)
-        first, last = metadata.get("slices", (0, np.inf))
-        if slices is not None and (first >= slices.stop or last <= slices.start):
-            parts.append(Instances.empty(tuple(metadata["shape"])))
+        if slices is not None and not _overlap(metadata.slices, slices):
+            parts.append(Instances.empty(metadata.shape))
             continue
         try:
             table = pq.read_table(file, schema=SCHEMA)
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(f"{file} is damaged: {error}") from None
-        part = Instances.from_table(table, tuple(metadata["shape"]))
+        part = Instances.from_table(table, metadata.shape)
         if slices is not None:
             part = part.take((part.slice >= slices.start) & (part.slice < slices.stop))
         parts.append(part)
-    held, files_of = np.unique(np.concatenate([np.unique(part.slice) for part in parts]), return_counts=True)
-    if (files_of > 1).any():
-        raise ValueError(f"{path}: slice {held[files_of > 1][0]} is in several files; are some left from another run?")
+    found, count = np.unique(np.concatenate([np.unique(part.slice) for part in parts]), return_counts=True)
+    if (count > 1).any():
+        raise ValueError(f"{path}: slice {found[count > 1][0]} is in several files; are some left from another run?")
     return Instances.concatenate(parts)
+
+
+def _overlap(covered: range | None, slices: range) -> bool:
+    """Whether a table may hold instances of some slices."""
+    return covered is None or (covered.start < slices.stop and covered.stop > slices.start)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""Tasks that write volumes: the same voxels and levels for any blocks, in any order; whole_box shards only."""
+"""Tasks that write volumes: the same voxels and levels for any blocks, in any order; whole shards only."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import dask
 import numpy as np
 from dask.delayed import Delayed
 
-from tomostat import __version__
 from tomostat.blocks import Block, block_grid
 from tomostat.detect.detector import Detector, FindParticles, as_detector, detector_name, make_detector
 from tomostat.detect.options import DetectOptions
@@ -112,6 +111,5 @@ def _detect_block(
     phases = read_box(path, block.outer, "phases")
     found, core = detector(grey, phases, block.outer[0].start), block.core[0]
     found = found.take((found.slice >= core.start) & (found.slice < core.stop))
-    metadata = {"slices": [core.start, core.stop], "options": options, "tomostat": __version__}
-    write_instances(Path(folder) / f"{block.key}.parquet", found, metadata)
+    write_instances(Path(folder) / f"{block.key}.parquet", found, range(core.start, core.stop), options)
     return len(found)
