@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from properties import examples
+from shapes import ball_at
 from tomostat.blocks import block_grid
 from tomostat.phase import Phase
 from tomostat.stitch.kernels.refine import halo, refine_labels
-
-settings.register_profile("numba", deadline=None)  # the first call compiles
-settings.load_profile("numba")
-
-
-def ball(shape: tuple[int, int, int], centre: tuple[float, float, float], radius: float) -> np.ndarray:
-    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
-    return (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= radius**2
 
 
 def phases_of(active: np.ndarray, around: Phase = Phase.PORE) -> np.ndarray:
     return np.where(active, np.uint8(Phase.ACTIVE), np.uint8(around))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.tuples(*[st.integers(3, 12)] * 3))
 def test_blocks_with_their_halo_give_the_whole(seed: int, margin: int, core: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(seed)
@@ -42,8 +36,8 @@ def test_blocks_with_their_halo_give_the_whole(seed: int, margin: int, core: tup
 @pytest.mark.parametrize("change", [-2, 2])
 def test_a_boundary_that_is_off_by_less_than_the_margin_moves_to_the_material(change: int) -> None:
     shape = (41, 41, 41)
-    truth = ball(shape, (20, 20, 20), 14)
-    mask = ball(shape, (20, 20, 20), 14 + change).astype(np.uint32) * 3
+    truth = ball_at(shape, (20, 20, 20), 14)
+    mask = ball_at(shape, (20, 20, 20), 14 + change).astype(np.uint32) * 3
     np.testing.assert_array_equal(refine_labels(mask, phases_of(truth), 3), truth * 3)
 
 
@@ -60,7 +54,7 @@ def test_boundaries_move_no_further_than_the_margin() -> None:
     assert (refined[..., 33:] == 2).all()
 
 
-def test_touching_particles_part_where_their_masks_are_equally_near() -> None:
+def test_touching_particles_are_separated_halfway_between_their_masks() -> None:
     shape = (9, 9, 30)
     mask = np.zeros(shape, np.uint32)
     mask[..., :13] = 2
@@ -88,12 +82,12 @@ def test_growth_goes_through_material_only() -> None:
 
 def test_core_and_cracks_stay_filled() -> None:
     shape = (41, 41, 41)
-    whole = ball(shape, (20, 20, 20), 15)
-    active = whole & ~ball(shape, (20, 20, 20), 6)
+    whole = ball_at(shape, (20, 20, 20), 15)
+    active = whole & ~ball_at(shape, (20, 20, 20), 6)
     active[:, 19:22, 20:] = False  # a crack of three voxels, open to the outside
     refined = refine_labels(whole.astype(np.uint32), phases_of(active), 3)
     assert np.count_nonzero(refined == 0) - np.count_nonzero(~whole) < 0.02 * whole.sum()
-    assert (refined[ball(shape, (20, 20, 20), 10)] == 1).all()
+    assert (refined[ball_at(shape, (20, 20, 20), 10)] == 1).all()
 
 
 def test_wide_dents_of_the_material_are_trimmed() -> None:
@@ -115,6 +109,6 @@ def test_nothing_is_labelled_outside_the_field_of_view() -> None:
 
 
 def test_without_margin_masks_stay() -> None:
-    mask = ball((15, 15, 15), (7, 7, 7), 5).astype(np.uint32)
+    mask = ball_at((15, 15, 15), (7, 7, 7), 5).astype(np.uint32)
     np.testing.assert_array_equal(refine_labels(mask, np.zeros((15, 15, 15), np.uint8), 0), mask)
     assert halo(0) == 0

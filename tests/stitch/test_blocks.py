@@ -1,24 +1,23 @@
-"""The whole way from instances to voxels in memory, cut into random blocks in random order: always the same labels."""
+"""From instances to voxels in memory, cut into random blocks in random order: always the same labels."""
 
 from __future__ import annotations
 
 import itertools
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from properties import examples
+from stitching import graph_of_links, instances_of
 from tomostat.blocks import block_grid
 from tomostat.instances import Instances
 from tomostat.phase import Phase
-from tomostat.stitch.graph import decide_particles
 from tomostat.stitch.kernels.link import concatenate_links, link_slices, widest_gap
 from tomostat.stitch.kernels.masks import Masks, final_masks
-from tomostat.stitch.kernels.merging import bodies_of, candidates_of
 from tomostat.stitch.kernels.paint import paint_box
 from tomostat.stitch.kernels.refine import halo, refine_labels
-from tomostat.stitch.kernels.tracks import chain, link_rows, sections_of
 from tomostat.stitch.options import StitchOptions
 
 SHAPE = (26, 30, 34)
@@ -46,8 +45,7 @@ def scene(seed: int) -> tuple[Instances, np.ndarray]:
                 faults[z][labels[z] > 0] = number
     noise = rng.random(SHAPE)
     phases = np.where((labels > 0) ^ (noise < 0.03), np.uint8(Phase.ACTIVE), np.uint8(Phase.CBD))
-    instances = Instances.concatenate([Instances.from_labels(image, z) for z, image in enumerate(faults)])
-    return instances, phases
+    return instances_of(faults), phases
 
 
 def within(instances: Instances, start: int, stop: int) -> np.ndarray:
@@ -63,16 +61,12 @@ def stitched(
     for i in order.permutation(len(slabs)):
         near = within(instances, slabs[i].start, slabs[i].stop + gap + 1)
         parts[i] = link_slices(instances.take(near), slabs[i], OPTIONS)
-    sections = sections_of(instances)
-    links = link_rows(concatenate_links([parts[i] for i in range(len(slabs))]), sections)
-    chains = chain(sections, links, OPTIONS)
-    bodies = bodies_of(sections, chains, (1.0, 1.0, 1.0))
-    candidates = candidates_of(sections, links, chains, bodies)
-    _, particle = decide_particles(sections, chains.track, bodies, candidates, SHAPE[0], OPTIONS)
+    graph = graph_of_links(instances, concatenate_links([parts[i] for i in range(len(slabs))]), OPTIONS)
+    _, particle = graph.decide(SHAPE[0], OPTIONS)
     masks = {}
     for i in order.permutation(len(slabs)):
         near = within(instances, slabs[i].start - gap - 1, slabs[i].stop + gap + 1)
-        masks[i] = final_masks(instances.take(near), particle[chains.track[near]], slabs[i], gap)
+        masks[i] = final_masks(instances.take(near), particle[graph.chains.track[near]], slabs[i], gap)
     drawn = [masks[i] for i in range(len(slabs))]
     whole = Masks(
         Instances.concatenate(part.instances for part in drawn),
@@ -88,7 +82,7 @@ def stitched(
     return labels
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.integers(0, 10**6),
     st.lists(st.integers(1, SHAPE[0] - 1), max_size=6, unique=True),

@@ -4,42 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
+from properties import examples
+from stitching import OPTIONS, disk, instances_of, stacks
 from tomostat.instances import Instances
-from tomostat.stitch.kernels.link import NOTHING, Links, concatenate_links, link_slices, widest_gap
+from tomostat.stitch.kernels.link import NO_INSTANCE, InstanceLinks, concatenate_links, link_slices, widest_gap
 from tomostat.stitch.options import StitchOptions
 
-settings.register_profile("numba", deadline=None)  # the first call compiles
-settings.load_profile("numba")
-
-OPTIONS = StitchOptions()
+STACKS = stacks([0, 0, 1, 2, 3], depth=8)
 
 
-def instances_of(stack: np.ndarray) -> Instances:
-    return Instances.concatenate([Instances.from_labels(image, z) for z, image in enumerate(stack)])
-
-
-def equal(a: Links, b: Links) -> bool:
+def equal(a: InstanceLinks, b: InstanceLinks) -> bool:
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in vars(a))
 
 
-def disk(radius: float, centre: tuple[float, float] = (20, 20), size: int = 41) -> np.ndarray:
-    y, x = np.ogrid[:size, :size]
-    return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
-
-
-stacks = npst.arrays(
-    np.int32,
-    st.tuples(st.integers(1, 8), st.integers(1, 6), st.integers(1, 7)),
-    elements=st.sampled_from([0, 0, 1, 2, 3]),
-)
-
-
-@settings(max_examples=60)
-@given(stacks, st.integers(1, 4))
+@examples(60)
+@given(STACKS, st.integers(1, 4))
 def test_links_are_the_same_for_any_block_of_slices(stack: np.ndarray, step: int) -> None:
     instances = instances_of(stack)
     whole = link_slices(instances, range(len(stack)), OPTIONS)
@@ -50,9 +32,9 @@ def test_links_are_the_same_for_any_block_of_slices(stack: np.ndarray, step: int
     assert equal(whole, concatenate_links(parts))
 
 
-@settings(max_examples=60)
-@given(stacks)
-def test_links_hold_what_pixels_say(stack: np.ndarray) -> None:
+@examples(60)
+@given(STACKS)
+def test_evidence_equals_a_count_of_pixels(stack: np.ndarray) -> None:
     instances = instances_of(stack)
     links = link_slices(instances, range(len(stack)), OPTIONS)
     images = {z: instances.labels(z) for z in range(len(stack))}
@@ -65,10 +47,10 @@ def test_links_hold_what_pixels_say(stack: np.ndarray) -> None:
         assert links.containment[i] == pytest.approx((first & second).sum() / min(first.sum(), second.sum()))
         between = [np.bincount(images[m][first & second])[1:].max(initial=0) for m in range(z + 1, far)]
         assert links.blocked[i] == pytest.approx(max(between, default=0) / (first & second).sum())
-        assert (links.through[i] == NOTHING) == (links.blocked[i] == 0)
+        assert (links.through[i] == NO_INSTANCE) == (links.blocked[i] == 0)
 
 
-@given(stacks)
+@given(STACKS)
 def test_clean_links_are_one_to_one(stack: np.ndarray) -> None:
     links = link_slices(instances_of(stack), range(len(stack)), OPTIONS)
     for ids in (links.first[links.clean], links.second[links.clean]):
@@ -82,7 +64,7 @@ def test_cylinder_is_linked_cleanly_and_not_across() -> None:
     assert links.iou.tolist() == [1.0] * 3
 
 
-def test_missed_slices_are_looked_across_up_to_the_widest_gap() -> None:
+def test_missed_slices_are_bridged_up_to_the_widest_gap() -> None:
     for missed in range(1, 8):
         stack = np.zeros((missed + 2, 41, 41), int)
         stack[0] = stack[-1] = disk(8)
@@ -91,7 +73,7 @@ def test_missed_slices_are_looked_across_up_to_the_widest_gap() -> None:
     assert len(link_slices(instances_of(stack), range(9), StitchOptions(max_gap=0))) == 0
 
 
-def test_split_and_fused_masks_leave_links_in_doubt() -> None:
+def test_split_and_fused_masks_leave_no_clean_link() -> None:
     whole = disk(10).astype(int)
     halves = whole.copy()
     halves[:, 21:] *= 2
