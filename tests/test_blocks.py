@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import examples
 from tomostat.blocks import block_grid, check_memory, check_whole_shards
 
 small = st.tuples(*[st.integers(1, 9)] * 3)
 halos = st.tuples(*[st.integers(0, 4)] * 3)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(small, small, halos)
 def test_every_voxel_has_one_owner(shape, core, halo):
     owners = np.zeros(shape, int)
@@ -23,7 +24,7 @@ def test_every_voxel_has_one_owner(shape, core, halo):
     assert (owners == 1).all()
 
 
-@settings(deadline=None)
+@examples(100)
 @given(small, small, halos)
 def test_outer_is_core_and_halo_clipped(shape, core, halo):
     volume = np.arange(np.prod(shape)).reshape(shape)
@@ -34,7 +35,7 @@ def test_outer_is_core_and_halo_clipped(shape, core, halo):
             assert o.stop == min(c.stop + h, n)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(small, small)
 def test_keys_are_unique_and_sort_by_place(shape, core):
     blocks = block_grid(shape, core)
@@ -50,7 +51,7 @@ def test_empty_cores_and_negative_halos_are_refused(core, halo):
         block_grid((4, 4, 4), core, halo)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(small, small, small)
 def test_cores_pass_when_no_shard_has_two_owners(core, shards, shape):
     """The check agrees with counting the owners of each shard."""
@@ -70,7 +71,7 @@ def test_cores_pass_when_no_shard_has_two_owners(core, shards, shape):
             assert any(c % s and c < n for c, s, n in zip(core, shards, shape, strict=True))
 
 
-def test_memory_is_checked_in_words():
+def test_a_block_that_does_not_fit_is_refused():
     check_memory(10, 10, "paint")
     with pytest.raises(ValueError, match=r"paint: one block needs about 2\.00 GiB but a worker has 1\.00 GiB"):
         check_memory(2**31, 2**30, "paint")

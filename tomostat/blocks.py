@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Box = tuple[slice, slice, slice]
+"""Part (z, y, x) of a volume."""
+
 Shape = tuple[int, int, int]
+"""Numbers of voxels (z, y, x)."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Block:
     index
         Position in the grid (z, y, x).
     core
-        Voxels that the block owns and writes.
+        Voxels that the block alone writes.
     outer
         Core and halo, clipped to the volume: the voxels that the block reads.
     """
@@ -31,7 +34,7 @@ class Block:
 
     @property
     def key(self) -> str:
-        """Name of the block, sortable by position."""
+        """Name of the block; names sort by position."""
         return "-".join(f"{i:05d}" for i in self.index)
 
     @property
@@ -42,13 +45,13 @@ class Block:
 
     @property
     def inner(self) -> Box:
-        """The core, counted from the start of `outer`."""
+        """The core relative to the first voxel of `outer`."""
         z, y, x = (slice(c.start - o.start, c.stop - o.start) for c, o in zip(self.core, self.outer, strict=True))
         return z, y, x
 
 
 def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = (0, 0, 0)) -> list[Block]:
-    """Cover a volume with blocks.
+    """Blocks that cover a volume.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = 
     Returns
     -------
     list of Block
-        In z, y, x order; the last ones of each axis are clipped.
+        In order of z, y, x; the last one along each axis is clipped.
 
     Raises
     ------
@@ -79,7 +82,12 @@ def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = 
 
 
 def check_whole_shards(core: Sequence[int], shards: Sequence[int], shape: Sequence[int]) -> None:
-    """Refuse cores that would let two tasks write into one shard, which corrupts it without an error.
+    """Refuse blocks with which two tasks would write to one shard, which corrupts it without an error.
+
+    Parameters
+    ----------
+    core, shards, shape
+        Voxels (z, y, x) of a block's core, of a shard, and of the volume.
 
     Raises
     ------
@@ -95,17 +103,19 @@ def check_whole_shards(core: Sequence[int], shards: Sequence[int], shape: Sequen
 
 
 def check_memory(need: int, available: int, what: str) -> None:
-    """Refuse a block that does not fit into a worker.
+    """Refuse a block that does not fit into the memory of a worker.
 
     Parameters
     ----------
     need, available
-        Bytes that one block of `what` takes, and bytes of one worker.
+        Bytes that one block takes, and bytes of one worker.
+    what
+        Name of the work, for the message.
 
     Raises
     ------
     ValueError
-        When the need is larger.
+        When `need` is larger.
     """
     if need > available:
         raise ValueError(

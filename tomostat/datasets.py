@@ -1,4 +1,4 @@
-"""xarray datasets on disk: whole or not at all, with text that zarr v3 and numpy both know."""
+"""xarray datasets stored as zarr v3, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from tomostat.files import atomic
 
 ORDER = "variables"
-"""Attribute that keeps the order of the variables: a zarr folder lists its arrays in any order."""
+"""Attribute that holds the names of the variables in order: a zarr folder lists its arrays in any order."""
 
 
 def write_dataset(path: str | Path, dataset: xr.Dataset) -> None:
-    """Write a dataset as zarr; what stood there is replaced once the new one is whole."""
+    """Write a dataset as zarr; an existing one is replaced once the new one is complete."""
     stored = _with_text(dataset, np.dtypes.StringDType()).assign_attrs(
         {ORDER: [str(name) for name in dataset.data_vars]}
     )
@@ -26,21 +26,21 @@ def write_dataset(path: str | Path, dataset: xr.Dataset) -> None:
 
 
 def open_dataset(path: str | Path, what: str, command: str) -> xr.Dataset:
-    """Read what `write_dataset` wrote, into memory.
+    """Read a dataset written by `write_dataset` into memory.
 
     Parameters
     ----------
     path
         The zarr folder.
     what, command
-        What it should hold and the command that makes it, for messages.
+        What the dataset is, and the command that makes it, for messages.
 
     Raises
     ------
     FileNotFoundError
-        When there is nothing.
+        When `path` does not exist.
     ValueError
-        When it is something else.
+        When it is no dataset.
     """
     path = Path(path)
     if not path.exists():
@@ -64,8 +64,8 @@ def open_particles(path: str | Path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Dim `particle`; every variable carries ``units`` and ``long_name``, and what `tomostat.measure.measures.Measure`
-        says of it.
+        Dim `particle`; every variable has the attributes ``units`` and ``long_name``, and those of
+        `tomostat.measure.measures.Measure`.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def open_particles(path: str | Path) -> xr.Dataset:
         When there is no such table.
     """
     path = Path(path)
-    inside = path / "particles.zarr"
-    return open_dataset(inside if inside.exists() else path, "particle table", "tomostat measure")
+    table = path / "particles.zarr"
+    return open_dataset(table if table.exists() else path, "particle table", "tomostat measure")
 
 
 def flatten(particles: xr.Dataset) -> pd.DataFrame:
-    """A particle table with one column per number: ``centroid_z``, ``bbox_low_y``, ... ."""
+    """A particle table as a DataFrame with one column per number: ``centroid_z``, ``bbox_low_y``, ... ."""
     columns: dict[str, NDArray[Any]] = {}
     for name, variable in particles.data_vars.items():
         if variable.dims[:1] != ("particle",):
@@ -92,14 +92,14 @@ def flatten(particles: xr.Dataset) -> pd.DataFrame:
 
 
 def counted_once(particles: xr.Dataset) -> xr.Dataset:
-    """Rows of a particle table without those that count in another, overlapping field: what statistics are of."""
+    """A particle table without particles that are counted in another, overlapping field, as statistics need it."""
     if "counted_elsewhere" not in particles:
         return particles
     return particles.isel(particle=np.flatnonzero(~particles["counted_elsewhere"].to_numpy().astype(bool)))
 
 
 def shown_in(particles: xr.Dataset, place: str) -> list[str]:
-    """Names of the columns that the table itself says are shown somewhere, in their order.
+    """Names of the columns whose attribute ``shown`` contains `place`, in their order.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def shown_in(particles: xr.Dataset, place: str) -> list[str]:
 
 
 def _with_text(dataset: xr.Dataset, dtype: Any) -> xr.Dataset:
-    """Text variables in another dtype: zarr v3 knows strings of any length, numpy is at home with fixed ones."""
+    """A dataset with its text in another dtype: zarr v3 stores strings of any length, numpy prefers fixed lengths."""
     plain = {
         name: (variable.dims, np.array(variable.to_numpy().tolist(), dtype=dtype), variable.attrs)
         for name, variable in dataset.variables.items()

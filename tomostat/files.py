@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Write a file or a folder so that nobody ever sees half of it.
+    """Write a file or a folder whole or not at all.
 
     Parameters
     ----------
     path
-        Where it is to stand; its folder is made. What stands there is replaced.
+        The file or folder, which is replaced where it exists; its parent folder is created.
 
     Yields
     ------
     Path
-        A new place beside it to write to. It takes the place of `path` when the block ends, and is removed when the
-        block raises.
+        A temporary path beside `path` to write to, a file or a folder. It is renamed to `path` when the ``with`` block
+        ends, and removed when the block raises.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; `path` is then as it was before.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         yield part
-        if path.is_dir():  # a folder cannot be replaced in one step
-            old = part.with_suffix(".old")
-            path.rename(old)
-            part.rename(path)
-            shutil.rmtree(old)
-        else:
-            part.replace(path)
+        _replace(part, path)
     finally:
         remove(part)
 
@@ -46,8 +45,23 @@ def write_text(path: str | Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def _replace(part: Path, path: Path) -> None:
+    """Rename `part` to `path`, in place of what is there."""
+    if not path.exists() or not (path.is_dir() or part.is_dir()):
+        part.replace(path)
+        return
+    old = part.with_suffix(".old")  # a folder is not replaced in one step
+    path.rename(old)
+    try:
+        part.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    remove(old)
+
+
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that it holds, where there is one."""
+    """Remove a file, or a folder with its contents; nothing is done where there is neither."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
