@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.phantom import PhantomOptions, Rendered, make_scene, render
+from tomostat.phantom import PhantomOptions, Rendered, Scene, make_scene, render
 
 Spacing = tuple[float, float, float]
 Mask = NDArray[np.uint8]
@@ -99,3 +99,27 @@ def ball_at(shape: tuple[int, int, int], centre: tuple[float, float, float], rad
     """A ball of voxels in a box of this shape."""
     z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
     return (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= radius**2
+
+
+IDEAL_IMAGE: dict[str, Any] = {"blur": 0.0, "noise": 0.0, "texture": 0.0}
+"""Options of a synthetic electrode whose grey values are those of the phases."""
+
+SMALL_ELECTRODE: dict[str, Any] = {
+    "shape": (40, 48, 56),
+    "spacing": (0.25, 0.2, 0.2),
+    "diameters": (3.0, 5.0),
+    "active_fraction": 0.4,
+}
+"""Options of a synthetic electrode of some ten particles."""
+
+FAULTY_ELECTRODE = PhantomOptions(
+    **SMALL_ELECTRODE, seed=5, collector=1.5, headspace=1.0, touching=0.5, fragmented=0.5, crumbled=0.3, cracked=1.0,
+    blur=0.8, fringe=0.5, noise_correlation=0.7, streaks=0.5, rings=0.1, shading=0.2, circle=0.9, contrast="wet",
+    dtype="uint16",
+)  # fmt: skip
+"""An electrode with all damage and all artefacts."""
+
+
+def render_all(scene: Scene) -> Rendered:
+    """All voxels of a synthetic electrode."""
+    return render(scene, (0, 0, 0), scene.options.shape)

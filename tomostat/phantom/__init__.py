@@ -1,7 +1,8 @@
 """Synthetic electrodes with complete ground truth, block by block, any size.
 
-`make_scene` places and shapes the particles, `render` turns any box of voxels into grey values, labels and phases,
-`truth_table` knows each particle's detachment, `simulate_volume` writes an OME-Zarr volume with its truth.
+`make_scene` places and shapes the particles, `render` computes grey values, labels and phases of any box of voxels,
+`truth_table` tabulates the true detachment of each particle, `simulate_volume` writes an OME-Zarr volume with its
+ground truth.
 """
 
 import lazy_loader

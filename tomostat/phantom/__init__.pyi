@@ -1,9 +1,9 @@
 from .options import PhantomOptions
+from .randomization import random_options
 from .rendering import Rendered, density_calibration, render
 from .scene import Scene, make_scene
 from .simulate import simulate_volume
 from .truth import truth_table
-from .variety import random_options
 
 __all__ = [
     "PhantomOptions",

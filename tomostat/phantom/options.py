@@ -11,7 +11,7 @@ from tomostat.options import StageOptions, check
 
 @dataclass(frozen=True, kw_only=True)
 class PhantomOptions(StageOptions):
-    """A synthetic electrode with known truth.
+    """A synthetic electrode with known ground truth.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class PhantomOptions(StageOptions):
     spacing
         Voxel size (z, y, x) in micrometers.
     seed
-        Number from which all randomness comes; same number, same electrode.
+        Seed of all random numbers; the same seed gives the same electrode.
     diameters
         Smallest and largest particle diameter in micrometers.
     distribution
@@ -38,9 +38,9 @@ class PhantomOptions(StageOptions):
     touching
         Share of close particle pairs that touch in a neck.
     detachment_mean
-        Mean degree of detachment by gaps; contact with other particles and their gaps adds a little.
+        Mean degree of detachment by gaps; contact with other particles, and their gaps, add a little.
     detachment_spread
-        Standard deviation of the degree of detachment for particles of 11 micrometers; smaller ones more.
+        Standard deviation of the degree of detachment of particles of 11 micrometers; larger for smaller particles.
     gap_width
         Smallest and largest width, in micrometers, of the gaps between particle and carbon-binder domain.
     film_thickness
@@ -48,7 +48,7 @@ class PhantomOptions(StageOptions):
     web_scale
         Size in micrometers of the pores and struts in the carbon-binder domain.
     hollow
-        Share of particles with a dark core.
+        Share of particles with a hollow core.
     cracked
         Share of particles with radial cracks.
     fragmented
@@ -58,7 +58,7 @@ class PhantomOptions(StageOptions):
     grain_size
         Width in micrometers of the primary grains.
     texture
-        Strength of the grain and carbon-binder texture in the grey values; 1 looks like real images.
+        Strength of the texture of grains and carbon-binder domain in the grey values; 1 resembles real images.
     collector
         Thickness in micrometers of an aluminium current collector at the low end of `depth_axis`; 0 for none.
     headspace
@@ -66,7 +66,7 @@ class PhantomOptions(StageOptions):
     depth_axis
         Axis (0 z, 1 y, 2 x) along the electrode's depth.
     contrast
-        dry (pores are empty) or wet (pores hold electrolyte; the carbon-binder domain nearly vanishes).
+        dry (pores are empty) or wet (pores hold electrolyte, so that the carbon-binder domain has little contrast).
     cbd_porosity
         Volume fraction of unresolved pores in the carbon-binder domain; sets its grey level.
     density_spread
@@ -90,8 +90,8 @@ class PhantomOptions(StageOptions):
     shading
         Peak of the slow shading as a fraction of the contrast.
     circle
-        Radius of the field of view as a fraction of half the shorter slice side, outside which the grey value is
-        constant; 0 for none.
+        Radius of a round field of view as a fraction of half the shorter side of a slice; the grey value is constant
+        outside. 0 for none.
     """
 
     shape: tuple[int, int, int] = (64, 256, 256)
@@ -134,32 +134,32 @@ class PhantomOptions(StageOptions):
     circle: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check_field()
+        self._check_field_of_view()
         self._check_electrode()
         self._check_image()
 
-    def _check_field(self) -> None:
-        whole = len(self.shape) == 3 and all(isinstance(n, int) and n > 0 for n in self.shape)
-        check(whole, "shape", self.shape, "three positive integers z y x")
-        positive = len(self.spacing) == 3 and all(0 < s < math.inf for s in self.spacing)
-        check(positive, "spacing", self.spacing, "three positive numbers z y x in micrometers")
+    def _check_field_of_view(self) -> None:
+        valid = len(self.shape) == 3 and all(isinstance(n, int) and n > 0 for n in self.shape)
+        check(valid, "shape", self.shape, "three positive integers z y x")
+        valid = len(self.spacing) == 3 and all(0 < s < math.inf for s in self.spacing)
+        check(valid, "spacing", self.spacing, "three positive numbers z y x in micrometers")
         check(0 <= self.seed < 2**32, "seed", self.seed, "an integer from 0 to 2^32 - 1")
         check(self.depth_axis in (0, 1, 2), "depth_axis", self.depth_axis, "0, 1 or 2")
-        room = self.shape[self.depth_axis] * self.spacing[self.depth_axis]
+        depth = self.shape[self.depth_axis] * self.spacing[self.depth_axis]
         for name in ("collector", "headspace"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more micrometers")
-        slabs = self.collector + self.headspace
-        held = self.collector > 0 and self.headspace > 0  # particles must fit between the two
-        most = room - (self.diameters[-1] if held else 0)
-        check(slabs < most, "collector and headspace", slabs, f"less than {most:g}, to leave room for particles")
+        thickness = self.collector + self.headspace
+        bounded = self.collector > 0 and self.headspace > 0  # particles must fit between the two
+        most = depth - (self.diameters[-1] if bounded else 0)
+        check(thickness < most, "collector and headspace", thickness, f"less than {most:g}, so that particles fit in")
 
     def _check_electrode(self) -> None:
         low, high = self.diameters
-        check(0 < low <= high, "diameters", self.diameters, "two rising positive numbers in micrometers")
+        check(0 < low <= high, "diameters", self.diameters, "two ascending positive numbers in micrometers")
         least = 4 * max(self.spacing)
         check(low >= least, "diameters", self.diameters, f"at least 4 voxels, {least:g} micrometers")
-        named = self.distribution in ("uniform", "lognormal")
-        check(named, "distribution", self.distribution, "uniform or lognormal")
+        known = self.distribution in ("uniform", "lognormal")
+        check(known, "distribution", self.distribution, "uniform or lognormal")
         active = self.active_fraction
         check(0 <= active <= 0.5, "active_fraction", active, "a number from 0 to 0.5")
         cbd = self.cbd_fraction
@@ -174,7 +174,7 @@ class PhantomOptions(StageOptions):
         check(0 <= spread <= 0.5, "detachment_spread", spread, "a number from 0 to 0.5")
         probe = 1.5 * min(self.spacing)
         least, widest = self.gap_width
-        check(probe <= least <= widest, "gap_width", self.gap_width, f"two rising numbers from {probe:g}")
+        check(probe <= least <= widest, "gap_width", self.gap_width, f"two ascending numbers from {probe:g}")
         film = self.film_thickness
         check(film >= probe, "film_thickness", film, f"at least 1.5 voxels, {probe:g} micrometers")
         for name in ("web_scale", "grain_size"):
@@ -187,7 +187,7 @@ class PhantomOptions(StageOptions):
         check(0 <= porosity < 1, "cbd_porosity", porosity, "a number from 0 to below 1")
         check(0 <= spread <= 0.2, "density_spread", spread, "a number from 0 to 0.2")
         pore, active = self.grey_levels
-        check(0 <= pore < active <= 1, "grey_levels", self.grey_levels, "two rising fractions from 0 to 1")
+        check(0 <= pore < active <= 1, "grey_levels", self.grey_levels, "two ascending fractions from 0 to 1")
         check(0 <= self.blur <= 8, "blur", self.blur, "0 to 8 voxels")
         check(0 <= self.noise_correlation <= 4, "noise_correlation", self.noise_correlation, "0 to 4 voxels")
         check(0 <= self.streaks <= 1, "streaks", self.streaks, "a share from 0 to 1")

@@ -1,4 +1,4 @@
-"""Blocks of an electrode as images: any box of voxels, the same whatever the boxes."""
+"""Rendering of any box of voxels of an electrode; a voxel does not depend on the box."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,22 @@ from tomostat.phantom.scene import Scene, circle_radius
 FRINGE_SIGMA = 1.5
 """Width of edge fringes in voxels."""
 
+OUTSIDE_LEVEL = 0.3
+"""Constant grey level outside a round field of view, relative to pore 0 and active material 1."""
+
 DELTA_ACTIVE, DELTA_CARBON, DELTA_ALUMINIUM, DELTA_ELECTROLYTE = 3.31e-6, 1.33e-6, 1.88e-6, 0.88e-6
 """Refractive decrements at 17 keV: NMC811, carbon and PVDF, aluminium, EC/EMC."""
 
 
 class Rendered(NamedTuple):
-    """A block of an electrode.
+    """A rendered block of an electrode.
 
     Attributes
     ----------
     grey : (nz, ny, nx) uint8 or uint16
-        What the microscope shows.
+        Grey values of the image.
     labels : (nz, ny, nx) uint32
-        Filled particles (cracks, cores and pores included), 0 elsewhere.
+        Particle of each voxel, its cracks, core and pores included; 0 elsewhere.
     phases : (nz, ny, nx) uint8
         Phase codes of `tomostat.phase.Phase`.
     """
@@ -38,86 +41,92 @@ class Rendered(NamedTuple):
 
 
 def contrast(options: PhantomOptions) -> NDArray[np.float64]:
-    """Level of pore, CBD, active material and collector, on a scale with pore 0 and active material 1."""
-    pore, porosity = _pore(options), options.cbd_porosity
+    """Grey level of pore, CBD, active material and collector, scaled so that pore is 0 and active material 1.
+
+    Returns
+    -------
+    (4,) float64
+        Relative levels; grey values are linear in the refractive decrement.
+    """
+    pore, porosity = _pore_delta(options), options.cbd_porosity
     cbd = (1 - porosity) * DELTA_CARBON + porosity * pore
     deltas = np.array([pore, cbd, DELTA_ACTIVE, DELTA_ALUMINIUM])
     return np.asarray((deltas - pore) / (DELTA_ACTIVE - pore))
 
 
-def _pore(options: PhantomOptions) -> float:
+def _pore_delta(options: PhantomOptions) -> float:
+    """Refractive decrement of the pores."""
     return DELTA_ELECTROLYTE if options.contrast == "wet" else 0.0
 
 
 def density_calibration(options: PhantomOptions) -> tuple[float, float]:
-    """Scale and offset of the refractive decrement: delta = grey * scale + offset."""
+    """Scale and offset of the refractive decrement (dimensionless): delta = grey * scale + offset."""
     low, high = (level * np.iinfo(options.dtype).max for level in options.grey_levels)
-    scale = (DELTA_ACTIVE - _pore(options)) / (high - low)
-    return float(scale), float(_pore(options) - low * scale)
+    scale = (DELTA_ACTIVE - _pore_delta(options)) / (high - low)
+    return float(scale), float(_pore_delta(options) - low * scale)
 
 
 def render(scene: Scene, start: Sequence[int], shape: Sequence[int]) -> Rendered:
-    """Render a block.
+    """Render a box of voxels.
 
     Parameters
     ----------
     scene : Scene
         From `make_scene`.
     start, shape : sequence of int
-        First voxel and number of voxels (z, y, x). May reach beyond the volume.
+        First voxel and number of voxels (z, y, x). The box may extend beyond the volume.
 
     Returns
     -------
     Rendered
-        Grey values, labels and phases; identical voxels for any choice of blocks.
+        Grey values, labels and phases; the same for a voxel whatever the box.
 
     Raises
     ------
     ValueError
-        When the shape is not three positive numbers.
+        When `start` or `shape` is not three integers, or the shape is not positive.
     """
     if len(start) != 3 or len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"start is {start!r}, shape {shape!r}; expected three integers each, shape positive")
     options = scene.options
     first = np.array(start, np.int64)
-    reaches = [image.reach_of(options.blur), image.reach_of(FRINGE_SIGMA) if options.fringe else 0]
-    halo = sum(reaches)
-    clean, labels, phases = _clean(scene, first - halo, np.array(shape) + 2 * halo)
+    margins = [image.gaussian_reach(options.blur), image.gaussian_reach(FRINGE_SIGMA) if options.fringe else 0]
+    halo = sum(margins)
+    ideal, labels, phases = _ideal_image(scene, first - halo, np.array(shape) + 2 * halo)
     core = tuple(slice(halo, halo + n) for n in shape)
     labels, phases = labels[core].copy(), phases[core].copy()
-    grey = image.gaussian(clean, (options.blur,) * 3)
+    grey = image.gaussian(ideal, (options.blur,) * 3)
     if options.fringe:
-        soft = image.gaussian(grey, (FRINGE_SIGMA,) * 3)
-        sharp = grey[(slice(reaches[1], -reaches[1]),) * 3]
-        grey = sharp + np.float32(options.fringe) * (sharp - soft)
-    _add_faults(scene, first, grey)
+        blurred = image.gaussian(grey, (FRINGE_SIGMA,) * 3)
+        sharp = grey[(slice(margins[1], -margins[1]),) * 3]
+        grey = sharp + np.float32(options.fringe) * (sharp - blurred)
+    _add_artefacts(scene, first, grey)
     if options.circle:
-        whole = np.array(options.shape)
-        radius = circle_radius(options)
-        image.close_circle(grey, labels, phases, first, whole, radius, 0.3, OUTSIDE)
+        size, radius = np.array(options.shape), circle_radius(options)
+        image.blank_outside_circle(grey, labels, phases, first, size, radius, OUTSIDE_LEVEL, OUTSIDE)
     return Rendered(_to_grey(grey, options), labels, phases)
 
 
-def _clean(
+def _ideal_image(
     scene: Scene, start: NDArray[np.int64], shape: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint32], NDArray[np.uint8]]:
-    """Perfect image, labels and phases."""
-    bodies, spacing = scene.bodies, np.array(scene.options.spacing)
+    """Image without blur and artefacts, labels and phases."""
+    particles, spacing = scene.particles, np.array(scene.options.spacing)
     labels = np.zeros(shape, np.uint32)
     states = np.zeros(shape, np.uint8)
     phases = np.empty(shape, np.uint8)
     grey = np.empty(shape, np.float32)
     levels = np.append(contrast(scene.options), scene.options.texture)
-    reach = (bodies.bound + np.maximum(bodies.gap, scene.matter.film))[:, None]
+    reach = (particles.bound + np.maximum(particles.gap, scene.surroundings.film))[:, None]
     low, high = start * spacing, (start + shape - 1) * spacing
-    chosen = np.flatnonzero(((bodies.centre + reach >= low) & (bodies.centre - reach <= high)).all(axis=1))
+    chosen = np.flatnonzero(((particles.centre + reach >= low) & (particles.centre - reach <= high)).all(axis=1))
     origin = start.astype(np.float64)
-    voxels.paint_bodies(bodies, scene.matter.film, chosen, origin, spacing, levels, labels, states, grey)
-    voxels.paint_matter(scene.matter, origin, spacing, levels, states, phases, grey)
+    voxels.paint_particles(particles, scene.surroundings.film, chosen, origin, spacing, levels, labels, states, grey)
+    voxels.paint_surroundings(scene.surroundings, origin, spacing, levels, states, phases, grey)
     return grey, labels, phases
 
 
-def _add_faults(scene: Scene, start: NDArray[np.int64], grey: NDArray[np.float32]) -> None:
+def _add_artefacts(scene: Scene, start: NDArray[np.int64], grey: NDArray[np.float32]) -> None:
     """Add noise, rings and shading in place."""
     options, seed = scene.options, scene.options.seed
     streaks = options.streaks
@@ -125,15 +134,15 @@ def _add_faults(scene: Scene, start: NDArray[np.int64], grey: NDArray[np.float32
         shape: tuple[int, int, int] = grey.shape
         sigma = options.noise_correlation
         strength = options.noise * math.sqrt(1 - streaks**2)
-        grey += np.float32(strength) * image.noise(start, shape, seed + 31, (sigma, sigma, sigma))
+        grey += np.float32(strength) * image.correlated_noise(start, shape, seed + 31, (sigma, sigma, sigma))
         if streaks:
-            grey += np.float32(options.noise * streaks) * image.streaks(start, shape, seed + 32)
+            grey += np.float32(options.noise * streaks) * image.streak_noise(start, shape, seed + 32)
     if options.rings or options.shading:
-        image.add_slow(grey, start, np.array(options.shape), seed, options.rings, options.shading)
+        image.add_rings_and_shading(grey, start, np.array(options.shape), seed, options.rings, options.shading)
 
 
 def _to_grey(grey: NDArray[np.float32], options: PhantomOptions) -> NDArray[np.generic]:
-    """Contrast scale to grey values."""
+    """Grey values from relative levels."""
     top = np.iinfo(options.dtype).max
     low, high = options.grey_levels
     scaled = np.rint((low + (high - low) * grey) * np.float32(top))

@@ -1,4 +1,4 @@
-"""An electrode as arrays: where its particles lie, their shapes, cores, cracks and gaps, and the matter between."""
+"""An electrode as arrays: positions, shapes, cores, cracks and gaps of its particles, and what surrounds them."""
 
 import logging
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.phantom.kernels.model import Bodies, Floats, Matter
-from tomostat.phantom.kernels.packing import cut_necks, pack
-from tomostat.phantom.kernels.rules import FILM, OPEN, ball_fraction, seen, states_at, web_at_points
+from tomostat.phantom.kernels.model import Floats, Particles, Surroundings
+from tomostat.phantom.kernels.packing import cut_necks, pack_particles
+from tomostat.phantom.kernels.rules import FILM, OPEN, are_visible, ball_fraction, states_at, web_at_points
 from tomostat.phantom.kernels.shape import SIDE, directions, fill_radius, fill_waves, split_radius
 from tomostat.phantom.options import PhantomOptions
 
 logger = logging.getLogger(__name__)
 
 REFERENCE_DIAMETER = 11.0
-"""Micrometers: the border between small and big particles in Jiang et al. 2020."""
+"""Diameter in micrometers between small and large particles in Jiang et al. 2020."""
 SHIFTS = 16
-"""Trial positions of the field in the packing."""
+"""Positions of the field of view in the packing that are tried."""
 PROBES = 40_000
-"""Random points that set the amount of carbon-binder domain."""
+"""Random points from which the volume fraction of the carbon-binder domain is estimated."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,20 @@ class Scene:
     Attributes
     ----------
     options : PhantomOptions
-        What it was made from.
-    bodies : Bodies
-        Particles; the first `count` show up in the field and carry labels 1 to `count`, ordered by position.
-    matter : Matter
-        What lies between them.
+        Options that it was made with.
+    particles : Particles
+        Particles; the first `count` are visible in the field of view and have labels 1 to `count`, by position.
+    surroundings : Surroundings
+        Carbon-binder domain, pores and collector between them.
     count : int
-        Number of particles in the field.
+        Number of particles in the field of view.
     intended : (n,) float64
-        Degree of detachment that each particle was meant to have.
+        Degree of detachment for which each particle was made.
     """
 
     options: PhantomOptions
-    bodies: Bodies
-    matter: Matter
+    particles: Particles
+    surroundings: Surroundings
     count: int
     intended: Floats
 
@@ -53,19 +53,19 @@ def make_scene(options: PhantomOptions) -> Scene:
     Parameters
     ----------
     options : PhantomOptions
-        What to make.
+        Properties of the electrode.
 
     Returns
     -------
     Scene
-        Everything that rendering needs; the same for the same options.
+        Everything that rendering needs; the same options give the same scene.
     """
     rng = np.random.default_rng(options.seed)
     vectors, weights = directions()
     box = _box(options)
     diameters = _diameters(options, box, rng)
     radius, split = _surfaces(options, diameters, vectors, weights, rng)
-    centres = pack(
+    centres = pack_particles(
         radius,
         box[0],
         box[1],
@@ -77,18 +77,18 @@ def make_scene(options: PhantomOptions) -> Scene:
     centres = _shifted(options, centres, radius.mean(axis=(1, 2)), box, rng)
     kept = cut_necks(centres, radius, vectors)
     if not kept.all():
-        logger.info("left out %d of %d particles that found no room", int((~kept).sum()), len(kept))
-    bodies, intended = _bodies(options, centres[kept], radius[kept], split[kept], vectors, weights, rng)
-    return _finish(options, bodies, intended, rng)
+        logger.info("left out %d of %d particles that overlap others too deeply", int((~kept).sum()), len(kept))
+    particles, intended = _make_particles(options, centres[kept], radius[kept], split[kept], vectors, weights, rng)
+    return _assemble(options, particles, intended, rng)
 
 
-def _finish(options: PhantomOptions, bodies: Bodies, intended: Floats, rng: np.random.Generator) -> Scene:
-    """Order particles by position, those in the field first, and set the amount of CBD."""
-    shown = seen(bodies, np.array(options.shape), np.array(options.spacing), circle_radius(options))
-    order = np.lexsort((*bodies.centre.T[::-1], ~shown))
-    bodies = _take(bodies, order)
+def _assemble(options: PhantomOptions, particles: Particles, intended: Floats, rng: np.random.Generator) -> Scene:
+    """Order particles by position, visible ones first, and set the volume fraction of CBD."""
+    in_view = are_visible(particles, np.array(options.shape), np.array(options.spacing), circle_radius(options))
+    order = np.lexsort((*particles.centre.T[::-1], ~in_view))
+    particles = _reorder(particles, order)
     low, high = _depth(options)
-    matter = Matter(
+    surroundings = Surroundings(
         seed=options.seed,
         film=options.film_thickness,
         scale=options.web_scale,
@@ -97,12 +97,12 @@ def _finish(options: PhantomOptions, bodies: Bodies, intended: Floats, rng: np.r
         low=low if options.collector else -np.inf,
         high=high if options.headspace else np.inf,
     )
-    threshold = _threshold(options, bodies, matter, rng)
-    return Scene(options, bodies, matter._replace(threshold=threshold), int(shown.sum()), intended[order])
+    threshold = _threshold(options, particles, surroundings, rng)
+    return Scene(options, particles, surroundings._replace(threshold=threshold), int(in_view.sum()), intended[order])
 
 
 def _electrode(options: PhantomOptions) -> tuple[Floats, Floats]:
-    """Corners of the part of the field between collector and headspace, in micrometers."""
+    """Corners of the electrode in the field of view, between collector and headspace, in micrometers."""
     start = -0.5 * np.array(options.spacing)
     stop = start + np.array(options.shape) * options.spacing
     start[options.depth_axis], stop[options.depth_axis] = _depth(options)
@@ -110,10 +110,10 @@ def _electrode(options: PhantomOptions) -> tuple[Floats, Floats]:
 
 
 def _shifted(options: PhantomOptions, centres: Floats, size: Floats, box: Floats, rng: np.random.Generator) -> Floats:
-    """Shift a packing that repeats itself so that the field holds about the volume fraction asked for.
+    """Shift a periodic packing so that the field of view holds about the volume fraction of the options.
 
-    Few particles fit into a small field, so that its content varies much from place to place. Particles count as
-    balls of their mean radius `size`.
+    A small field holds few particles, so that its volume fraction varies much with its position in the packing.
+    Particles count as balls of their mean radius `size`.
     """
     walls, period = _walls(options), box[1] - box[0]
     points = rng.uniform(*_electrode(options), (2000, 3))
@@ -127,20 +127,24 @@ def _shifted(options: PhantomOptions, centres: Floats, size: Floats, box: Floats
     return best
 
 
-def _threshold(options: PhantomOptions, bodies: Bodies, matter: Matter, rng: np.random.Generator) -> float:
-    """Value of the web noise above which there is CBD, so that its volume with the films' is what was asked for."""
+def _threshold(
+    options: PhantomOptions, particles: Particles, surroundings: Surroundings, rng: np.random.Generator
+) -> float:
+    """Value of the web noise above which there is CBD, such that web and films fill `cbd_fraction`."""
     points = rng.uniform(*_electrode(options), (PROBES, 3))
-    states = states_at(bodies, matter.film, points)
-    noise = web_at_points(matter, points[states == OPEN])
+    states = states_at(particles, surroundings.film, points)
+    noise = web_at_points(surroundings, points[states == OPEN])
     film = float(np.mean(states == FILM))
     if film > options.cbd_fraction:
-        logger.warning("the films alone take a fraction of %.3f; cbd_fraction is %g", film, options.cbd_fraction)
+        logger.warning(
+            "the carbon-binder films alone fill a fraction of %.3f; cbd_fraction is %g", film, options.cbd_fraction
+        )
     web = (options.cbd_fraction - film) * PROBES / max(len(noise), 1)
     return float(np.quantile(noise, 1 - np.clip(web, 0, 1))) if len(noise) and web > 0 else np.inf
 
 
 def _depth(options: PhantomOptions) -> tuple[float, float]:
-    """Where the electrode begins and ends along the depth axis, in micrometers."""
+    """Positions along the depth axis where the electrode begins and ends, in micrometers."""
     step = options.spacing[options.depth_axis]
     end = (options.shape[options.depth_axis] - 0.5) * step
     return options.collector - 0.5 * step, end - options.headspace
@@ -152,13 +156,13 @@ def circle_radius(options: PhantomOptions) -> float:
 
 
 def _walls(options: PhantomOptions) -> NDArray[np.bool_]:
-    """Axes along which particles are held by the collector or the electrode's surface."""
-    walled = options.collector > 0 or options.headspace > 0
-    return np.array([walled and axis == options.depth_axis for axis in range(3)])
+    """Axes along which the collector or the surface of the electrode bounds the particles."""
+    bounded = options.collector > 0 or options.headspace > 0
+    return np.array([bounded and axis == options.depth_axis for axis in range(3)])
 
 
 def _box(options: PhantomOptions) -> Floats:
-    """Box (2, 3) that particles fill: the field, and a margin wherever the field cuts the electrode."""
+    """Box (2, 3) that particles fill, in micrometers: the field of view, and a margin where it cuts the electrode."""
     largest = 1.1 * options.diameters[1] * (1 + options.elongation)
     spacing = np.array(options.spacing)
     size = np.array(options.shape) * spacing
@@ -173,7 +177,7 @@ def _box(options: PhantomOptions) -> Floats:
 
 
 def _diameters(options: PhantomOptions, box: Floats, rng: np.random.Generator) -> Floats:
-    """Draw diameters until the box holds the wanted volume."""
+    """Draw diameters until the particles have the wanted volume."""
     low, high = options.diameters
     wanted = options.active_fraction * float(np.prod(box[1] - box[0]))
     drawn: list[Floats] = []
@@ -192,30 +196,31 @@ def _diameters(options: PhantomOptions, box: Floats, rng: np.random.Generator) -
 
 
 def _waves(count: int, low: float, high: float, rng: np.random.Generator) -> Floats:
-    """Random cosines over directions with unit variance in all: frequency vector, phase, amplitude."""
+    """Random cosines over directions (count, 5), together of variance 1: frequency vector, phase, amplitude."""
     frequency = _unit(rng.normal(size=(count, 3))) * rng.uniform(low, high, (count, 1))
     phase = rng.uniform(0, 2 * np.pi, (count, 1))
     return np.hstack([frequency, phase, np.full((count, 1), np.sqrt(2 / count))])
 
 
 def _unit(vectors: Floats) -> Floats:
+    """Vectors scaled to length 1."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
 def _surfaces(
     options: PhantomOptions, diameters: Floats, vectors: Floats, weights: Floats, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], Floats]:
-    """Bumpy surfaces with the drawn volumes, some split in two."""
+    """Bumpy surfaces with the drawn volumes, some split in two: radius (n, SIDE, SIDE) and split (n, 8)."""
     n = len(diameters)
     radius = np.empty((n, SIDE, SIDE), np.float32)
     split = np.zeros((n, 8))
     for i, diameter in enumerate(diameters):
         axes = 1 + options.elongation * rng.uniform(0, 1, 3)
-        turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
         waves = _waves(7, 1.5, 8, rng)
         waves[:, 4] *= options.bumpiness
         grain = np.array([options.roughness / 0.27, 0.5 * diameter / options.grain_size / 1.5])
-        frame = np.diag(2 / (diameter * axes)) @ turn
+        frame = np.diag(2 / (diameter * axes)) @ rotation
         fill_radius(radius[i], vectors, frame, waves, grain, int(rng.integers(2**31)))
         if rng.random() < options.fragmented:
             split[i] = _split(0.5 * diameter, rng)
@@ -228,14 +233,14 @@ def _surfaces(
 
 
 def _split(radius: float, rng: np.random.Generator) -> Floats:
-    """One crack right through: its plane passes off the centre, its far side moves out and sideways."""
+    """Crack through a whole particle: its plane passes beside the centre, the far part moves outwards and sideways."""
     normal = _unit(rng.normal(size=3))
-    aside = np.cross(normal, rng.normal(size=3))
+    sideways = np.cross(normal, rng.normal(size=3))
     opening = radius * rng.uniform(0.06, 0.2)
-    return np.concatenate([normal, [radius * rng.uniform(0.05, 0.4), opening], 0.5 * opening * _unit(aside)])
+    return np.concatenate([normal, [radius * rng.uniform(0.05, 0.4), opening], 0.5 * opening * _unit(sideways)])
 
 
-def _bodies(
+def _make_particles(
     options: PhantomOptions,
     centres: Floats,
     radius: NDArray[np.float32],
@@ -243,18 +248,18 @@ def _bodies(
     vectors: Floats,
     weights: Floats,
     rng: np.random.Generator,
-) -> tuple[Bodies, Floats]:
-    """Give placed surfaces their cores, cracks, grains and gaps."""
+) -> tuple[Particles, Floats]:
+    """Particles with cores, cracks, grains and gaps, and their intended degree of detachment."""
     n = len(centres)
     size = np.cbrt((radius.astype(np.float64) ** 3 * weights).sum(axis=(1, 2)) / (4 * np.pi / 3))
-    intended = _intended(options, 2 * size, rng)
+    intended = _intended_detachment(options, 2 * size, rng)
     start, crack = _cracks(options, size, rng)
     crumbled = rng.random(n) < options.crumbled
     grain = np.where(crumbled, size * rng.uniform(0.12, 0.25, n), 1.5 * options.grain_size)
-    bodies = Bodies(
+    particles = Particles(
         centre=np.ascontiguousarray(centres),
         radius=np.ascontiguousarray(radius),
-        detached=_detached(intended, radius, vectors, weights, rng),
+        detached=_detachment_fields(intended, radius, vectors, weights, rng),
         bound=radius.max(axis=(1, 2)).astype(np.float64),
         gap=rng.uniform(*options.gap_width, n),
         core=np.where(rng.random(n) < options.hollow, rng.uniform(0.25, 0.65, n), 0.0),
@@ -267,11 +272,11 @@ def _bodies(
         crack_start=start,
         crack=crack,
     )
-    return bodies, intended
+    return particles, intended
 
 
-def _intended(options: PhantomOptions, diameters: Floats, rng: np.random.Generator) -> Floats:
-    """Draw degrees of detachment from beta distributions of one mean, wider for small particles."""
+def _intended_detachment(options: PhantomOptions, diameters: Floats, rng: np.random.Generator) -> Floats:
+    """Draw degrees of detachment from beta distributions of one mean, which are wider for small particles."""
     mean = options.detachment_mean
     if mean in (0.0, 1.0) or options.detachment_spread == 0:
         return np.full(len(diameters), mean)
@@ -281,59 +286,62 @@ def _intended(options: PhantomOptions, diameters: Floats, rng: np.random.Generat
     return rng.beta(mean * weight, (1 - mean) * weight)
 
 
-def _detached(
+def _detachment_fields(
     intended: Floats,
     radius: NDArray[np.float32],
     vectors: Floats,
     weights: Floats,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Smooth fields over directions, positive on the intended share of each surface's area."""
+    """Smooth functions of direction (n, SIDE, SIDE), positive on the intended share of the area of each surface."""
     fields = np.empty_like(radius)
     for i, share in enumerate(intended):
         fill_waves(fields[i], vectors, _waves(6, 1.5, 5.0, rng))
         area = (radius[i].astype(np.float64) ** 2 * weights).ravel()
         order = np.argsort(-fields[i].ravel(), kind="stable")
         covered = np.cumsum(area[order]) / area.sum()
-        inside = int(np.searchsorted(covered, share))
+        last = int(np.searchsorted(covered, share))
         ranked = fields[i].ravel()[order]
         if share <= 0 or share >= 1:
             fields[i] = 1 if share >= 1 else -1
         else:
-            fields[i] -= ranked[min(inside, len(ranked) - 1)]
+            fields[i] -= ranked[min(last, len(ranked) - 1)]
     return fields
 
 
 def _cracks(options: PhantomOptions, size: Floats, rng: np.random.Generator) -> tuple[NDArray[np.int64], Floats]:
-    """Radial cracks: half planes around a common axis through the core, wavy, some reaching the surface."""
-    rows: list[Floats] = []
+    """Radial cracks: wavy half planes around a common axis through the core, some of which reach the surface.
+
+    Returns `crack_start` and `crack` of `Particles`.
+    """
+    cracks: list[Floats] = []
     start = np.zeros(len(size) + 1, np.int64)
     for i, radius in enumerate(size):
         count = int(rng.choice([1, 2, 3, 4, 6, 8])) if rng.random() < options.cracked else 0
         axis = _unit(rng.normal(size=3))
         first = _unit(np.cross(axis, rng.normal(size=3)))
-        turn = rng.uniform(0, 2 * np.pi)
+        offset = rng.uniform(0, 2 * np.pi)
         for k in range(count):
-            angle = turn + 2 * np.pi * k / count + rng.normal(0, 0.25)
-            along = np.cos(angle) * first + np.sin(angle) * np.cross(axis, first)
+            angle = offset + 2 * np.pi * k / count + rng.normal(0, 0.25)
+            direction = np.cos(angle) * first + np.sin(angle) * np.cross(axis, first)
             width = radius * rng.uniform(0.025, 0.08)
             end = rng.uniform(0.5, 1.3)
             opening = 1.0 if rng.random() < 0.4 and end > 1 else -1.0
             shape = [width, rng.uniform(0, 0.25), end, opening, radius * rng.uniform(0.05, 0.15), rng.uniform(0.4, 1.2)]
-            rows.append(np.concatenate([np.cross(axis, along), along, shape]))
+            cracks.append(np.concatenate([np.cross(axis, direction), direction, shape]))
         start[i + 1] = start[i] + count
-    return start, np.array(rows).reshape(-1, 12)
+    return start, np.array(cracks).reshape(-1, 12)
 
 
-def _take(bodies: Bodies, order: NDArray[np.int64]) -> Bodies:
-    """Reorder particles."""
-    counts = np.diff(bodies.crack_start)[order]
-    rows = [np.arange(bodies.crack_start[i], bodies.crack_start[i + 1]) for i in order]
+def _reorder(particles: Particles, order: NDArray[np.int64]) -> Particles:
+    """Particles in another order."""
+    counts = np.diff(particles.crack_start)[order]
+    cracks = [np.arange(particles.crack_start[i], particles.crack_start[i + 1]) for i in order]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     taken = {
-        name: np.ascontiguousarray(getattr(bodies, name)[order])
-        for name in Bodies._fields
+        name: np.ascontiguousarray(getattr(particles, name)[order])
+        for name in Particles._fields
         if not name.startswith("crack")
     }
-    crack = bodies.crack[np.concatenate(rows)] if rows else bodies.crack
-    return Bodies(**taken, crack_start=start, crack=np.ascontiguousarray(crack))
+    crack = particles.crack[np.concatenate(cracks)] if cracks else particles.crack
+    return Particles(**taken, crack_start=start, crack=np.ascontiguousarray(crack))

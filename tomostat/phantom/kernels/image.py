@@ -1,4 +1,4 @@
-"""What the microscope adds: blur, fringes, noise, rings, shading, the circle of the field of view."""
+"""Blur and artefacts of an image: noise, streaks, rings, shading, and the circle of the field of view."""
 
 import math
 
@@ -6,35 +6,35 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.phantom.kernels.noise import gradient_noise, normal, uniform
+from tomostat.phantom.kernels.noise import gradient_noise, normal_at, uniform_at
 from tomostat.phantom.kernels.rules import in_circle
 
 Image = NDArray[np.float32]
 
 TRUNCATE = 3.0
-"""Gaussians end at this many sigmas."""
+"""Standard deviations at which a Gaussian is truncated."""
 
-STREAK = 4.0
+STREAK_SIGMA = 4.0
 """Gaussian sigma of streaks along their line, in voxels."""
 
 
-def kernel(sigma: float) -> Image:
-    """Weights (2 k + 1,) of a truncated Gaussian; one weight for sigma 0."""
-    reach = reach_of(sigma)
+def gaussian_weights(sigma: float) -> Image:
+    """Weights (2 k + 1,) float32 of a truncated Gaussian; one weight for sigma 0."""
+    reach = gaussian_reach(sigma)
     steps = np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (steps / sigma) ** 2) if sigma > 0 else np.ones(1)
-    normed: Image = (weights / weights.sum()).astype(np.float32)
-    return normed
+    normalized: Image = (weights / weights.sum()).astype(np.float32)
+    return normalized
 
 
-def reach_of(sigma: float) -> int:
-    """Voxels that a truncated Gaussian reaches to each side."""
+def gaussian_reach(sigma: float) -> int:
+    """Voxels to each side that a truncated Gaussian of `sigma` voxels covers."""
     return math.ceil(TRUNCATE * sigma)
 
 
 @numba.njit(cache=True, nogil=True)
-def _filter_slow(image: Image, weights: Image) -> Image:
-    """Weighted sums along the first axis of (n, m), only where the kernel fits. A fixed order of additions."""
+def _filter_first_axis(image: Image, weights: Image) -> Image:
+    """Weighted sums along the first axis of (n, m), where all weights fit, added in a fixed order."""
     n, m = image.shape
     out = np.zeros((n - weights.shape[0] + 1, m), np.float32)
     for i in range(out.shape[0]):
@@ -45,8 +45,8 @@ def _filter_slow(image: Image, weights: Image) -> Image:
 
 
 @numba.njit(cache=True, nogil=True)
-def _filter_fast(image: Image, weights: Image) -> Image:
-    """Weighted sums along the last axis of (n, m), only where the kernel fits. A fixed order of additions."""
+def _filter_last_axis(image: Image, weights: Image) -> Image:
+    """Weighted sums along the last axis of (n, m), where all weights fit, added in a fixed order."""
     n, m = image.shape
     out = np.zeros((n, m - weights.shape[0] + 1), np.float32)
     for i in range(n):
@@ -57,53 +57,55 @@ def _filter_fast(image: Image, weights: Image) -> Image:
 
 
 def gaussian(image: Image, sigmas: tuple[float, float, float]) -> Image:
-    """Blur an image and drop the margin that lacks neighbours.
+    """Blur an image, without the margin where the Gaussian does not fit.
 
     Parameters
     ----------
     image : (nz, ny, nx) float32
-        Image with its halo.
+        Image with a halo.
     sigmas : tuple of float
         Standard deviation along z, y, x in voxels.
 
     Returns
     -------
     float32
-        Smaller than `image` by twice `reach_of` along each axis.
+        Smaller than `image` by twice `gaussian_reach` along each axis.
     """
-    z, y, x = (kernel(sigma) for sigma in sigmas)
+    z, y, x = (gaussian_weights(sigma) for sigma in sigmas)
     if len(z) > 1:
-        image = _filter_slow(image.reshape(len(image), -1), z).reshape(-1, *image.shape[1:])
+        image = _filter_first_axis(image.reshape(len(image), -1), z).reshape(-1, *image.shape[1:])
     if len(y) > 1:
-        image = np.stack([_filter_slow(plane, y) for plane in image])
+        image = np.stack([_filter_first_axis(plane, y) for plane in image])
     if len(x) > 1:
-        image = _filter_fast(image.reshape(-1, image.shape[2]), x).reshape(*image.shape[:2], -1)
+        image = _filter_last_axis(image.reshape(-1, image.shape[2]), x).reshape(*image.shape[:2], -1)
     return image
 
 
 @numba.njit(cache=True, nogil=True)
-def white(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int) -> Image:
-    """White noise (mean 0, variance 1) of the voxels from `start`: a function of their global indices."""
+def white_noise(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int) -> Image:
+    """White noise (mean 0, variance 1) of the voxels from `start`, a function of their indices in the volume."""
     out = np.empty(shape, np.float32)
     for iz in range(shape[0]):
         for iy in range(shape[1]):
             for ix in range(shape[2]):
-                out[iz, iy, ix] = normal(start[0] + iz, start[1] + iy, start[2] + ix, seed)
+                out[iz, iy, ix] = normal_at(start[0] + iz, start[1] + iy, start[2] + ix, seed)
     return out
 
 
-def noise(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int, sigmas: tuple[float, ...]) -> Image:
-    """Noise of variance 1, correlated over Gaussians of given sigmas (voxels)."""
-    reach = np.array([reach_of(sigma) for sigma in sigmas])
+def correlated_noise(
+    start: NDArray[np.int64], shape: tuple[int, int, int], seed: int, sigmas: tuple[float, ...]
+) -> Image:
+    """Noise of variance 1, smoothed by Gaussians of the given sigmas (z, y, x) in voxels."""
+    reach = np.array([gaussian_reach(sigma) for sigma in sigmas])
     z, y, x = np.array(shape) + 2 * reach
-    field = gaussian(white(start - reach, (int(z), int(y), int(x)), seed), (sigmas[0], sigmas[1], sigmas[2]))
-    gain = math.prod(float(np.sqrt((kernel(sigma).astype(float) ** 2).sum())) for sigma in sigmas)
+    field = gaussian(white_noise(start - reach, (int(z), int(y), int(x)), seed), (sigmas[0], sigmas[1], sigmas[2]))
+    gain = math.prod(float(np.sqrt((gaussian_weights(sigma).astype(float) ** 2).sum())) for sigma in sigmas)
     return field if gain == 1.0 else field / np.float32(gain)
 
 
 @numba.njit(cache=True, nogil=True)
-def _filter_slanted(image: Image, weights: Image, slope: float) -> Image:
-    """Weighted sums along lines that rise by `slope` rows per column, only where the kernel fits."""
+def _filter_slanted_lines(image: Image, weights: Image, slope: float) -> Image:
+    """Weighted sums along lines that rise by `slope` voxels in y per voxel in x, where all weights fit."""
     reach = weights.shape[0] // 2
     rise = math.ceil(abs(slope) * reach)
     nz, ny, nx = image.shape
@@ -117,21 +119,21 @@ def _filter_slanted(image: Image, weights: Image, slope: float) -> Image:
     return out
 
 
-def streaks(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int) -> Image:
-    """Noise of variance 1 that runs in streaks along x, slanted by up to half a voxel per voxel."""
-    slope = uniform(0, 0, 0, seed) - 0.5
-    weights = kernel(STREAK)
+def streak_noise(start: NDArray[np.int64], shape: tuple[int, int, int], seed: int) -> Image:
+    """Noise of variance 1 in streaks along x, slanted by up to half a voxel in y per voxel in x."""
+    slope = uniform_at(0, 0, 0, seed) - 0.5
+    weights = gaussian_weights(STREAK_SIGMA)
     reach = len(weights) // 2
     margin = np.array([0, math.ceil(abs(slope) * reach), reach])
     z, y, x = np.array(shape) + 2 * margin
-    field = noise(start - margin, (int(z), int(y), int(x)), seed, (0.8, 0.8, 0.0))
-    field = _filter_slanted(field, weights, slope)
-    even: Image = field / np.float32(np.sqrt((weights.astype(float) ** 2).sum()))
-    return even
+    field = correlated_noise(start - margin, (int(z), int(y), int(x)), seed, (0.8, 0.8, 0.0))
+    field = _filter_slanted_lines(field, weights, slope)
+    normalized: Image = field / np.float32(np.sqrt((weights.astype(float) ** 2).sum()))
+    return normalized
 
 
 @numba.njit(cache=True, nogil=True)
-def add_slow(
+def add_rings_and_shading(
     image: Image, start: NDArray[np.int64], shape: NDArray[np.int64], seed: int, rings: float, shading: float
 ) -> None:
     """Add ring artefacts and slow shading in place.
@@ -143,7 +145,7 @@ def add_slow(
     start, shape : (3,) int64
         First voxel of the block, and voxels of the whole volume.
     seed : int
-        Seed.
+        Seed of the random numbers.
     rings, shading : float
         Standard deviation of the rings and peak of the shading, in units of the image.
     """
@@ -157,7 +159,7 @@ def add_slow(
                 if rings > 0.0:
                     r = math.sqrt((y - cy) ** 2 + (x - cx) ** 2)
                     k = int(r)
-                    a, b = normal(z // 16, k, 5, seed + 21), normal(z // 16, k + 1, 5, seed + 21)
+                    a, b = normal_at(z // 16, k, 5, seed + 21), normal_at(z // 16, k + 1, 5, seed + 21)
                     image[iz, iy, ix] += rings * (a + (r - k) * (b - a))
                 if shading > 0.0:
                     f = gradient_noise(
@@ -167,7 +169,7 @@ def add_slow(
 
 
 @numba.njit(cache=True, nogil=True)
-def close_circle(
+def blank_outside_circle(
     image: Image,
     labels: NDArray[np.uint32],
     phases: NDArray[np.uint8],
@@ -177,7 +179,21 @@ def close_circle(
     level: float,
     code: int,
 ) -> None:
-    """Blank what lies outside the circular field of view (radius in voxels), in place."""
+    """Set everything outside the circular field of view to constants, in place.
+
+    Parameters
+    ----------
+    image, labels, phases : (nz, ny, nx) float32, uint32, uint8
+        Block of the volume.
+    start, shape : (3,) int64
+        First voxel of the block, and voxels of the whole volume.
+    circle : float
+        Radius of the field of view in voxels.
+    level : float
+        Grey level outside.
+    code : int
+        Phase outside.
+    """
     for iy in range(image.shape[1]):
         for ix in range(image.shape[2]):
             if not in_circle(start[1] + iy, start[2] + ix, shape[1], shape[2], circle):

@@ -1,4 +1,4 @@
-"""What kernels know of an electrode: plain arrays, as tuples that numba can read."""
+"""Description of an electrode for the kernels: named tuples of plain arrays, which numba can read."""
 
 from typing import NamedTuple
 
@@ -8,33 +8,34 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class Bodies(NamedTuple):
-    """Particles, one row each; lengths in micrometers.
+class Particles(NamedTuple):
+    """Particles, one along the first axis of each array; lengths in micrometers.
 
     Attributes
     ----------
     centre : (n, 3) float64
         Position z, y, x; voxel i lies at i times the spacing.
     radius, detached : (n, SIDE, SIDE) float32
-        Surface over directions, and a field that is positive where a gap separates it from the CBD.
+        Radius of the surface over directions, and a function of direction that is positive where a gap separates the
+        surface from the CBD.
     bound : (n,) float64
         Largest radius.
     gap : (n,) float64
         Width of the gap.
     core, core_scale : (n,) float64
-        Extent of the dark core relative to the radius (0: none), and size of its cavities.
+        Extent of the hollow core relative to the radius (0 for none), and size of its cavities.
     pore : (n,) float64
-        Grain noise above which there is a pore.
+        Value of the grain noise above which there is a pore.
     grain : (n, 2) float64
         Tangential frequency (per radian) and radial frequency (1/micrometer) of the grains.
     density : (n,) float64
-        Density relative to nominal.
+        Density relative to nominal density.
     seed : (n,) int64
         Seed of the texture.
     split : (n, 8) float64
-        Through crack: normal, distance, width (0: none), sideways move.
+        Crack through the whole particle: normal (3), distance from the centre, width (0 for none), sideways move (3).
     crack_start : (n + 1,) int64
-        Rows of `crack` that belong to a particle.
+        Particle i has the cracks from `crack_start[i]` to `crack_start[i + 1]`.
     crack : (m, 12) float64
         Normal (3), direction from the core (3), width, start, end (relative radius), opening (+1 outward, -1
         inward), waviness, reach along its axis.
@@ -56,8 +57,8 @@ class Bodies(NamedTuple):
     crack: Floats
 
 
-class Matter(NamedTuple):
-    """What lies between the particles; lengths in micrometers.
+class Surroundings(NamedTuple):
+    """Carbon-binder domain (CBD), pores and collector between the particles; lengths in micrometers.
 
     Attributes
     ----------
@@ -66,11 +67,11 @@ class Matter(NamedTuple):
     film : float
         Thickness of the CBD film on particles.
     scale, threshold : float
-        Size of the CBD web and the noise value above which there is CBD.
+        Size of the pores and struts in the CBD web, and the noise value above which there is CBD.
     axis : int
         Depth axis.
     low, high : float
-        Positions along the depth axis below which there is collector and above which there is nothing.
+        Positions along the depth axis below which there is collector and above which there is no web.
     """
 
     seed: int

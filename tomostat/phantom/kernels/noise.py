@@ -1,4 +1,4 @@
-"""Counter-based random fields: functions of position and seed alone, hence the same in any block."""
+"""Counter-based random numbers: functions of position and seed alone, hence the same in any block."""
 
 import math
 
@@ -21,14 +21,14 @@ def _mix(h: np.uint32) -> np.uint32:
 
 
 @numba.njit(cache=True, nogil=True)
-def uniform(z: int, y: int, x: int, seed: int) -> float:
-    """Return a number in [0, 1) of a lattice point."""
+def uniform_at(z: int, y: int, x: int, seed: int) -> float:
+    """Return a uniform random number in [0, 1) for a lattice point."""
     return float(_mix(U(U(U(z) * _Z) ^ U(U(y) * _Y) ^ U(U(x) * _X) ^ U(U(seed) * _SEED))) / 4294967296.0)
 
 
 @numba.njit(cache=True, inline="always")
-def normal(z: int, y: int, x: int, seed: int) -> float:
-    """Return a nearly Gaussian number (mean 0, variance 1) of a lattice point: a sum of four uniforms."""
+def normal_at(z: int, y: int, x: int, seed: int) -> float:
+    """Return a nearly normal random number (mean 0, variance 1) for a lattice point: a sum of four uniform ones."""
     a = _mix(U(U(U(z) * _Z) ^ U(U(y) * _Y) ^ U(U(x) * _X) ^ U(U(seed) * _SEED)))
     b = _mix(U(a ^ U(0x68E31DA4)))
     total = np.int64(a & U(0xFFFF)) + np.int64(a >> U(16)) + np.int64(b & U(0xFFFF)) + np.int64(b >> U(16))
@@ -37,7 +37,7 @@ def normal(z: int, y: int, x: int, seed: int) -> float:
 
 @numba.njit(cache=True, inline="always")
 def _slopes(h: np.uint32) -> tuple[float, float, float]:
-    """Slope of the field at a lattice point, from 30 bits of its hash."""
+    """Gradient at a lattice point, from 30 bits of its hash."""
     h = _mix(h)
     a, b, c = np.int64(h & U(1023)), np.int64((h >> U(10)) & U(1023)), np.int64((h >> U(20)) & U(1023))
     return (a - 511.5) * _SLOPE_SCALE, (b - 511.5) * _SLOPE_SCALE, (c - 511.5) * _SLOPE_SCALE
@@ -45,12 +45,13 @@ def _slopes(h: np.uint32) -> tuple[float, float, float]:
 
 @numba.njit(cache=True, inline="always")
 def _fade(t: float) -> float:
+    """Interpolation weight of gradient noise (Perlin 2002)."""
     return t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
 
 
 @numba.njit(cache=True, inline="always")
 def _line(z: float, y: float, plane: np.uint32, iz: int, iy: int) -> tuple[float, float]:
-    """Field near the lattice plane of one x as value + slope * (x - plane): the sum over its four corners."""
+    """Noise near the lattice plane of one x as value + slope * (x - plane): the sum over its four corners."""
     value, slope = 0.0, 0.0
     for k in range(2):
         weight_z = _fade(z) if k == 1 else 1.0 - _fade(z)
@@ -64,7 +65,7 @@ def _line(z: float, y: float, plane: np.uint32, iz: int, iy: int) -> tuple[float
 
 @numba.njit(cache=True, nogil=True)
 def gradient_noise(z: float, y: float, x: float, seed: int) -> float:
-    """Gradient noise: smooth, mean 0, standard deviation 0.27, structures of about one unit.
+    """Gradient noise: smooth, mean 0, standard deviation 0.27, structures of about one lattice unit.
 
     Parameters
     ----------
@@ -89,14 +90,14 @@ def gradient_noise(z: float, y: float, x: float, seed: int) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def noise_row(out: NDArray[np.float64], z: float, y: float, start: float, step: float, seed: int) -> None:
-    """Write gradient noise along a row: at x = (start + k) * step, equal to `gradient_noise` there.
+    """Write gradient noise at points along x: at (start + k) * step, equal to `gradient_noise` there.
 
     Parameters
     ----------
     out : (n,) float64
-        Row, overwritten.
+        Noise, overwritten.
     z, y : float
-        Position of the row in units of the lattice.
+        Position of the points in units of the lattice.
     start, step : float
         Index of the first point, a whole number, and distance of points in units of the lattice.
     seed : int

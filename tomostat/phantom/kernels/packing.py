@@ -1,4 +1,4 @@
-"""Dense packing of star-shaped bodies: push overlapping ones apart, then cut necks where they still touch."""
+"""Dense packing of star-shaped particles: push overlapping ones apart, then cut necks where they still touch."""
 
 import math
 
@@ -7,18 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tomostat.phantom.kernels.shape import cut_radius, overlap, value
+from tomostat.phantom.kernels.shape import cut_radius, interpolate, overlap
 
 ROUNDS = 200
+"""Most repetitions of pushing overlapping particles apart."""
 SETTLED = 0.05
-"""Missing distance, relative to the clearance, at which packing ends."""
+"""Largest missing distance, relative to the clearance, at which packing ends."""
 NECK = 0.05
 """Depth of a neck, relative to the smaller radius."""
-DEEPEST = 0.3
-"""Overlap, relative to the smaller radius, above which the smaller body is left out."""
+MOST_OVERLAP = 0.3
+"""Overlap, relative to the smaller radius, above which the smaller particle is left out."""
 
 
-def pack(
+def pack_particles(
     radius: NDArray[np.float32],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
@@ -28,7 +29,7 @@ def pack(
     clearance: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Place bodies in a box.
+    """Place particles in a box.
 
     Parameters
     ----------
@@ -37,14 +38,14 @@ def pack(
     low, high : (3,) float64
         Corners of the box in micrometers.
     walls : (3,) bool
-        Axes along which bodies stay whole inside the box; along the others the box repeats itself, so that its
-        density is even up to its faces. Such an axis must be longer than two bodies.
+        Axes along which whole particles stay in the box. Along the others the box is periodic, so that its density is
+        uniform up to its faces; such an axis must be longer than two particles.
     touching : float
         Share of close pairs that touch.
     clearance : float
         Mean free distance between the others in micrometers.
     rng : numpy.random.Generator
-        Source of the start positions.
+        Random number generator, for the initial positions.
 
     Returns
     -------
@@ -59,15 +60,15 @@ def pack(
     centres = rng.uniform(least, most)
     for _ in range(ROUNDS):
         pairs = _close_pairs(centres, bounds[:, 0], 2 * clearance, period)
-        deepest = _push(centres, radius, pairs, period, touching, clearance)
+        missing = _push(centres, radius, pairs, period, touching, clearance)
         centres = np.where(walls, np.clip(centres, least, most), _wrapped(centres, size))
-        if deepest < SETTLED * clearance:
+        if missing < SETTLED * clearance:
             break
     return centres + low
 
 
 def _wrapped(centres: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centres brought back into [0, size)."""
+    """Centres modulo the size of the box, in [0, size)."""
     wrapped = np.mod(centres, size)
     return np.where(wrapped < size, wrapped, 0.0)
 
@@ -75,7 +76,7 @@ def _wrapped(centres: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray
 def _close_pairs(
     centres: NDArray[np.float64], bounds: NDArray[np.float64], margin: float, period: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Pairs (m, 2) of bodies whose bounding balls come closer than a margin, in rising order."""
+    """Pairs (m, 2) of particles whose bounding balls are closer than a margin, in ascending order."""
     if len(centres) < 2:
         return np.empty((0, 2), np.int64)
     reach = 2 * bounds.max() + margin
@@ -87,8 +88,8 @@ def _close_pairs(
 
 
 @numba.njit(cache=True, nogil=True)
-def _wanted(i: int, j: int, touching: float, clearance: float, smaller: float) -> float:
-    """Free distance that a pair should keep; negative where it should touch. A fixed draw per pair."""
+def _wanted_distance(i: int, j: int, touching: float, clearance: float, smaller: float) -> float:
+    """Free distance that a pair should keep, negative if it should touch: a pseudo-random number fixed for the pair."""
     draw = math.sin(12.9898 * (i + 1) + 78.233 * (j + 1)) * 43758.5453
     draw -= math.floor(draw)
     if draw < touching:
@@ -105,8 +106,8 @@ def _push(
     touching: float,
     clearance: float,
 ) -> float:
-    """Move each pair that is too close apart, the lighter body more; return the largest missing distance."""
-    deepest = 0.0
+    """Move each pair that is too close apart, the lighter particle more; return the largest missing distance."""
+    largest = 0.0
     offset = np.empty(3)
     for k in range(pairs.shape[0]):
         i, j = pairs[k, 0], pairs[k, 1]
@@ -115,24 +116,24 @@ def _push(
             if period[axis] > 0.0:
                 offset[axis] -= period[axis] * np.rint(offset[axis] / period[axis])
         distance = math.sqrt(offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2) + 1e-9
-        a = value(radius[i], offset[0], offset[1], offset[2])
-        b = value(radius[j], -offset[0], -offset[1], -offset[2])
-        missing = a + b + _wanted(i, j, touching, clearance, min(a, b)) - distance
+        a = interpolate(radius[i], offset[0], offset[1], offset[2])
+        b = interpolate(radius[j], -offset[0], -offset[1], -offset[2])
+        missing = a + b + _wanted_distance(i, j, touching, clearance, min(a, b)) - distance
         if missing <= 0.0:
             continue
-        deepest = max(deepest, missing)
+        largest = max(largest, missing)
         share = b**3 / (a**3 + b**3)
         for axis in range(3):
             step = 0.9 * missing * offset[axis] / distance
             centres[i, axis] -= share * step
             centres[j, axis] += (1.0 - share) * step
-    return deepest
+    return largest
 
 
 def cut_necks(
     centres: NDArray[np.float64], radius: NDArray[np.float32], vectors: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Cut overlapping bodies by a plane between them, so that they touch in a flat neck.
+    """Cut overlapping particles by a plane between them, so that they touch in a flat neck.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def cut_necks(
     Returns
     -------
     (n,) bool
-        Bodies to keep; the others overlap too deeply and must be left out.
+        Particles to keep; the others overlap too deeply and must be left out.
     """
     kept = np.ones(len(centres), bool)
     bounds = radius.max(axis=(1, 2)).astype(np.float64)
@@ -157,8 +158,8 @@ def cut_necks(
         if not (overlap(radius[i], radius[j], offset, vectors) or overlap(radius[j], radius[i], -offset, vectors)):
             continue
         distance = float(np.linalg.norm(offset))
-        a, b = value(radius[i], *offset), value(radius[j], *-offset)
-        if a + b - distance > DEEPEST * min(a, b):
+        a, b = interpolate(radius[i], *offset), interpolate(radius[j], *-offset)
+        if a + b - distance > MOST_OVERLAP * min(a, b):
             kept[i if a < b else j] = False
             continue
         plane = 0.5 * (distance + a - b)

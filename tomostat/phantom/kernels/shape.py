@@ -1,7 +1,8 @@
-"""Surfaces of star-shaped bodies as tables over directions.
+"""Surfaces of star-shaped particles as tables over directions.
 
-A body is all points within r(u) of its centre. r is tabulated on an octahedral grid of directions and interpolated
-bilinearly; the table *is* the shape, so voxels and truth see the same surface.
+A particle is all points closer to its centre than a radius that depends on the direction. The radius is tabulated on
+an octahedral grid of directions and interpolated bilinearly. The table defines the shape exactly, so that voxels and
+ground truth have the same surface.
 """
 
 import math
@@ -17,8 +18,8 @@ SIDE = 65
 
 
 @numba.njit(cache=True, inline="always")
-def node(z: float, y: float, x: float) -> tuple[int, int, float, float]:
-    """Cell of the octahedral grid that a direction (of any length) falls into, and the position within it.
+def grid_cell(z: float, y: float, x: float) -> tuple[int, int, float, float]:
+    """Cell of the octahedral grid that a direction (of any length) falls into, and the position in it.
 
     Notes
     -----
@@ -35,18 +36,18 @@ def node(z: float, y: float, x: float) -> tuple[int, int, float, float]:
 
 
 @numba.njit(cache=True, inline="always")
-def blend(table: NDArray[np.float32], i: int, j: int, a: float, b: float) -> float:
-    """Interpolate a table of shape (SIDE, SIDE) in the cell that `node` found."""
+def interpolate_cell(table: NDArray[np.float32], i: int, j: int, a: float, b: float) -> float:
+    """Interpolate a table of shape (SIDE, SIDE) in the cell that `grid_cell` gives."""
     low = table[i, j] + b * (table[i, j + 1] - table[i, j])
     high = table[i + 1, j] + b * (table[i + 1, j + 1] - table[i + 1, j])
     return float(low + a * (high - low))
 
 
 @numba.njit(cache=True, nogil=True)
-def value(table: NDArray[np.float32], z: float, y: float, x: float) -> float:
+def interpolate(table: NDArray[np.float32], z: float, y: float, x: float) -> float:
     """Interpolate a table of shape (SIDE, SIDE) in a direction (of any length)."""
-    i, j, a, b = node(z, y, x)
-    return float(blend(table, i, j, a, b))
+    i, j, a, b = grid_cell(z, y, x)
+    return float(interpolate_cell(table, i, j, a, b))
 
 
 def directions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -90,7 +91,7 @@ def fill_radius(
     grain: NDArray[np.float64],
     seed: int,
 ) -> None:
-    """Write the radius of a bumpy ellipsoid into a table.
+    """Tabulate the radius of a bumpy ellipsoid.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def fill_radius(
     grain : (2,) float64
         Amplitude in micrometers and frequency of the roughness.
     seed : int
-        Seed of the roughness.
+        Seed of the random roughness.
     """
     for i in range(SIDE):
         for j in range(SIDE):
@@ -126,7 +127,7 @@ def fill_radius(
 
 @numba.njit(cache=True, nogil=True)
 def fill_waves(table: NDArray[np.float32], vectors: NDArray[np.float64], waves: NDArray[np.float64]) -> None:
-    """Write a sum of cosines over directions (as in `fill_radius`) into a table of shape (SIDE, SIDE)."""
+    """Tabulate a sum of cosines over directions, as in `fill_radius`, in a table of shape (SIDE, SIDE)."""
     for i in range(SIDE):
         for j in range(SIDE):
             total = 0.0
@@ -139,19 +140,19 @@ def fill_waves(table: NDArray[np.float32], vectors: NDArray[np.float64], waves: 
 
 
 @numba.njit(cache=True, nogil=True)
-def _within_split(whole: NDArray[np.float32], split: NDArray[np.float64], z: float, y: float, x: float) -> bool:
-    """Whether a point belongs to a body whose part beyond a plane moved away: undo the move, then ask."""
-    along = split[0] * z + split[1] * y + split[2] * x - split[3]
-    share = min(max(along / split[4], 0.0), 1.0)
+def _in_split_particle(whole: NDArray[np.float32], split: NDArray[np.float64], z: float, y: float, x: float) -> bool:
+    """Whether a point is in a particle whose part beyond a plane has moved away, or in the crack between both parts."""
+    height = split[0] * z + split[1] * y + split[2] * x - split[3]
+    share = min(max(height / split[4], 0.0), 1.0)
     z -= share * (split[4] * split[0] + split[5])
     y -= share * (split[4] * split[1] + split[6])
     x -= share * (split[4] * split[2] + split[7])
-    return bool(z * z + y * y + x * x < value(whole, z, y, x) ** 2)
+    return bool(z * z + y * y + x * x < interpolate(whole, z, y, x) ** 2)
 
 
 @numba.njit(cache=True, nogil=True)
 def split_radius(table: NDArray[np.float32], vectors: NDArray[np.float64], split: NDArray[np.float64]) -> None:
-    """Move the part of a body beyond a plane away; the opened crack stays inside the filled body.
+    """Move the part of a particle beyond a plane away; the crack between both parts belongs to the filled particle.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ def split_radius(table: NDArray[np.float32], vectors: NDArray[np.float64], split
             low, high = least, longest
             for _ in range(20):
                 middle = 0.5 * (low + high)
-                if _within_split(whole, split, middle * z, middle * y, middle * x):
+                if _in_split_particle(whole, split, middle * z, middle * y, middle * x):
                     low = middle
                 else:
                     high = middle
@@ -182,7 +183,7 @@ def split_radius(table: NDArray[np.float32], vectors: NDArray[np.float64], split
 def cut_radius(
     table: NDArray[np.float32], vectors: NDArray[np.float64], normal: NDArray[np.float64], distance: float
 ) -> None:
-    """Cut a body by the plane at `distance` (micrometers) from its centre along a unit normal."""
+    """Cut a particle by the plane at `distance` (micrometers) from its centre along a unit normal."""
     for i in range(SIDE):
         for j in range(SIDE):
             cosine = normal[0] * vectors[i, j, 0] + normal[1] * vectors[i, j, 1] + normal[2] * vectors[i, j, 2]
@@ -197,14 +198,14 @@ def overlap(
     offset: NDArray[np.float64],
     vectors: NDArray[np.float64],
 ) -> bool:
-    """Whether a surface node of the first body lies in the second, whose centre is at `offset` from the first's."""
+    """Whether a surface node of the first particle lies in the second, whose centre is at `offset`."""
     for i in range(SIDE):
         for j in range(SIDE):
             r = first[i, j]
             z = r * vectors[i, j, 0] - offset[0]
             y = r * vectors[i, j, 1] - offset[1]
             x = r * vectors[i, j, 2] - offset[2]
-            reach = 1.01 * value(second, z, y, x)
+            reach = 1.01 * interpolate(second, z, y, x)
             if z * z + y * y + x * x < reach * reach:
                 return True
     return False

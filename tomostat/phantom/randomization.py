@@ -1,4 +1,4 @@
-"""Options drawn at random over the range of real images, for training."""
+"""Random options over the range of real images, for training (domain randomization)."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ import numpy as np
 from tomostat.phantom.options import PhantomOptions
 
 MEAN_DIAMETER = 10.0
-"""Micrometers; sizes in voxels follow from the spacing."""
+"""Mean particle diameter in micrometers; the spacing follows from the size in voxels."""
 
 
 def random_options(rng: np.random.Generator, shape: tuple[int, int, int] = (16, 256, 256)) -> PhantomOptions:
-    """Draw an electrode and a microscope.
+    """Draw random options of an electrode and its image.
 
-    Particles are 10 to 200 voxels wide, sparse to dense, whole to crumbled; images sharp to blurred, clean to noisy,
-    dry or wet. Particles are always brighter than what surrounds them.
+    Particles are 10 to 200 voxels wide, sparse to dense, intact to crumbled; images are sharp to blurred, clean to
+    noisy, dry or wet. Particles are always brighter than their surroundings.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Source of randomness.
+        Random number generator.
     shape : tuple of int
         Voxels (z, y, x).
 
@@ -36,7 +36,7 @@ def random_options(rng: np.random.Generator, shape: tuple[int, int, int] = (16, 
         seed=int(rng.integers(2**32)),
         diameters=(small * spacing, large * spacing),
         **_electrode(rng, spacing, small),
-        **_slabs(rng, shape, spacing, large),
+        **_collector_and_headspace(rng, shape, spacing, large),
         **_image(rng, small),
     )
 
@@ -48,7 +48,7 @@ def _diameters(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _electrode(rng: np.random.Generator, spacing: float, small: float) -> dict[str, Any]:
-    """What the electrode is made of; `spacing` in micrometers, `small` the smallest diameter in voxels."""
+    """Options of the electrode; `spacing` in micrometers, `small` the smallest diameter in voxels."""
     gap = rng.uniform(1.5, 4.0)
     return {
         "distribution": str(rng.choice(["uniform", "lognormal"])),
@@ -74,18 +74,20 @@ def _electrode(rng: np.random.Generator, spacing: float, small: float) -> dict[s
     }
 
 
-def _slabs(rng: np.random.Generator, shape: tuple[int, int, int], spacing: float, large: float) -> dict[str, Any]:
-    """Collector and empty space in some fields, where enough room for particles remains."""
+def _collector_and_headspace(
+    rng: np.random.Generator, shape: tuple[int, int, int], spacing: float, large: float
+) -> dict[str, Any]:
+    """Collector and headspace in some electrodes, if enough space for particles remains."""
     axis = int(rng.integers(1, 3))
     depth = shape[axis]
-    thick = [float(rng.uniform(0.05, 0.25) * depth * spacing) if rng.random() < 0.25 else 0.0 for _ in range(2)]
-    if depth * spacing - sum(thick) < 1.6 * large * spacing:
-        thick = [0.0, 0.0]
-    return {"depth_axis": axis, "collector": thick[0], "headspace": thick[1]}
+    thickness = [float(rng.uniform(0.05, 0.25) * depth * spacing) if rng.random() < 0.25 else 0.0 for _ in range(2)]
+    if depth * spacing - sum(thickness) < 1.6 * large * spacing:
+        thickness = [0.0, 0.0]
+    return {"depth_axis": axis, "collector": thickness[0], "headspace": thickness[1]}
 
 
 def _image(rng: np.random.Generator, small: float) -> dict[str, Any]:
-    """What the microscope adds."""
+    """Options of the image."""
     pore = rng.uniform(0.03, 0.35)
 
     def sometimes(chance: float, most: float) -> float:
