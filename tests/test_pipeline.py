@@ -1,4 +1,4 @@
-"""The whole house on small phantoms: outputs, resume, staleness, chunking, workers, odd volumes."""
+"""All stages on small phantoms: outputs, resume, staleness, chunking, workers, odd volumes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 import tifffile
 
 import tomostat as ts
-from tomostat import cli, pipeline
-from tomostat import postprocess as finished
+from tomostat import cli, pipeline, postprocess
 from tomostat.cluster import open_client
 from tomostat.detect.options import DetectOptions
+from tomostat.events import Event, TaskEnded
 from tomostat.execution import Execution
-from tomostat.manifest import Layout, read_manifest
+from tomostat.manifest import Content, Layout
 from tomostat.measure.options import MeasureOptions
 from tomostat.phantom.options import PhantomOptions
 from tomostat.phases.options import PhasesOptions
@@ -93,8 +93,8 @@ def test_the_table_has_a_row_for_every_label(results, study):
 
 def test_a_second_run_does_nothing(results, study):
     before = {path: path.stat().st_mtime_ns for path in results.root.rglob("*") if path.is_file()}
-    calls: list[str] = []
-    pipeline.run(study, progress=lambda label, done, total: calls.append(label))
+    calls: list[Event] = []
+    pipeline.run(study, execution=Execution(listener=calls.append))
     after = {path: path.stat().st_mtime_ns for path in results.root.rglob("*") if path.is_file()}
     assert calls == []
     assert {path for path in after if after[path] != before.get(path)} <= {results.manifest, results.study}
@@ -103,9 +103,9 @@ def test_a_second_run_does_nothing(results, study):
 def test_a_changed_option_makes_what_follows_anew_and_nothing_else(results, study, tmp_path):
     shutil.copytree(results.root, tmp_path / "copy")
     layout = Layout(tmp_path / "copy")
-    before = read_manifest(layout.root)["stages"]
+    before = Content.read(layout.root).stages
     pipeline.run(at(study, layout.root).with_options(stitch=StitchOptions(min_slices=3)))
-    after = read_manifest(layout.root)["stages"]
+    after = Content.read(layout.root).stages
     changed = {name.rsplit("/", 1)[1] for name in after if after[name] != before[name]}
     assert changed == {"stitch", "measure", "table", "analyze", "report"}
 
@@ -123,28 +123,23 @@ def test_workers_change_nothing(results, study, tmp_path):
     assert science(layout, study) == science(results, study)
 
 
-@pytest.mark.parametrize("stage", ["detect_instances", "stitch_particles"])
-def test_a_kill_and_the_same_command_give_the_same_bits(results, study, tmp_path, monkeypatch, stage):
+class Killed(BaseException):
+    """The process died."""
+
+
+@pytest.mark.parametrize("stage", ["ingest", "phases", "detect", "stitch", "measure"])
+def test_a_kill_and_the_same_command_give_the_same_bits(results, study, tmp_path, stage):
     """The stage dies after some of its blocks; the same run then goes on from there."""
-    real = getattr(pipeline, stage)
-    calls = 0
+    seen: list[str] = []
 
-    class Killed(BaseException):
-        pass
-
-    def dying(*args, progress, **options):
-        def report(label, done, total):
-            nonlocal calls
-            calls += done > 0
-            if calls == 2:
+    def die(event: Event) -> None:
+        if isinstance(event, TaskEnded) and event.stage == stage and event.field == "slow-1":
+            seen.append(event.task)
+            if len(seen) == 2:
                 raise Killed
 
-        return real(*args, progress=report, **options)
-
-    monkeypatch.setattr(pipeline, stage, dying)
     with pytest.raises(Killed):
-        pipeline.run(at(study, tmp_path / "out"))
-    monkeypatch.setattr(pipeline, stage, real)
+        pipeline.run(at(study, tmp_path / "out"), execution=Execution(listener=die))
     layout = pipeline.run(at(study, tmp_path / "out"))
     assert science(layout, study) == science(results, study)
 
@@ -153,12 +148,12 @@ def test_a_failed_stage_leaves_finished_ones_alone(study, tmp_path, monkeypatch)
     def broken(*args, **options):
         raise RuntimeError("no space left on device")
 
-    monkeypatch.setattr(pipeline, "stitch_particles", broken)
+    monkeypatch.setattr("tomostat.stitch.particles.stitch_particles", broken)
     with pytest.raises(RuntimeError, match="no space left"):
         pipeline.run(at(study, tmp_path / "out"))
-    stages = read_manifest(tmp_path / "out")["stages"]
-    assert "finished" in stages["slow-1/detect"]
-    assert "finished" not in stages["slow-1/stitch"]
+    stages = Content.read(tmp_path / "out").stages
+    assert stages["slow-1/detect"].finished
+    assert not stages["slow-1/stitch"].finished
 
 
 def test_a_field_without_particles_gives_an_empty_table(results, tmp_path):
@@ -184,7 +179,7 @@ def test_one_slice_is_a_volume(simulated, tmp_path):
 
 
 def test_an_unknown_stage_is_refused(study):
-    with pytest.raises(ValueError, match="stages has 'paint'"):
+    with pytest.raises(ValueError, match="there is no stage 'paint'"):
         pipeline.run(study, stages=["paint"])
 
 
@@ -213,8 +208,8 @@ def two_tracks(layout: Layout) -> tuple[int, int]:
 def test_a_correction_stays_and_is_taken_back(results, study, copy):
     layout = Layout(copy.output)
     before, count = science(layout, study), ts.open_particles(layout.particles).sizes["particle"]
-    finished.edit_field(copy, "slow-1", [Edit("join", *two_tracks(layout))])
-    assert "slow-1/stitch" in read_manifest(layout.root)["stages"]
+    postprocess.edit_field(copy, "slow-1", [Edit("join", *two_tracks(layout))])
+    assert "slow-1/stitch" in Content.read(layout.root).stages
     pipeline.run(copy)
     assert ts.open_particles(layout.particles).sizes["particle"] == count - 1
     joined = science(layout, study)
@@ -222,7 +217,7 @@ def test_a_correction_stays_and_is_taken_back(results, study, copy):
     pipeline.run(copy.with_options(stitch=StitchOptions(min_slices=3)))
     pipeline.run(copy)
     assert science(layout, study) == joined
-    finished.edit_field(copy, "slow-1", [])
+    postprocess.edit_field(copy, "slow-1", [])
     pipeline.run(copy)
     assert science(layout, study) == before
 
@@ -238,20 +233,22 @@ def test_a_correction_stays_and_is_taken_back(results, study, copy):
 def test_a_correction_that_cannot_be_changes_nothing(copy, field, edits, message):
     before = digest(copy.output)
     with pytest.raises(ValueError, match=message):
-        finished.edit_field(copy, field, edits)
+        postprocess.edit_field(copy, field, edits)
     assert digest(copy.output) == before
 
 
 def test_a_killed_correction_is_finished_by_the_next_run(study, copy, monkeypatch):
     layout, edits = Layout(copy.output), [Edit("join", *two_tracks(Layout(copy.output)))]
-    monkeypatch.setattr(finished, "edit_particles", lambda *args, **options: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        postprocess, "edit_particles", lambda *args, **options: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
-        finished.edit_field(copy, "slow-1", edits)
+        postprocess.edit_field(copy, "slow-1", edits)
     monkeypatch.undo()
     pipeline.run(copy)
     killed = science(layout, study)
-    finished.edit_field(copy, "slow-1", [])
-    finished.edit_field(copy, "slow-1", edits)
+    postprocess.edit_field(copy, "slow-1", [])
+    postprocess.edit_field(copy, "slow-1", edits)
     pipeline.run(copy)
     assert science(layout, study) == killed
 
@@ -302,7 +299,7 @@ def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path,
     assert not (tmp_path / "no").exists()
     shutil.rmtree(Layout(copy.output).volume("slow-1") / "maps")
     with pytest.raises(ValueError, match="--maps"):
-        finished.mesh_field(copy, "slow-1", tmp_path / "no")
+        postprocess.mesh_field(copy, "slow-1", tmp_path / "no")
     stale = copy.with_options(measure=MeasureOptions(shell=2.0))
     with pytest.raises(ValueError, match="not measured as it is now"):
-        finished.mesh_field(stale, "slow-1", tmp_path / "no")
+        postprocess.mesh_field(stale, "slow-1", tmp_path / "no")

@@ -1,0 +1,1 @@
+"""A reader, a detector and a measure for tomostat."""

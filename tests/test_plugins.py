@@ -1,0 +1,160 @@
+"""A package outside tomostat, installed as users install one, brings a reader, a detector and a measure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tomostat.datasets import open_dataset, open_particles
+from tomostat.instances import read_metadata
+from tomostat.manifest import Content
+from tomostat.phantom import PhantomOptions, make_scene, render
+from tomostat.plugins import Registry
+
+PACKAGE = Path(__file__).parent / "plugin"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    """An environment in which the package is installed."""
+    target = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "plugin"
+    subprocess.run(["cp", "-r", str(PACKAGE), str(source)], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(target), str(source)], check=True)
+    return {**os.environ, "PYTHONPATH": str(target)}
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory) -> Path:
+    """A small electrode in the format of the package."""
+    options = PhantomOptions(shape=(24, 64, 64), diameters=(4.0, 7.0))
+    grey = render(make_scene(options), (0, 0, 0), options.shape).grey
+    path = tmp_path_factory.mktemp("scan") / "scan.stk"
+    path.write_bytes(b"STK 24 64 64 0.2\n" + grey.tobytes())
+    return path
+
+
+def tomostat(*words: object, environment: dict[str, str], status: int = 0) -> str:
+    """Run a command; what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tomostat.cli", *map(str, words)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def results(environment, volume, tmp_path_factory) -> Path:
+    """Results of a study file that names the detector and the measure."""
+    folder = tmp_path_factory.mktemp("study")
+    study = {
+        "study": "plugins",
+        "output": "out",
+        "samples": [{"name": "cell", "condition": "1C", "fields": [str(volume)]}],
+        "detect": {"detector": "blobs", "settings": {"least": 30}},
+        "measure": {"extra": ["brightest"]},
+        "analyze": {"border": "kept"},
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    tomostat("run", folder / "study.yaml", "--workers", 1, environment=environment)
+    return folder / "out"
+
+
+def test_the_package_is_listed(environment):
+    said = tomostat("info", "--formats", "--detectors", "--measures", environment=environment)
+    for words in ("stacked      stk", "blobs", "brightest            brightest"):
+        assert words in said
+
+
+def test_the_measure_is_in_table_csv_statistics_and_report(results):
+    table = open_particles(results)
+    assert table["brightest"].attrs["long_name"] == "brightest grey value inside the particle"
+    assert (table["brightest"] >= table["mean_grey"]).all()
+    assert "brightest" in pd.read_csv(results / "particles.csv").columns
+    analysis = open_dataset(results / "analysis.zarr", "analysis", "tomostat analyze")
+    assert "brightest" in analysis["quantity"].values
+    assert np.isfinite(analysis["quantity_median"].sel(quantity="brightest", size="all")).all()
+    page = (results / "report" / "index.html").read_text()
+    assert "brightest grey" in page
+    assert "brightest" in (results / "report" / "particles.csv").read_text().splitlines()[0]
+
+
+def test_provenance_names_what_was_used(results):
+    stages = Content.read(results).stages
+    assert stages["scan/detect"].options["detector"] == "blobs"
+    assert stages["scan/detect"].options["settings"] == {"least": 30}
+    assert open_particles(results.parent / "out" / "tables" / "scan.zarr").attrs["plugins"] == ["brightest 1.2.3"]
+    (table,) = (results / "instances" / "scan").glob("*.parquet")
+    assert json.loads(json.dumps(read_metadata(table).options))["detector"] == "blobs"
+
+
+def test_name_and_version_enter_the_key_of_the_stage(results, environment, monkeypatch):
+    """Another version of the package makes what it computed stale, and nothing before it."""
+    for info in Path(environment["PYTHONPATH"]).glob("tomostat_example-*.dist-info/METADATA"):
+        text = info.read_text()
+        info.write_text(text.replace("Version: 1.2.3", "Version: 1.2.4"))
+    before = Content.read(results).stages
+    try:
+        tomostat("run", results.parent / "study.yaml", "--workers", 1, environment=environment)
+    finally:
+        info.write_text(text)
+    after = Content.read(results).stages
+    same = {name for name in after if after[name].key == before[name].key}
+    assert same == set(), "the reader is the package's as well, so everything after it is made anew"
+    assert after["scan/ingest"].finished != before["scan/ingest"].finished
+
+
+def test_an_error_names_the_plugin_and_the_particle(results, environment):
+    said = tomostat(
+        "measure",
+        results,
+        "--extra",
+        "tomostat_example.measure:broken",
+        "--workers",
+        1,
+        environment=environment,
+        status=2,
+    )
+    assert said.strip() == (
+        "tomostat: tomostat_example.measure:broken failed at particle 2: ZeroDivisionError: no second particle, please"
+    )
+
+
+def test_a_study_file_names_no_objects(volume, environment, tmp_path):
+    study = {"samples": [{"name": "a", "fields": [str(volume)]}], "detect": {"detector": "os:system"}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    said = tomostat("run", tmp_path / "study.yaml", environment=environment, status=2)
+    assert "a study file names installed plugins only" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_an_object_by_a_flag_is_not_imported_again_from_the_record(volume, environment, tmp_path):
+    words = ("--workers", 1)
+    tomostat("ingest", volume, "--out", tmp_path / "out", *words, environment=environment)
+    tomostat("phases", tmp_path / "out", *words, environment=environment)
+    detector = ("--detector", "tomostat_example.detector:make")
+    tomostat("detect", tmp_path / "out", *detector, *words, environment=environment)
+    tomostat("stitch", tmp_path / "out", *words, environment=environment)
+    said = tomostat("detect", tmp_path / "out", *words, environment=environment, status=2)
+    assert "give --detector tomostat_example.detector:make again" in said
+    assert Content.read(tmp_path / "out").stages["scan/detect"].options["detector"] == detector[1]
+
+
+def test_what_is_none_of_a_kind_is_refused():
+    registry: Registry[str] = Registry("greeting", "tomostat.greetings", lambda value: isinstance(value, str), "text")
+    assert registry.get("string:digits").value == "0123456789"
+    with pytest.raises(ValueError, match="greeting 'string:Template' is a type; expected text"):
+        registry.get("string:Template")
+    with pytest.raises(ValueError, match="greeting 'string:none' cannot be imported"):
+        registry.get("string:none")
+    with pytest.raises(ValueError, match="there is no greeting 'hello'; known are none"):
+        registry.get("hello")
