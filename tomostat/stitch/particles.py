@@ -17,7 +17,7 @@ from dask.delayed import Delayed
 
 from tomostat.blocks import Block, Shape, check_whole_shards
 from tomostat.execution import Execution
-from tomostat.instances import read_metadata
+from tomostat.instances import InstanceMetadata, read_metadata
 from tomostat.options import as_dict
 from tomostat.stitch.edits import Edit
 from tomostat.stitch.graph import MergeGraph, open_graph
@@ -26,6 +26,7 @@ from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.tasks import LABEL, Plan, build_graph, link_slab, mask_slab, paint_block
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks
 
+DETECT_AGAIN = "run `tomostat detect` again"
 BYTES_PER_VOXEL = 24
 """Peak memory of painting a block, in bytes for each of its voxels with the halo."""
 
@@ -140,26 +141,37 @@ def check_tables(folder: Path, shape: Sequence[int]) -> None:
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise FileNotFoundError(f"there are no instance tables in {folder}; run `tomostat detect` first")
-    again = "run `tomostat detect` again"
-    runs: dict[str, Path] = {}
-    covered = 0
     tables = [(file, read_metadata(file)) for file in files]
-    for file, table in sorted(tables, key=lambda pair: pair[1].slices.start if pair[1].slices else 0):
-        if table.shape != tuple(shape[1:]):
-            size = list(table.shape)
-            raise ValueError(f"{file} has slices of {size} pixels, the volume has {list(shape[1:])}; {again}")
-        slices = range(shape[0]) if table.slices is None else table.slices
+    tables.sort(key=lambda table: table[1].slices.start if table[1].slices else 0)
+    _check_slices(folder, tables, shape)
+    _check_one_run(tables)
+
+
+def _check_slices(folder: Path, tables: Sequence[tuple[Path, InstanceMetadata]], shape: Sequence[int]) -> None:
+    """Every slice of the volume must be in one table, with the size that the volume has."""
+    covered = 0
+    for file, metadata in tables:
+        if metadata.shape != tuple(shape[1:]):
+            sizes = f"slices of {list(metadata.shape)} pixels, the volume has {list(shape[1:])}"
+            raise ValueError(f"{file} has {sizes}; {DETECT_AGAIN}")
+        slices = range(shape[0]) if metadata.slices is None else metadata.slices
         if slices.start > covered:
-            raise ValueError(f"{folder} has no table for slices {covered} to {slices.start - 1}; {again}")
+            raise ValueError(f"{folder} has no table for slices {covered} to {slices.start - 1}; {DETECT_AGAIN}")
         if slices.start < covered:
-            raise ValueError(f"{file} contains slices that another table in {folder} contains as well; {again}")
+            raise ValueError(f"{file} contains slices that another table in {folder} contains as well; {DETECT_AGAIN}")
         covered = slices.stop
-        runs.setdefault(json.dumps([table.options, table.version], sort_keys=True), file)
     if covered != shape[0]:
-        raise ValueError(f"tables in {folder} end at slice {covered}, the volume has {shape[0]} slices; {again}")
+        raise ValueError(f"tables in {folder} end at slice {covered}, the volume has {shape[0]} slices; {DETECT_AGAIN}")
+
+
+def _check_one_run(tables: Sequence[tuple[Path, InstanceMetadata]]) -> None:
+    """All tables must come from runs with the same options and the same version."""
+    runs: dict[str, Path] = {}
+    for file, metadata in tables:
+        runs.setdefault(json.dumps([metadata.options, metadata.version], sort_keys=True), file)
     if len(runs) > 1:
         one, other = list(runs.values())[:2]
-        raise ValueError(f"{one} and {other.name} are from runs with different options; {again}")
+        raise ValueError(f"{one} and {other.name} are from runs with different options; {DETECT_AGAIN}")
 
 
 def slab_tasks(work: Callable[[Plan, range], object], plan: Plan) -> dict[str, Delayed]:

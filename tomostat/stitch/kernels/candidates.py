@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tomostat.stitch.kernels.tracks import Chains, IndexedLinks, Sections
 
-LINK_WEIGHTS = np.array([3.0, 1.0])
+LINK_WEIGHTS: NDArray[np.float64] = np.array([3.0, 1.0])
 """Coefficients of IoU and containment in the score of a candidate, see `tomostat.stitch.kernels.merging`."""
 
 

@@ -21,7 +21,7 @@ neck
 
 The coefficients are those of a logistic fit on dense phantoms with missed, split and fused detections, rounded;
 results on other phantoms depend little on them. The best candidate of all is joined first, and every candidate of the
-joint particle is scored anew.
+joint particle is scored again.
 """
 
 from __future__ import annotations
