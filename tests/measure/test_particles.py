@@ -4,72 +4,33 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from numpy.typing import NDArray
 from scipy import ndimage
 
-import tomostat.measure.particles as particles
+import tomostat.measure.batches as batches
+import tomostat.measure.tasks as tasks
 from shapes import places
+from stores import LEVELS, Image, store, three_balls
 from tomostat.datasets import open_particles
 from tomostat.execution import Execution
-from tomostat.measure import measure_particles, write_particles
+from tomostat.measure import MeasureOptions, all_columns, chosen_measures, measure_particles, write_particles
 from tomostat.measure.interior.density import NMC811
-from tomostat.measure.options import MeasureOptions
-from tomostat.measure.table import COLUMNS, concatenate_particles, flatten
 from tomostat.phantom.options import PhantomOptions
 from tomostat.phantom.rendering import render
 from tomostat.phantom.scene import make_scene
 from tomostat.phantom.truth import truth_table
-from tomostat.volume import create_volume, update_attributes, write_box
+from tomostat.volume import create_volume
 
-LEVELS: dict[str, float | None] = {"pore": 0.0, "cbd": 0.25, "active": 1.0, "collector": None}
-Image = NDArray[Any]
-
-
-def store(
-    path: Path,
-    labels: Image,
-    phases: Image,
-    grey: Image | None = None,
-    *,
-    spacing: tuple[float, float, float] = (0.2, 0.2, 0.2),
-    attributes: dict[str, Any] | None = None,
-    **fit: Any,
-) -> Path:
-    """A field store as the stages before measure leave it."""
-    if grey is None:
-        values = np.array([0.0, 0.25, 1.0, 0.6, 0.0], np.float32)[phases]
-        grey = ndimage.gaussian_filter(values, 1.0) + np.random.default_rng(0).normal(0, 0.05, phases.shape)
-    create_volume(path, shape=labels.shape, dtype=np.float32, spacing=spacing, attributes=attributes)
-    write_box(path, (0, 0, 0), grey.astype(np.float32))
-    for name, image, dtype in (("phases", phases, np.uint8), ("particles", labels, np.uint32)):
-        create_volume(path, shape=image.shape, dtype=dtype, spacing=spacing, label=name)
-        write_box(path, (0, 0, 0), image.astype(dtype), name)
-    found = {"levels": LEVELS, "percentiles": [-0.1, 1.1], "noise": 0.05, "blur": 1.0, "circle": None}
-    update_attributes(path, found | fit, "phases")
-    return path
-
-
-def balls(shape: tuple[int, int, int] = (40, 60, 110)) -> tuple[Image, Image]:
-    """Three balls in carbon-binder: one whole, one cut by the field, one in a void; labels skip numbers."""
-    labels, phases = np.zeros(shape, np.uint32), np.ones(shape, np.uint8)
-    z, y, x = (np.arange(n)[(...,) + (None,) * (2 - a)] for a, n in enumerate(shape))
-    for label, centre, radius, gap in ((7, (20, 30, 25), 14, 0), (3, (20, 56, 60), 10, 0), (12, (20, 28, 88), 11, 6)):
-        distance = np.sqrt((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2)
-        phases[distance <= radius + gap] = 0
-        labels[distance <= radius] = label
-        phases[distance <= radius] = 2
-    return labels, phases
+COLUMNS = all_columns(chosen_measures(MeasureOptions()))
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    path = store(tmp_path_factory.mktemp("measure") / "field.zarr", *balls())
+    path = store(tmp_path_factory.mktemp("measure") / "field.zarr", *three_balls())
     return measure_particles(path, sample="s1", condition="1C")
 
 
@@ -117,8 +78,8 @@ def test_border(table: xr.Dataset) -> None:
     assert table["depth"].attrs["units"] == "micrometer"
 
 
-def test_every_variable_tells_what_it_is(table: xr.Dataset) -> None:
-    assert set(table.data_vars) == set(COLUMNS)
+def test_every_column_carries_its_declaration(table: xr.Dataset) -> None:
+    assert list(table.data_vars) == list(COLUMNS)
     for name, variable in table.data_vars.items():
         assert variable.attrs["long_name"], name
         assert "units" in variable.attrs, name
@@ -137,7 +98,7 @@ def test_neighbours_and_packing(tmp_path: Path) -> None:
     shell = ndimage.distance_transform_edt(labels != 3) * 0.2 <= 0.8
     assert float(found["packing"][2]) == pytest.approx(((labels == 2) & shell).sum() / (shell & (labels != 3)).sum())
     touching = found["contact_particle"].to_numpy()
-    assert touching[0] == pytest.approx(12 * 12 * 0.04, rel=0.35)  # sharp edges look aside
+    assert touching[0] == pytest.approx(12 * 12 * 0.04, rel=0.35)  # normals at edges point past it
     assert touching[2] == 0
     without = measure_particles(tmp_path / "f.zarr", options=MeasureOptions(exclude_particle_contact=True, shell=0.8))
     assert float(without["contact_particle"][0]) == touching[0]
@@ -153,56 +114,39 @@ def same(first: xr.Dataset, second: xr.Dataset) -> None:
 def test_blocks_change_nothing(
     table: xr.Dataset, block: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(particles, "BATCH_VOXELS", block[0] * 2500)
-    path = store(tmp_path / "field.zarr", *balls())
+    monkeypatch.setattr(batches, "BATCH_VOXELS", block[0] * 2500)
+    path = store(tmp_path / "field.zarr", *three_balls())
     same(measure_particles(path, sample="s1", condition="1C", block=block), table)
 
 
 def test_workers_change_nothing(table: xr.Dataset, tmp_path: Path) -> None:
     from distributed import Client
 
-    path = store(tmp_path / "field.zarr", *balls())
+    path = store(tmp_path / "field.zarr", *three_balls())
     with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as client:
         same(measure_particles(path, sample="s1", condition="1C", execution=Execution(client=client)), table)
 
 
 def test_resumes(table: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, markers = store(tmp_path / "field.zarr", *balls()), tmp_path / "markers"
-    measure_particles(path, sample="s1", condition="1C", markers=markers)
-    monkeypatch.setattr(particles, "measure_box", None)
-    monkeypatch.setattr(particles, "block_moments", None)
-    same(measure_particles(path, sample="s1", condition="1C", markers=markers), table)
-
-
-def test_graph_builds_without_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = store(tmp_path / "field.zarr", *balls())
-    monkeypatch.setattr(particles, "read_box", None)
-    tasks = particles.sums_tasks(path, particles.FixedPoint(), (16, 16, 16))
-    assert len(tasks) == 3 * 4 * 7
-
-
-def test_written_and_opened(table: xr.Dataset, tmp_path: Path) -> None:
-    write_particles(tmp_path / "particles.zarr", concatenate_particles([table, table]), copies=True)
-    found = open_particles(tmp_path)
-    assert found.sizes["particle"] == 6
-    same(found.isel(particle=slice(3)), table)
-    flat = pd.read_csv(tmp_path / "particles.csv")
-    assert flat["centroid_z"].tolist() == pytest.approx(found["centroid"].sel(axis="z").to_numpy().tolist())
-    assert list(flat) == list(pd.read_parquet(tmp_path / "particles.parquet")) == list(flatten(found))
-    assert not list(tmp_path.glob("*.part*"))
+    path, markers = store(tmp_path / "field.zarr", *three_balls()), tmp_path / "markers"
+    execution = Execution(markers=markers)
+    measure_particles(path, sample="s1", condition="1C", execution=execution)
+    monkeypatch.setattr(tasks, "measure_particle", None)  # neither is called again
+    monkeypatch.setattr(tasks, "block_moments", None)
+    same(measure_particles(path, sample="s1", condition="1C", execution=execution), table)
 
 
 def test_empty_field(tmp_path: Path) -> None:
     nothing = np.zeros((8, 9, 10), np.uint32)
     found = measure_particles(store(tmp_path / "f.zarr", nothing, nothing.astype(np.uint8)))
     assert found.sizes["particle"] == 0
-    assert set(found.data_vars) == set(COLUMNS)
+    assert list(found.data_vars) == list(COLUMNS)
     write_particles(tmp_path / "particles.zarr", found, copies=True)
-    assert set(open_particles(tmp_path).data_vars) == set(COLUMNS)
+    assert list(open_particles(tmp_path).data_vars) == list(COLUMNS)
 
 
 def test_one_slice(tmp_path: Path) -> None:
-    labels, phases = balls()
+    labels, phases = three_balls()
     found = measure_particles(store(tmp_path / "f.zarr", labels[20:21], phases[20:21]))
     assert found["touches_border"].to_numpy().tolist() == [True, False, False]
     assert float(found["equivalent_diameter"][1]) == pytest.approx(2 * 14 * 0.2, rel=0.01)
@@ -238,7 +182,7 @@ def test_a_particle_that_fills_the_field(tmp_path: Path) -> None:
 
 
 def test_round_field(tmp_path: Path) -> None:
-    labels, phases = balls()
+    labels, phases = three_balls()
     y, x = np.ogrid[:60, :110]
     beyond = np.hypot(y - 30, x - 40) > 36
     phases[:, beyond], labels[:, beyond] = 4, 0
@@ -251,7 +195,7 @@ def test_round_field(tmp_path: Path) -> None:
 
 
 def test_without_carbon_binder(tmp_path: Path) -> None:
-    labels, phases = balls()
+    labels, phases = three_balls()
     phases[phases == 1] = 0
     levels = {**LEVELS, "cbd": None}
     found = measure_particles(store(tmp_path / "f.zarr", labels, phases, levels=levels))
@@ -262,7 +206,7 @@ def test_without_carbon_binder(tmp_path: Path) -> None:
 
 
 def test_holes_in_the_grey(table: xr.Dataset, tmp_path: Path) -> None:
-    labels, phases = balls()
+    labels, phases = three_balls()
     values = np.array([0.0, 0.25, 1.0], np.float32)[phases]
     grey = ndimage.gaussian_filter(values, 1.0) + np.random.default_rng(0).normal(0, 0.05, phases.shape)
     grey[15:18, 20:40, 10:40] = np.nan
@@ -272,7 +216,7 @@ def test_holes_in_the_grey(table: xr.Dataset, tmp_path: Path) -> None:
 
 
 def test_density_and_charge(tmp_path: Path) -> None:
-    labels, phases = balls()
+    labels, phases = three_balls()
     path = store(tmp_path / "f.zarr", labels, phases, attributes={"density_scale": 3.28e-6, "density_offset": 0.0})
     found = measure_particles(path, options=MeasureOptions(branch="discharged"))
     density = found["electron_density"].to_numpy()
@@ -345,8 +289,8 @@ def test_detachment_on_a_blurred_noisy_phantom(phantom: tuple[Path, pd.DataFrame
     assert abs(error).mean() < 0.02
     assert abs(error.mean()) < 0.015
     assert np.corrcoef(found["detachment"].to_numpy()[chosen], true[chosen])[0, 1] > 0.97
-    doubt = found["detachment_std"].to_numpy()[chosen]
-    assert (abs(error) < 3 * doubt + 0.01).mean() > 0.9
+    uncertainty = found["detachment_std"].to_numpy()[chosen]
+    assert (abs(error) < 3 * uncertainty + 0.01).mean() > 0.9
     counted = np.array([thresholded(grey, labels, label) for label in found["label"].to_numpy()[chosen]])
     assert abs(counted - true[chosen]).mean() > 0.08
     partner = truth.set_index("label").loc[found["label"].to_numpy(), "contact_particle"].to_numpy()
@@ -361,9 +305,9 @@ def thresholded(grey: Image, labels: Image, label: int) -> float:
     cut = (0.2 + 0.52 * 0.12) * 65535
     box = tuple(slice(max(s.start - 2, 0), s.stop + 2) for s in ndimage.find_objects((labels == label).astype(int))[0])
     own = labels[box] == label
-    skin = ndimage.binary_dilation(own) & (labels[box] == 0)
+    shell = ndimage.binary_dilation(own) & (labels[box] == 0)
     smooth = ndimage.gaussian_filter(grey[box].astype(np.float32), 1)
-    return 1 - float((smooth > cut)[skin].mean())
+    return 1 - float((smooth > cut)[shell].mean())
 
 
 def test_missing_labels(tmp_path: Path) -> None:
@@ -386,18 +330,13 @@ def test_bad_options(tmp_path: Path) -> None:
     for given in ({"tolerance": 4}, {"path": "air"}, {"depth_axis": "w"}, {"branch": "both"}, {"shell": 0.0}):
         with pytest.raises(ValueError, match=next(iter(given))):
             MeasureOptions(**given)  # type: ignore[arg-type]
-    path = store(tmp_path / "f.zarr", *balls())
+    path = store(tmp_path / "f.zarr", *three_balls())
     with pytest.raises(FileNotFoundError):
         measure_particles(path, options=MeasureOptions(curve=str(tmp_path / "none.csv")))
 
 
-def test_no_table(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="tomostat measure"):
-        open_particles(tmp_path / "particles.zarr")
-
-
 def test_conduction_in_the_table(tmp_path: Path, table: xr.Dataset) -> None:
-    path = store(tmp_path / "field.zarr", *balls())
+    path = store(tmp_path / "field.zarr", *three_balls())
     found = measure_particles(path, options=MeasureOptions(conduction=True))
     assert np.isnan(table["conduction_resistance"]).all()
     value = found["conduction_resistance"].to_numpy()

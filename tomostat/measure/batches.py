@@ -1,4 +1,4 @@
-"""Particles in batches: neighbours are read together, and no task needs more memory than a large particle does."""
+"""Particles in batches: neighbouring ones are read together, and memory is bounded by that of a large particle."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.particle import Box
-from tomostat.measure.shape.moments import BORDER, COUNT, FACES, KINDS, Moments
+from tomostat.measure.particle import ParticleBox
+from tomostat.measure.shape.moments import BORDER, COUNT, FACE_KINDS, FACES, Moments
 from tomostat.volume import Spacing, VolumeInfo, read_box, read_flat
 
 BATCH_VOXELS = 4_000_000
-"""Voxels in the boxes of one batch, and in the box around them, where no single particle has more."""
+"""Most voxels in the boxes of one batch, and in the box around them, unless a single particle has more."""
 
 READ_BYTES, BYTES_PER_VOXEL = 16, 60
-"""Memory of a voxel that is read, and of a voxel in the box of the particle that is measured."""
+"""Bytes of memory per voxel that is read, and per voxel in the box of the particle that is measured."""
 
-SAMPLES, SAMPLE_VOXELS = 32, 500
-"""Particles that tell a field's levels, and the least number of their voxels."""
+CALIBRATION_PARTICLES, CALIBRATION_VOXELS = 32, 500
+"""Number of particles to which a field's layer values are calibrated, and the least number of their voxels."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Batch:
     members
         Label, and first and last voxel + 1 of its padded box (2, 3), for each particle.
     whole
-        Box around all, read once; None where reading each on its own costs less.
+        Box around all (2, 3), read once; None where reading each on its own costs less.
     need
-        Bytes of memory.
+        Bytes of memory that measuring the batch takes at most, without `MeasureOptions.conduction`.
     """
 
     number: int
@@ -85,14 +85,15 @@ def make_batches(moments: Moments, info: VolumeInfo, chosen: NDArray[np.intp], p
     return [Batch.of(number, members) for number, members in enumerate(groups)]
 
 
-def level_samples(moments: Moments) -> NDArray[np.intp]:
-    """Particles that tell a field's levels: not cut, not tiny, evenly spread over the labels."""
-    whole = moments.sums[:, FACES:].reshape(-1, 3, KINDS)[:, 1:, [BORDER]].sum(axis=(1, 2)) == 0
-    fit = np.flatnonzero(whole & (moments.sums[:, COUNT] >= SAMPLE_VOXELS))
-    return fit[np.unique(np.linspace(0, len(fit) - 1, min(SAMPLES, len(fit))).round().astype(np.intp))]
+def calibration_particles(moments: Moments) -> NDArray[np.intp]:
+    """Particles to which a field's layer values are calibrated: not cut along y or x, not tiny, evenly spread."""
+    whole = moments.sums[:, FACES:].reshape(-1, 3, FACE_KINDS)[:, 1:, [BORDER]].sum(axis=(1, 2)) == 0
+    usable = np.flatnonzero(whole & (moments.sums[:, COUNT] >= CALIBRATION_VOXELS))
+    count = min(CALIBRATION_PARTICLES, len(usable))
+    return usable[np.unique(np.linspace(0, len(usable) - 1, count).round().astype(np.intp))]
 
 
-def read_boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[Box]:
+def read_boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[ParticleBox]:
     """Read a batch's particles one by one, in the order of its members."""
     whole = None if batch.whole is None else _read(path, batch.whole)
     for label, corners in batch.members:
@@ -102,7 +103,7 @@ def read_boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[Box]:
             inner = tuple(slice(int(a), int(b)) for a, b in (corners - batch.whole[0]).T)
             labels, grey, phases = (np.ascontiguousarray(image[inner]) for image in whole)
         z, y, x = corners[0].tolist()
-        yield Box(labels, grey, phases, label, spacing, (z, y, x))
+        yield ParticleBox(labels, grey, phases, label, spacing, (z, y, x))
 
 
 def _read(path: Path, corners: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

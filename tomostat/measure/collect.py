@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from tomostat.datasets import open_particles
 from tomostat.measure.contact_table import read_contacts, write_contacts
-from tomostat.measure.sampling.overlap import seen_elsewhere
+from tomostat.measure.sampling.overlap import duplicates
 from tomostat.measure.sampling.window import Window, overlap, union_weights
 from tomostat.measure.table import concatenate_particles, write_particles
 
@@ -41,12 +41,12 @@ def collect_particles(
         Place (z, y, x) in micrometers of a field's first voxel in its sample's frame, by the field's name.
     """
     opened = [open_particles(path) for path in tables]
-    joined = concatenate_particles(weigh_overlaps(mark_repeats(opened, offsets), offsets))
+    joined = concatenate_particles(weigh_overlapping_fields(flag_duplicates(opened, offsets), offsets))
     write_particles(particles, joined, copies=True)
     write_contacts(joined_contacts, [read_contacts(path) for path in contacts])
 
 
-def mark_repeats(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[float]]) -> list[xr.Dataset]:
+def flag_duplicates(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[float]]) -> list[xr.Dataset]:
     """Flag the particles that overlapping fields of one sample see more than once.
 
     Parameters
@@ -66,7 +66,7 @@ def mark_repeats(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[fl
     for members in _by_sample(tables, offsets):
         chosen = [tables[index] for index in members]
         place = [table["centroid"].to_numpy() + _offset(table, offsets) for table in chosen]
-        found = seen_elsewhere(
+        found = duplicates(
             np.repeat(np.arange(len(members)), [len(rows) for rows in place]),
             np.concatenate(place),
             np.concatenate([table["equivalent_diameter"].to_numpy() / 2 for table in chosen]),
@@ -77,13 +77,13 @@ def mark_repeats(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[fl
     return [_with_column(table, "counted_elsewhere", flag) for table, flag in zip(tables, flags, strict=True)]
 
 
-def weigh_overlaps(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[float]]) -> list[xr.Dataset]:
+def weigh_overlapping_fields(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[float]]) -> list[xr.Dataset]:
     """Weights of particles in overlapping fields, where they count once: those of the fields' union.
 
     Parameters
     ----------
     tables, offsets
-        As in `mark_repeats`; tables that do not tell their window keep their weights.
+        As in `flag_duplicates`; tables that do not tell their window keep their weights.
 
     Returns
     -------
@@ -92,15 +92,15 @@ def weigh_overlaps(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[
     """
     weighed = list(tables)
     for members in _by_sample(tables, offsets):
-        told = [index for index in members if "window" in tables[index].attrs]
-        windows = [Window(**tables[index].attrs["window"]) for index in told]
-        places = np.array([_offset(tables[index], offsets) for index in told])
+        known = [index for index in members if "window" in tables[index].attrs]
+        windows = [Window(**tables[index].attrs["window"]) for index in known]
+        places = np.array([_offset(tables[index], offsets) for index in known])
         for group in _overlapping(windows, places):
             for k in group:
-                box = tables[told[k]]["bbox"].to_numpy()
+                box = tables[known[k]]["bbox"].to_numpy()
                 extent = (box[:, 1] - box[:, 0]) * windows[k].spacing
                 weight = union_weights(extent, [windows[i] for i in group], places[group])
-                weighed[told[k]] = _with_column(tables[told[k]], "border_weight", weight)
+                weighed[known[k]] = _with_column(tables[known[k]], "border_weight", weight)
     return weighed
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tomostat.datasets import flatten, open_particles
 from tomostat.files import atomic
-from tomostat.measure.contact.neighbours import Contacts
+from tomostat.measure.contact.neighbours import ContactPairs
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -24,7 +24,7 @@ SCHEMA = pa.schema([
 """One row per pair of touching particles: their labels, ``a < b``."""
 
 
-def contact_table(field: str, pairs: Contacts) -> pa.Table:
+def contact_table(field: str, pairs: ContactPairs) -> pa.Table:
     """The contacts of one field as a table of `SCHEMA`."""
     names = pa.array([field] * len(pairs.a), pa.string())
     return pa.table([names, pairs.a, pairs.b, pairs.area], schema=SCHEMA)
@@ -68,7 +68,7 @@ def open_contacts(path: str | Path, *, columns: Sequence[str] | None = None) -> 
     networkx.Graph
         A node ``(field, label)`` per particle, with its columns; an edge per pair of touching particles, with `area`
         in micrometer^2 (0: voxel faces alone touch; NaN: both are too small for a surface, or a section has none).
-        Contacts of particles that the table leaves out are left out.
+        ContactPairs of particles that the table leaves out are left out.
 
     Raises
     ------

@@ -1,16 +1,16 @@
-"""All particles of a field, and the columns that follow from all of them at once."""
+"""All particles of a field, and the columns that are computed from all of them at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.neighbours import Contacts
-from tomostat.measure.measures import Arrays, FieldGroup, MeasureSet, Values
+from tomostat.measure.contact.neighbours import ContactPairs
+from tomostat.measure.measures import Arrays, FieldGroup, Measure, MeasureSet, ParticleGroup, Values
 from tomostat.measure.options import MeasureOptions
 from tomostat.measure.sampling.window import Window
 from tomostat.measure.shape.moments import FixedPoint, Moments
@@ -21,7 +21,7 @@ from tomostat.volume import VolumeInfo
 
 @dataclass
 class FieldParticles:
-    """What measures of a whole field are computed from. ``particles[name]`` is a column, computed when it is asked for.
+    """What measures of a whole field are computed from. ``particles[name]`` is a column, computed on first use.
 
     Attributes
     ----------
@@ -29,8 +29,8 @@ class FieldParticles:
         What is measured.
     moments
         Sums over the voxels of every particle, labels ascending.
-    rows
-        What was measured particle by particle, by label.
+    values
+        What was measured particle by particle: values by column, by label.
     contacts
         Pairs of touching particles.
     info, fit, window
@@ -41,8 +41,8 @@ class FieldParticles:
 
     measures: MeasureSet
     moments: Moments
-    rows: Mapping[int, Values]
-    contacts: Contacts
+    values: Mapping[int, Values]
+    contacts: ContactPairs
     info: VolumeInfo
     fit: PhaseFit
     window: Window
@@ -65,16 +65,18 @@ class FieldParticles:
 
     @property
     def fixed(self) -> FixedPoint:
-        """How grey values became integers."""
+        """The scale on which grey values became integers."""
         return FixedPoint.of_range(*self.fit.percentiles)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """A column, (n, ...).
+        """A column, (n, ...), of the shape and dtype that its measure declares.
 
         Raises
         ------
         KeyError
-            When no measure has that name.
+            When no measure declares that column.
+        PluginError
+            When the function of a measure fails, needs its own column, or computes what it does not declare.
         """
         if name not in self._columns:
             self._compute(name)
@@ -85,30 +87,27 @@ class FieldParticles:
         return {name: self[name] for name in self.measures.columns}
 
     def _compute(self, name: str) -> None:
-        """Compute the group that a column belongs to."""
-        plugin, group = next(
-            (plugin, plugin.value)
-            for plugin in self.measures.groups
-            if any(measure.name == name for measure in plugin.value.measures)
-        )
+        """Compute all columns of the group that a column belongs to."""
+        plugin = self.measures.owner(name)
         if plugin.name in self._computing:
             raise PluginError(f"{plugin.name} needs its own column {name!r}")
         self._computing.add(plugin.name)
-        found = self._of_field(plugin, group) if isinstance(group, FieldGroup) else {}
+        group = plugin.value
+        found = self._of_field(plugin, group) if isinstance(group, FieldGroup) else self._of_particles(group)
         for measure in group.measures:
-            values = found.get(measure.name)
-            if isinstance(group, FieldGroup):
-                column = measure.nothing(len(self)) if values is None else values
-            else:
-                nothing = measure.nothing(1)[0]
-                given = [self.rows.get(int(label), {}).get(measure.name, nothing) for label in self.moments.label]
-                column = np.array(given, measure.dtype).reshape(len(self), *measure.shape)
-            if column.shape != (len(self), *measure.shape):
-                raise PluginError(
-                    f"{plugin.name} gives {measure.name} with shape {column.shape}; "
-                    f"expected {(len(self), *measure.shape)}"
-                )
-            self._columns[measure.name] = column.astype(measure.dtype)
+            column = found.get(measure.name)
+            if column is None:
+                column = measure.missing_values(len(self))
+            self._columns[measure.name] = self._checked(plugin, measure, column)
+
+    def _of_particles(self, group: ParticleGroup) -> Arrays:
+        """Columns from what was measured of each particle, with missing values for particles that have none."""
+        columns = {}
+        for measure in group.measures:
+            missing = measure.missing_values(1)[0]
+            given = [self.values.get(int(label), {}).get(measure.name, missing) for label in self.moments.label]
+            columns[measure.name] = np.array(given, measure.dtype).reshape(len(self), *measure.shape)
+        return columns
 
     def _of_field(self, plugin: Plugin[Any], group: FieldGroup) -> Arrays:
         """What a group computes for the whole field."""
@@ -120,9 +119,16 @@ class FieldParticles:
         refuse_undeclared(plugin, group.measures, found)
         return found
 
+    def _checked(self, plugin: Plugin[Any], measure: Measure, column: NDArray[Any]) -> NDArray[Any]:
+        """A column in its declared dtype; one of another shape is refused."""
+        expected = (len(self), *measure.shape)
+        if column.shape != expected:
+            raise PluginError(f"{plugin.name} gives {measure.name} with shape {column.shape}; expected {expected}")
+        return column.astype(measure.dtype)
 
-def refuse_undeclared(plugin: Plugin[Any], measures: Any, found: Mapping[str, object]) -> None:
-    """Refuse what a function computes beside the columns that it declares.
+
+def refuse_undeclared(plugin: Plugin[Any], measures: Sequence[Measure], found: Mapping[str, object]) -> None:
+    """Refuse columns that a function computes beside those that it declares.
 
     Raises
     ------

@@ -4,13 +4,13 @@ A function of single particles takes a `tomostat.measure.particle.Particle` and 
 a function of a whole field takes `tomostat.measure.field.FieldParticles` and gives arrays. Either is decorated with the
 columns that it computes::
 
-    @of_particle(Measure(name="fragments", dtype="i8", units="1", long_name="pieces of active material", definition=...))
+    @of_particle(Measure(name="fragments", dtype="i8", units="1", long_name="pieces of active material"))
     def fragments(particle: Particle) -> Values:
         return {"fragments": ...}
 
-Table, CSV, statistics, report and `tomostat info --columns` follow from the declaration. tomostat's own stand in the
-packages that `QUESTIONS` names, where every module is looked through; those of installed packages are offered in the
-group ``tomostat.measures`` of their entry points and named by the option ``extra`` of the measure stage.
+Table, CSV, statistics, report and `tomostat info --columns` follow from the declaration. tomostat's own measures are
+found in all modules of the packages that `TOPICS` names. Other packages offer theirs as entry points of the group
+``tomostat.measures``; the option ``extra`` of the measure stage names those that are to be computed.
 """
 
 from __future__ import annotations
@@ -33,20 +33,23 @@ if TYPE_CHECKING:
     from tomostat.measure.field import FieldParticles
     from tomostat.measure.particle import Particle
 
-QUESTIONS = ("shape", "contact", "transport", "interior", "sampling")
+TOPICS = ("shape", "contact", "transport", "interior", "sampling")
 """Packages that hold tomostat's own measures, in the order of their columns in the table."""
 
 PLACES = ("report", "statistics")
-"""Where a column may be shown: in the table of the report, and among the columns that are set against detachment."""
+"""Where a column may be shown: in the table of the report, and in medians and correlations with the detachment."""
 
 DTYPES = ("f8", "i8", "u4", "u1", "?", "U")
-"""Kinds of values: numbers, whole numbers, flags, text."""
+"""numpy dtypes of columns: float64, int64, uint32, uint8, bool, text."""
 
 Value = float | int | bool | Sequence[float]
-"""What a function of single particles gives for one column."""
+"""What a function of single particles gives for one column: a scalar, or a nested sequence over the column's dims."""
 
 Values = Mapping[str, Value]
+"""What a function of single particles gives, by column."""
+
 Arrays = Mapping[str, NDArray[Any]]
+"""What a function of a whole field gives, by column: arrays (n, ...) in the order of the particles."""
 
 
 @dataclass(frozen=True)
@@ -72,27 +75,27 @@ class Measure:
     name
         Name of the column.
     units
-        UDUNITS name; "1" has no unit, "" is no quantity.
+        UDUNITS name; "1" for a number without unit, "" for what is not a quantity.
     long_name
-        What it is, for axes and people.
+        What it is in a few words, for axes and legends.
     definition
         How it is computed, with the source of a formula.
     missing
-        When a particle has none: NaN for numbers, 0 for whole numbers, false for flags.
+        When a particle has no value: NaN for floats, 0 for integers, false for flags.
     dtype
         One of `DTYPES`.
     dims
         Dimensions after `particle`.
     needs_volume
-        Has no meaning in a volume of a single slice.
+        Undefined, and so missing, in a volume of a single slice.
     shown
-        Places out of `PLACES`.
+        Where the column is shown, some of `PLACES`.
     heading
-        Short name, for headings; `name` in words when not given.
+        Short name, for headings; `name` with spaces when not given.
     digits
         Decimals that are shown.
     internal
-        Computed for other measures only; not a column of the table.
+        Whether it is computed for other measures only and is not a column of the table.
     """
 
     name: str
@@ -118,46 +121,46 @@ class Measure:
         """Shape of one particle's value."""
         return tuple(len(axis) for axis in self.dims)
 
-    def nothing(self, count: int) -> NDArray[Any]:
-        """The column of particles that have none."""
+    def missing_values(self, count: int) -> NDArray[Any]:
+        """A column (count, ...) without any value."""
         shape = (count, *self.shape)
         return np.full(shape, np.nan) if self.dtype == "f8" else np.zeros(shape, self.dtype)
 
     def attributes(self) -> dict[str, Any]:
-        """What the table says of the column."""
-        told = {
+        """The declaration as attributes of the column in the table."""
+        return {
             "units": self.units,
             "long_name": self.long_name,
             "definition": self.definition,
             "missing": self.missing,
+            "shown": list(self.shown),
+            "heading": self.heading or self.name.replace("_", " "),
+            "digits": self.digits,
         }
-        return told | {
-            "shown": list(self.shown), "heading": self.heading or self.name.replace("_", " "), "digits": self.digits,
-        }  # fmt: skip
 
 
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
-class Group(Generic[Given, Found]):
+class Group(Generic[Input, Output]):
     """Columns with the function that computes them."""
 
     measures: tuple[Measure, ...]
-    compute: Callable[[Given], Found]
+    compute: Callable[[Input], Output]
 
-    def __call__(self, given: Given) -> Found:
+    def __call__(self, particles: Input) -> Output:
         """Compute the columns."""
-        return self.compute(given)
+        return self.compute(particles)
 
 
 class ParticleGroup(Group["Particle", Values]):
-    """Columns that are computed particle by particle; what the function leaves out is missing."""
+    """Columns that are computed particle by particle; columns that the function leaves out are missing."""
 
 
 class FieldGroup(Group["FieldParticles", Arrays]):
-    """Columns that are computed for all particles of a field at once; what the function leaves out is missing."""
+    """Columns that are computed for all particles of a field at once; columns that it leaves out are missing."""
 
 
 def of_particle(*measures: Measure) -> Callable[[Callable[[Particle], Values]], ParticleGroup]:
@@ -207,20 +210,36 @@ class MeasureSet:
 
     @property
     def columns(self) -> dict[str, Measure]:
-        """The columns of the table."""
+        """The columns of the table by name, in their order."""
         return {name: measure for name, measure in self.measures.items() if not measure.internal}
+
+    def owner(self, name: str) -> Plugin[ParticleGroup | FieldGroup]:
+        """The group that computes a column.
+
+        Raises
+        ------
+        KeyError
+            When none declares it.
+        """
+        for plugin in self.groups:
+            if any(measure.name == name for measure in plugin.value.measures):
+                return plugin
+        raise KeyError(f"no measure declares the column {name!r}")
 
 
 def chosen_measures(options: MeasureOptions) -> MeasureSet:
-    """tomostat's own measures, and those of other packages that the options name.
+    """Measures of tomostat itself, and those of other packages that the options name.
 
     Raises
     ------
     ValueError
-        When there is none of that name, or a column of that name already.
+        When there is no measure of that name, its column exists already, or its dimensions do not fit the table.
     """
+    from tomostat.measure.table import KEYS
+
     plugins = tuple(MEASURES.get(name) for name in options.extra)
-    owner = {measure.name: "tomostat" for plugin in built_in() for measure in plugin.value.measures}
+    owner = {measure.name: "tomostat" for measure in KEYS}
+    owner |= {measure.name: "tomostat" for plugin in built_in() for measure in plugin.value.measures}
     for plugin in plugins:
         for measure in plugin.value.measures:
             if measure.name in owner:
@@ -228,20 +247,37 @@ def chosen_measures(options: MeasureOptions) -> MeasureSet:
                     f"measure {plugin.name!r} declares the column {measure.name!r}, which {owner[measure.name]} has"
                 )
             owner[measure.name] = plugin.name
-    return MeasureSet(built_in() + plugins, plugins)
+    chosen = MeasureSet(built_in() + plugins, plugins)
+    _check_dimensions(chosen, owner)
+    return chosen
+
+
+def _check_dimensions(chosen: MeasureSet, owner: Mapping[str, str]) -> None:
+    """Refuse dimensions that are named like a column, or that have different coordinates in different measures."""
+    known = {"particle": Axis("particle", ())}
+    for measure in chosen.measures.values():
+        for axis in measure.dims:
+            if known.setdefault(axis.name, axis) != axis:
+                raise ValueError(
+                    f"measure {owner[measure.name]!r} gives the dimension {axis.name!r} of {measure.name} coordinates "
+                    "other than those that it has in the table"
+                )
+    for name in known:
+        if name in owner:
+            raise ValueError(f"measure {owner[name]!r} names a column {name!r}, which is a dimension of the table")
 
 
 @cache
 def built_in() -> tuple[Plugin[ParticleGroup | FieldGroup], ...]:
-    """tomostat's own groups of measures."""
+    """Groups of measures of tomostat itself, in the order of their columns."""
     return tuple(_declared())
 
 
 def _declared() -> Iterator[Plugin[ParticleGroup | FieldGroup]]:
-    """Groups in all modules of the packages that `QUESTIONS` names."""
-    for question in QUESTIONS:
-        package = importlib.import_module(f"tomostat.measure.{question}")
+    """Groups that the modules of the packages in `TOPICS` declare."""
+    for topic in TOPICS:
+        package = importlib.import_module(f"tomostat.measure.{topic}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             for name, value in vars(importlib.import_module(module.name)).items():
-                if isinstance(value, ParticleGroup | FieldGroup):
+                if isinstance(value, ParticleGroup | FieldGroup) and value.compute.__module__ == module.name:
                     yield Plugin(name, "", value)

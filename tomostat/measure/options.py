@@ -28,7 +28,8 @@ class MeasureOptions(StageOptions):
         Side of the turning point of the density curve on which states of charge lie: charged (beyond it) or discharged;
         without it no state of charge is given.
     curve
-        Table of state of charge and electron density that replaces the shipped one, tomostat/measure/interior/nmc811.csv.
+        Table of state of charge and electron density that replaces the shipped one, nmc811.csv in
+        tomostat/measure/interior.
     shell
         Thickness in micrometers of the shell around a particle in which its neighbours are counted.
     conduction

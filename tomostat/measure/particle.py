@@ -1,4 +1,4 @@
-"""One particle's box of voxels, and what several measures need of it."""
+"""One particle: its box of voxels, and the quantities that several measures need."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.measure.contact.averaging import Links, link_surface
-from tomostat.measure.contact.classify import Groups
+from tomostat.measure.contact.averaging import SmoothingWeights, smoothing_weights
+from tomostat.measure.contact.classify import Mixture
 from tomostat.measure.contact.layers import (
     TOLERANCES,
-    Around,
-    Contact,
     Layers,
+    SurfaceContact,
+    Surroundings,
+    contact_without_binder,
     decide_contact,
     find_layers,
     layer_counts,
-    touch_without_binder,
 )
-from tomostat.measure.contact.profiles import Levels
+from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.options import MeasureOptions
 from tomostat.measure.shape.points import SurfacePoints
 from tomostat.measure.shape.smoothing import Floats
-from tomostat.measure.shape.surface import Surface, extract_surface, fill_voids
+from tomostat.measure.shape.surface import Surface, extract_surface
+from tomostat.measure.shape.voids import fill_voids
 from tomostat.measure.transport.geodesic import surface_distance
 from tomostat.measure.transport.solid import solid_distance
 from tomostat.phase import Phase
 
 PAD = 10
-"""Voxels around a particle's box: profiles beyond the edge, and what other particles blur into them."""
+"""Voxels around a particle's bounding box: room for profiles beyond the edge and for the blur of other particles."""
 
 SMALLEST = 27
 """Least number of voxels of a particle whose surface is measured."""
@@ -41,16 +42,16 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Box:
+class ParticleBox:
     """A particle's voxels and `PAD` voxels around them, as far as the field goes.
 
     Attributes
     ----------
     labels, grey, phases
-        (z, y, x), grey without the shading. In a box of one slice the surface is the section's contour: shares and
-        distances are those along it.
+        (z, y, x): particle numbers, grey values without the shading, codes of `tomostat.phase.Phase`. In a box of one
+        slice the surface is the contour of the section, and shares and distances are those along the contour.
     label
-        The particle.
+        Number of the particle.
     spacing
         Voxel size (z, y, x) in micrometers.
     origin
@@ -66,7 +67,7 @@ class Box:
 
 
 class Particle:
-    """A particle with what follows from its box; everything is computed once, when it is first asked for.
+    """A particle with what follows from its box; every property is computed once, on first use.
 
     Parameters
     ----------
@@ -74,15 +75,17 @@ class Particle:
         Its voxels.
     levels
         Grey levels of the field.
-    expected
+    mixtures
         Void and carbon-binder beyond the edges of the field's particles, by tolerance; None where the image has no
         carbon-binder.
     options
-        Tolerance, path, what counts.
+        What is measured and how.
     """
 
-    def __init__(self, box: Box, levels: Levels, expected: tuple[Groups, ...] | None, options: MeasureOptions) -> None:
-        self.box, self.levels, self.expected, self.options = box, levels, expected, options
+    def __init__(
+        self, box: ParticleBox, levels: GreyLevels, mixtures: tuple[Mixture, ...] | None, options: MeasureOptions
+    ) -> None:
+        self.box, self.levels, self.mixtures, self.options = box, levels, mixtures, options
 
     @property
     def label(self) -> int:
@@ -111,16 +114,16 @@ class Particle:
         return extract_surface(mask, self.spacing, outside=self.box.phases == Phase.OUTSIDE)
 
     @cached_property
-    def links(self) -> Links:
+    def weights(self) -> SmoothingWeights:
         """Weights with which its surface points average their neighbours."""
-        return link_surface(self.surface)
+        return smoothing_weights(self.surface)
 
     @cached_property
-    def around(self) -> Around:
-        """What lies around it."""
+    def surroundings(self) -> Surroundings:
+        """The voxels around it."""
         own = self.box.labels == self.label
         other = (self.box.labels != 0) & ~own
-        return Around(
+        return Surroundings(
             grey=self.box.grey,
             other=other,
             solid=(other & (self.box.phases == Phase.ACTIVE)).view(np.uint8),
@@ -130,29 +133,32 @@ class Particle:
 
     @cached_property
     def layers(self) -> Layers:
-        """What lies beyond each surface point, before contact is decided."""
-        return find_layers(self.surface, self.links, self.around, self.levels, self.options.tolerance)
+        """What lies beyond each surface point, before contact is decided; needs a level of carbon-binder."""
+        return find_layers(self.surface, self.weights, self.surroundings, self.levels, self.options.tolerance)
 
     def layer_counts(self) -> NDArray[np.int64]:
         """Histograms of the layer values beyond its edge, see `tomostat.measure.contact.layers.layer_counts`."""
         return layer_counts(self.surface, self.layers)
 
     @cached_property
-    def contact(self) -> Contact:
+    def contact(self) -> SurfaceContact:
         """What each surface point touches."""
-        if self.expected is None:
-            return touch_without_binder(self.surface, self.around)
-        return decide_contact(self.surface, self.layers, self.expected, self.options.tolerance)
+        if self.mixtures is None:
+            return contact_without_binder(self.surface, self.surroundings)
+        return decide_contact(self.surface, self.layers, self.mixtures, self.options.tolerance)
 
     @cached_property
     def conducting(self) -> Floats:
-        """Probability of electrical contact of every surface point, NaN where the image has no carbon-binder."""
+        """(n,) float32 electrical contact of every surface point with carbon-binder or collector, from 0 to 1.
+
+        1/2 lies on the border of a contact. NaN where the image has no carbon-binder.
+        """
         binder = self.contact.binder[TOLERANCES.index(self.options.tolerance)]
         return np.where(self.contact.collector & ~np.isnan(binder), np.float32(1), binder)
 
     @cached_property
     def detour(self) -> NDArray[np.float64]:
-        """Way from every surface point to the nearest contact in micrometers, infinite where none leads to one."""
+        """(n,) path length from every surface point to the nearest contact in micrometers, infinite without a path."""
         if np.isnan(self.conducting).any():
             return np.full(len(self.surface), math.inf)
         if self.options.path == "solid":
@@ -161,24 +167,24 @@ class Particle:
 
     @cached_property
     def active(self) -> Mask:
-        """(z, y, x) active material in its box, that of other particles among it."""
+        """(z, y, x) bool, active material in its box, that of other particles included."""
         return np.asarray(self.box.phases == Phase.ACTIVE)
 
     @cached_property
     def void(self) -> Mask:
-        """(z, y, x) cracks and pores inside the filled particle."""
+        """(z, y, x) bool, cracks and pores inside the filled particle."""
         return (self.surface.mask > 0) & ~self.active
 
     @cached_property
-    def tight(self) -> tuple[slice, ...]:
-        """The voxels of the filled particle and one around them, as far as its box goes."""
+    def bounds(self) -> tuple[slice, ...]:
+        """Bounding box of the filled particle in its padded box, with one voxel around it as far as that goes."""
         found = ndimage.find_objects(self.surface.mask)[0]
         return tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in found)
 
     @cached_property
     def mask(self) -> NDArray[np.uint8]:
-        """The filled particle in its tight box."""
-        return np.ascontiguousarray(self.surface.mask[self.tight])
+        """(z, y, x) uint8, the filled particle within `bounds`."""
+        return np.ascontiguousarray(self.surface.mask[self.bounds])
 
     @cached_property
     def radius(self) -> float:
@@ -189,7 +195,7 @@ class Particle:
         return math.cbrt(3 * count * math.prod(self.spacing) / (4 * math.pi))
 
     def points(self) -> SurfacePoints:
-        """The points of the outer surface, where anything is known: what the maps show.
+        """The points of the outer surface at which contact or resistance is known, for the maps.
 
         Their area-weighted means are the particle's `resistance_mean` and 1 - `detachment`.
         """

@@ -1,4 +1,4 @@
-"""The measure stage: 3D particles -> one row each; and the table of all fields together."""
+"""The measure stage, 3D particles to a table with one row each; and the table of all fields together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tomostat.study import Study
 
 
-class Measure(FieldStage[MeasureOptions]):
+class MeasureStage(FieldStage[MeasureOptions]):
     """The particle table of a field, its contacts and its maps."""
 
     name = "measure"
@@ -24,17 +24,13 @@ class Measure(FieldStage[MeasureOptions]):
     writes = ("table", "contacts", "maps")
 
     def check(self, study: Study) -> None:
-        """Refuse measures that are not there, and a density curve that is none."""
-        from tomostat.measure import chosen_measures
-        from tomostat.measure.interior.density import Curve
+        """Refuse measures that are not there, and a file that is not a density curve."""
+        from tomostat.measure.particles import check_options
 
-        options = self.options_of(study)
-        chosen_measures(options)
-        if options.curve:
-            Curve.read(options.curve)
+        check_options(self.options_of(study))
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
-        """Where the particles come from, and the measures of other packages with their versions."""
+        """Sample and condition of the field, and the measures of other packages with their versions."""
         from tomostat.measure import chosen_measures
 
         sample = work.study.sample_of(work.field)
@@ -58,8 +54,8 @@ class Measure(FieldStage[MeasureOptions]):
         write_particles(layout.table(name), table)
 
 
-class Collect(StudyStage[StageOptions]):
-    """The tables of all fields in one; particles that several fields of a sample see count in one of them."""
+class CollectStage(StudyStage[StageOptions]):
+    """The tables of all fields in one; a particle that is in several fields of a sample counts in one of them."""
 
     name = "table"
     help = "Join the tables of all fields."
@@ -87,4 +83,4 @@ class Collect(StudyStage[StageOptions]):
         )
 
 
-MEASURE, COLLECT = Measure(), Collect()
+MEASURE, COLLECT = MeasureStage(), CollectStage()

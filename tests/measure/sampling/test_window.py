@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
-import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import examples
 from shapes import SPACINGS, Spacing
-from tomostat.measure.sampling.overlap import weigh_overlaps
 from tomostat.measure.sampling.window import Window, border_weights, overlap, union_weights
-from tomostat.measure.table import make_table
 
 SHAPE = (40, 100, 120)
 
@@ -39,7 +36,7 @@ def test_one_window_is_the_union_of_itself(spacing: Spacing, circle, cut) -> Non
     np.testing.assert_allclose(got, border_weights(extent, one), rtol=0.015)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.floats(0, 119), st.floats(1, 90), st.sampled_from(SPACINGS))
 def test_two_fields_side_by_side(shift: float, width: float, spacing: Spacing) -> None:
     """Along the shared axis the places where a particle is whole are two intervals that may meet."""
@@ -81,27 +78,3 @@ def test_counts_are_right_on_average() -> None:
         chosen = (diameter < 15) == small
         assert weight[whole & chosen].sum() == pytest.approx((shown & chosen).sum(), rel=0.03)
         assert (whole & chosen).sum() < (0.8 if small else 0.5) * (shown & chosen).sum()
-
-
-def table(name: str, sample: str, one: Window | None) -> xr.Dataset:
-    columns = {
-        "label": np.array([1, 2]), "bbox": np.array([[[5, 5, 5], [15, 25, 35]], [[0, 0, 0], [2, 2, 2]]]),
-        "border_weight": np.array([9.0, 9.0]), "field": np.full(2, name), "sample": np.full(2, sample),
-    }  # fmt: skip
-    return make_table(columns, 2, {"window": asdict(one)} if one else {})
-
-
-def test_fields_that_overlap_share_their_weights() -> None:
-    one = window((0.5, 0.5, 0.5))
-    tables = [
-        table("a", "cell", one), table("b", "cell", one), table("far", "cell", one), table("c", "other", one),
-        table("nowhere", "cell", one), table("old", "cell", None),
-    ]  # fmt: skip
-    places = {"a": (0, 0, 0), "b": (0, 0, 40), "far": (0, 500, 0), "c": (0, 0, 20), "old": (0, 0, 20)}
-    weighed = [found["border_weight"].to_numpy() for found in weigh_overlaps(tables, places)]
-    expected = union_weights(np.array([[5, 10, 15], [1, 1, 1]]), [one, one], np.array([(0, 0, 0), (0, 0, 40)]))
-    for found in weighed[:2]:
-        np.testing.assert_array_equal(found, expected)
-    assert expected[0] < border_weights(np.array([[10, 20, 30]]), one)
-    for found in weighed[2:]:
-        np.testing.assert_array_equal(found, [9, 9])

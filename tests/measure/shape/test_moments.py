@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.measure import regionprops
 
+from properties import examples
 from tomostat.blocks import block_grid
 from tomostat.measure.shape.moments import (
     BORDER,
     COUNT,
+    FACE_KINDS,
     FACES,
-    INSIDE,
-    KINDS,
+    GREY_COUNT,
     LARGEST,
     OTHER,
-    SEEN,
+    PHASE_COUNT,
     FixedPoint,
     block_moments,
     centroids,
@@ -41,7 +42,7 @@ def scene(seed: int = 0, shape: tuple[int, int, int] = (19, 23, 30)) -> tuple[np
     return labels, grey, phases
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 1000), st.tuples(*[st.integers(3, 30)] * 3))
 def test_any_blocks_give_the_same_bits(seed: int, core: tuple[int, int, int]) -> None:
     labels, grey, phases = scene(seed)
@@ -91,10 +92,10 @@ def test_faces_by_what_lies_behind() -> None:
     labels, grey, phases = scene(5)
     found = block_moments(labels, grey, phases)
     for i, label in enumerate(found.label):
-        faces = found.sums[i, FACES:].reshape(3, KINDS)
+        faces = found.sums[i, FACES:].reshape(3, FACE_KINDS)
         own = labels == label
         for axis in range(3):
-            expected = np.zeros(KINDS, int)
+            expected = np.zeros(FACE_KINDS, int)
             for side in (1, -1):
                 there = np.roll(own, side, axis)
                 edge = 0 if side == 1 else -1
@@ -115,9 +116,11 @@ def test_phases_and_holes_in_the_grey() -> None:
     mean, _ = grey_statistics(found, FixedPoint.of_range(0, 200))
     for i, label in enumerate(found.label):
         own = labels == label
-        np.testing.assert_array_equal(found.sums[i, INSIDE : INSIDE + 5], np.bincount(phases[own], minlength=5))
+        np.testing.assert_array_equal(
+            found.sums[i, PHASE_COUNT : PHASE_COUNT + 5], np.bincount(phases[own], minlength=5)
+        )
         seen = grey[own & (phases == 2)]
-        assert found.sums[i, SEEN] == np.isfinite(seen).sum()
+        assert found.sums[i, GREY_COUNT] == np.isfinite(seen).sum()
         if np.isfinite(seen).any():
             assert mean[i] == pytest.approx(np.nanmean(seen), abs=4e-3)
 

@@ -1,17 +1,16 @@
-"""Area, normals and filling against shapes that are known."""
+"""Area, normals and points of surfaces against shapes that are known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from properties import examples
 from shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
-from tomostat.measure.shape.crofton import crofton_area, crofton_weights
-from tomostat.measure.shape.smoothing import smooth
-from tomostat.measure.shape.surface import extract_surface, fill_voids
+from tomostat.measure.shape.surface import extract_surface
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -40,7 +39,7 @@ def test_area_of_tilted_boxes(seed: int) -> None:
     assert extract_surface(mask, CUBIC).total == pytest.approx(true, rel=0.005)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @example(529, (2.0, 1.0, 1.0))
 @given(st.integers(0, 10_000), st.sampled_from(SPACINGS))
 def test_planes_at_any_tilt(seed: int, spacing: Spacing) -> None:
@@ -102,32 +101,6 @@ def test_contour_of_a_section() -> None:
     assert surface.total == pytest.approx(2 * np.pi * radius * 2.0, rel=0.01)
     assert surface.cut.sum() == 0
     assert abs(surface.normal[:, 0]).max() < 1e-6
-
-
-@pytest.mark.parametrize("spacing", SPACINGS)
-def test_crofton(spacing: Spacing) -> None:
-    assert crofton_weights(spacing).sum() == pytest.approx(1)
-    assert crofton_area(ball(30, spacing), spacing) == pytest.approx(4 * np.pi * 900, rel=0.005)
-
-
-def test_crofton_weights_of_cubes() -> None:
-    weights = np.sort(crofton_weights(CUBIC))
-    np.testing.assert_allclose(weights, [0.07039] * 4 + [0.07396] * 6 + [0.09156] * 3, atol=2e-5)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_filling_is_scipys(seed: int) -> None:
-    mask = np.pad(np.random.default_rng(seed).random((9, 10, 11)) < 0.6, 1)
-    np.testing.assert_array_equal(fill_voids(mask.view(np.uint8)), ndimage.binary_fill_holes(mask))
-
-
-@pytest.mark.parametrize("sigma", [0.8, 1.0, 2.0])
-def test_smoothing_is_scipys(sigma: float) -> None:
-    mask = (np.random.default_rng(0).random((14, 17, 19)) < 0.4).astype(np.uint8)
-    radius = int(4 * sigma + 0.5)
-    expected = ndimage.gaussian_filter(mask.astype(float), sigma, mode="nearest", truncate=4.0)
-    np.testing.assert_allclose(smooth(mask, sigma, radius), expected, atol=1e-5)
 
 
 def test_single_voxel_and_sheet() -> None:

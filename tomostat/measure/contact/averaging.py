@@ -1,4 +1,4 @@
-"""Averages over a particle's surface, between points that lie near each other and face alike."""
+"""Averages over a particle's surface, between points that are near each other and have similar normals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tomostat.measure.shape.smoothing import Floats
 from tomostat.measure.shape.surface import Surface
 
-SPREAD = 1.25
+ROUND_SIGMA = 1.25
 """Sigma in voxels of one round of averaging."""
 
 ROUNDS = 4
@@ -20,19 +20,19 @@ ROUNDS = 4
 
 
 @njit(cache=True, nogil=True)
-def _count_links(
+def _count_neighbours(
     voxel: NDArray[np.int32], start: NDArray[np.int64], neighbour: NDArray[np.int32], normal: Floats
 ) -> int:
     n = 0
     for i in range(len(voxel)):
         for k in range(start[i], start[i + 1]):
-            n += _linked(voxel, normal, i, neighbour[k])
+            n += _are_neighbours(voxel, normal, i, neighbour[k])
     return n
 
 
 @njit(cache=True, nogil=True)
-def _linked(voxel: NDArray[np.int32], normal: Floats, i: int, j: int) -> bool:
-    """Whether two points lie within two voxels and face alike."""
+def _are_neighbours(voxel: NDArray[np.int32], normal: Floats, i: int, j: int) -> bool:
+    """Whether two points are at most sqrt(6) voxels apart and their normals at most 60 degrees."""
     far, agree = 0, 0.0
     for a in range(3):
         far += (voxel[i, a] - voxel[j, a]) ** 2
@@ -41,7 +41,7 @@ def _linked(voxel: NDArray[np.int32], normal: Floats, i: int, j: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _link(
+def _fill_weights(
     voxel: NDArray[np.int32],
     start: NDArray[np.int64],
     neighbour: NDArray[np.int32],
@@ -53,20 +53,20 @@ def _link(
     other: NDArray[np.int32],
     weight: Floats,
 ) -> None:
-    """Weights of one round of averaging: near, facing alike, large."""
+    """Weights of one round of averaging, large for near points of similar normal and large area; rows sum to 1."""
     n = 0
     for i in range(len(voxel)):
         first[i] = n
         for k in range(start[i], start[i + 1]):
             j = neighbour[k]
-            if not _linked(voxel, normal, i, j):
+            if not _are_neighbours(voxel, normal, i, j):
                 continue
             far, agree = 0.0, 0.0
             for a in range(3):
                 far += ((point[i, a] - point[j, a]) / spacing[a]) ** 2
                 agree += normal[i, a] * normal[j, a]
             other[n] = j
-            weight[n] = area[j] * agree * agree * math.exp(-far / (2 * SPREAD**2))
+            weight[n] = area[j] * agree * agree * math.exp(-far / (2 * ROUND_SIGMA**2))
             n += 1
         total = weight[first[i] : n].sum()
         if total > 0:
@@ -75,25 +75,37 @@ def _link(
 
 
 @dataclass(frozen=True)
-class Links:
-    """Weights of one round of averaging over a surface, rows compressed (see `Surface.start`); a row's add up to 1."""
+class SmoothingWeights:
+    """Weights of one round of averaging over a surface, a sparse matrix by compressed rows.
+
+    Attributes
+    ----------
+    first, other
+        (n + 1,) int64 and (m,) int32: point i averages the points ``other[first[i] : first[i + 1]]``.
+    weight
+        (m,) float32, the weights of these points; those of one row sum to 1.
+    """
 
     first: NDArray[np.int64]
     other: NDArray[np.int32]
     weight: Floats
 
 
-def link_surface(surface: Surface) -> Links:
-    """Weights with which surface points average their neighbours' values."""
+def smoothing_weights(surface: Surface) -> SmoothingWeights:
+    """Weights with which the points of a surface average their neighbours' values.
+
+    A neighbour's weight is its area times the square of the normals' cosine times a Gaussian of `ROUND_SIGMA` voxels of
+    the distance; points more than sqrt(6) voxels or 60 degrees apart have none.
+    """
     s = surface
-    n = _count_links(s.voxel, s.start, s.neighbour, s.normal)
-    links = Links(np.empty(len(s) + 1, np.int64), np.empty(n, np.int32), np.empty(n, np.float32))
+    n = _count_neighbours(s.voxel, s.start, s.neighbour, s.normal)
+    weights = SmoothingWeights(np.empty(len(s) + 1, np.int64), np.empty(n, np.int32), np.empty(n, np.float32))
     spacing = np.asarray(s.spacing, np.float64)
     area = s.area / max(float(s.area.max(initial=0)), 1e-12)
-    _link(
-        s.voxel, s.start, s.neighbour, s.point, s.normal, area, spacing, links.first, links.other, links.weight
+    _fill_weights(
+        s.voxel, s.start, s.neighbour, s.point, s.normal, area, spacing, weights.first, weights.other, weights.weight
     )  # fmt: skip
-    return links
+    return weights
 
 
 @njit(cache=True, nogil=True)
@@ -126,44 +138,44 @@ def _average_four(
 
 
 @njit(cache=True, nogil=True)
-def _pieces(first: NDArray[np.int64], other: NDArray[np.int32], kind: NDArray[np.int8]) -> NDArray[np.int32]:
-    piece = np.full(len(kind), -1, np.int32)
-    waiting = np.empty(len(kind), np.int32)
+def _flood_regions(first: NDArray[np.int64], other: NDArray[np.int32], kind: NDArray[np.int8]) -> NDArray[np.int32]:
+    region = np.full(len(kind), -1, np.int32)
+    stack = np.empty(len(kind), np.int32)
     count = 0
     for seed in range(len(kind)):
-        if piece[seed] >= 0:
+        if region[seed] >= 0:
             continue
-        piece[seed] = count
-        waiting[0], n = seed, 1
+        region[seed] = count
+        stack[0], n = seed, 1
         while n:
             n -= 1
-            i = waiting[n]
+            i = stack[n]
             for k in range(first[i], first[i + 1]):
                 j = other[k]
-                if piece[j] < 0 and kind[j] == kind[i]:
-                    piece[j] = count
-                    waiting[n] = j
+                if region[j] < 0 and kind[j] == kind[i]:
+                    region[j] = count
+                    stack[n] = j
                     n += 1
         count += 1
-    return piece
+    return region
 
 
-def find_pieces(links: Links, kind: NDArray[np.int8]) -> NDArray[np.int32]:
-    """Number, from 0, of the connected piece of one kind that each surface point belongs to, (n,)."""
-    return _pieces(links.first, links.other, kind)
+def connected_regions(weights: SmoothingWeights, kind: NDArray[np.int8]) -> NDArray[np.int32]:
+    """Number, from 0, of the connected region of one kind that each surface point belongs to, (n,) int32."""
+    return _flood_regions(weights.first, weights.other, kind)
 
 
-def average_along(links: Links, values: Floats, rounds: int = ROUNDS) -> Floats:
-    """Average columns over the surface, as heat spreads: never across a crack, only between like normals.
+def average_over_surface(weights: SmoothingWeights, values: Floats, rounds: int = ROUNDS) -> Floats:
+    """Average columns over the surface, as heat spreads: never across a crack, only between similar normals.
 
     Parameters
     ----------
-    links
-        From `link_surface`.
+    weights
+        From `smoothing_weights`.
     values
         (n, k) float32.
     rounds
-        Each spreads by `SPREAD` voxels; r rounds by ``SPREAD * sqrt(r)``.
+        Each is a Gaussian of `ROUND_SIGMA` voxels, r rounds one of ``ROUND_SIGMA * sqrt(r)``.
 
     Returns
     -------
@@ -176,6 +188,6 @@ def average_along(links: Links, values: Floats, rounds: int = ROUNDS) -> Floats:
     here, there = np.zeros((count, width), np.float32), np.empty((count, width), np.float32)
     here[:, :columns] = values
     for _ in range(rounds):
-        average(links.first, links.other, links.weight, here, there)
+        average(weights.first, weights.other, weights.weight, here, there)
         here, there = there, here
     return here[:, :columns]

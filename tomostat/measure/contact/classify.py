@@ -1,4 +1,4 @@
-"""From the grey of the layer beyond a particle's edge to a verdict: carbon-binder or void, and how sure."""
+"""Carbon-binder or void: the layer values beyond a particle's edge as a mixture of two groups, and how sure that is."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.averaging import Links, average_along, find_pieces
+from tomostat.measure.contact.averaging import SmoothingWeights, average_over_surface, connected_regions
 from tomostat.measure.shape.smoothing import Floats
 
 Doubles = NDArray[np.float64]
 
 
-class Cluster(NamedTuple):
-    """A group of layer values, or what is expected of one.
+class Component(NamedTuple):
+    """One component of a mixture of layer values, or the prior for one.
 
     Attributes
     ----------
     mean, spread
-        Centre and standard deviation of the group.
-    doubt
-        Standard deviation of the centre before any value is seen.
+        Mean and standard deviation of the component's values.
+    mean_std
+        Standard deviation of the prior for `mean`.
     """
 
     mean: float
     spread: float
-    doubt: float
+    mean_std: float
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Void and carbon-binder as layer values show them.
+class Mixture:
+    """Layer values as a mixture of void and carbon-binder, each normally distributed.
 
     Attributes
     ----------
     void, binder
-        The groups.
+        The components.
     share
-        Share of the surface in the group `binder`.
+        Share of the surface in the component `binder`.
     """
 
-    void: Cluster
-    binder: Cluster
+    void: Component
+    binder: Component
     share: float = 0.5
 
     def log_odds(self, layer: Doubles) -> Doubles:
@@ -52,159 +52,212 @@ class Groups:
         odds = np.log(share / self.binder.spread) - np.log((1 - share) / self.void.spread)
         odds = odds - 0.5 * ((layer - self.binder.mean) / self.binder.spread) ** 2
         odds = odds + 0.5 * ((layer - self.void.mean) / self.void.spread) ** 2
-        # beyond its own centre no group loses to a wider one
+        # the wider component would win again far outside both means: beyond its own mean each one is certain
         odds = np.where(layer >= self.binder.mean, 10.0, odds)
         return np.clip(np.where(layer <= self.void.mean, -10.0, odds), -10.0, 10.0)
 
 
-EXPECTED = Groups(Cluster(-0.05, 0.09, 0.1), Cluster(0.75, 0.18, 0.2))
-"""Before a field is seen. Binder beside a particle is a porous film, darker than binder in bulk."""
+PRIOR = Mixture(Component(-0.05, 0.09, 0.1), Component(0.75, 0.18, 0.2))
+"""Prior for a field. Carbon-binder beside a particle is a porous film, darker than carbon-binder in bulk."""
 
-SCATTER = (0.03, 0.12)
-"""How far the centres of void and carbon-binder on one particle may lie from the field's: leftover shading, density."""
+PARTICLE_STD = (0.03, 0.12)
+"""Standard deviation of the means of void and carbon-binder of single particles around those of their field, from
+shading that is left over and from the density of the carbon-binder."""
 
-STEADY = 0.08
-"""Local standard deviation of layer values beyond which they lie on a border and tell neither group."""
+HOMOGENEOUS_STD = 0.08
+"""Local standard deviation of layer values above which they lie on a border between void and carbon-binder, and
+represent neither."""
 
-EVIDENCE = 40.0
-"""Number of independent values that one surface is taken to hold, against what is expected of it."""
+SAMPLE_SIZE = 40.0
+"""Effective number of independent layer values on one particle; the prior is weighed against it."""
 
 BINS = np.arange(-1.0, 3.01, 0.02)
-"""Edges of the histogram of layer values from which a field's groups are found."""
+"""Edges of the histogram of layer values to which a mixture is fitted."""
 
 
-def steady_weights(layer: Floats, voice: Floats, links: Links) -> Doubles:
-    """Weights (n,) of layer values for finding groups: their area, less where values change along the surface."""
-    heard = (voice > 0).astype(np.float32)
-    columns = np.stack([heard, heard * layer, heard * layer * layer], axis=1)
-    count, first, second = average_along(links, columns, 3).T
+def homogeneity_weights(layer: Floats, open_area: Floats, weights: SmoothingWeights) -> Doubles:
+    """Weights of layer values for fitting a mixture: their area, less where values vary within the neighbourhood.
+
+    Parameters
+    ----------
+    layer
+        (n,) layer values.
+    open_area
+        (n,) area in micrometer^2, 0 for points that do not count, see `tomostat.measure.contact.layers.Layers`.
+    weights
+        Weights of one round of averaging.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) float64; the plain area where hardly anything is homogeneous.
+    """
+    is_open = (open_area > 0).astype(np.float32)
+    columns = np.stack([is_open, is_open * layer, is_open * layer * layer], axis=1)
+    count, first, second = average_over_surface(weights, columns, 3).T
     divisor = np.maximum(count, 1e-6)
     variance = np.maximum(second / divisor - (first / divisor) ** 2, 0)
-    weight: Doubles = voice * np.exp(-variance / (2 * STEADY**2))
-    return weight if weight.sum() > 0.05 * voice.sum() else voice.astype(np.float64)
+    weight: Doubles = open_area * np.exp(-variance / (2 * HOMOGENEOUS_STD**2))
+    return weight if weight.sum() > 0.05 * open_area.sum() else open_area.astype(np.float64)
 
 
 def histogram(layer: Floats, weight: Doubles, face: float) -> NDArray[np.int64]:
-    """Counts of layer values in `BINS`, in thousandths of a voxel face: integers, whose sum no order changes."""
+    """Weighted histogram of layer values.
+
+    Parameters
+    ----------
+    layer, weight
+        (n,) values, and weights in micrometer^2.
+    face
+        Area of a voxel's face in micrometer^2.
+
+    Returns
+    -------
+    numpy.ndarray
+        (len(BINS) - 1,) int64, in thousandths of a voxel face: sums of integers do not depend on their order.
+    """
     place = np.clip(np.searchsorted(BINS, layer) - 1, 0, len(BINS) - 2)
     counts: NDArray[np.int64] = np.zeros(len(BINS) - 1, np.int64)
     np.add.at(counts, place, np.rint(weight * (1000 / face)).astype(np.int64))
     return counts
 
 
-def find_groups(
-    layer: Doubles, weight: Doubles, expected: Groups, *, evidence: float = EVIDENCE, rounds: int = 60
-) -> Groups:
-    """Part layer values into void and carbon-binder by expectation maximisation with priors.
+def fit_mixture(
+    layer: Doubles, weight: Doubles, prior: Mixture, *, sample_size: float = SAMPLE_SIZE, rounds: int = 60
+) -> Mixture:
+    """Fit a mixture of void and carbon-binder to layer values.
 
     Parameters
     ----------
     layer, weight
         (n,) float64, values and weights.
-    expected
-        Centres, spreads and doubts before any value is seen.
-    evidence
-        Number of independent values among all.
+    prior
+        Means, spreads and standard deviations of the means before any value is seen.
+    sample_size
+        Effective number of independent values.
     rounds
         Rounds of the expectation maximisation.
 
     Returns
     -------
-    Groups
-        What is expected, where a group has hardly a member.
+    Mixture
+        Components close to the prior where they have hardly a member.
+
+    Notes
+    -----
+    Expectation maximisation of the posterior (Dempster, Laird and Rubin, J. R. Stat. Soc. B 39, 1, 1977), with members
+    beyond a fixed distance pulled in, as Huber's estimator does.
     """
-    # a histogram stands for the values: its bins are far narrower than a group
+    # a histogram in place of the values: its bins are far narrower than a component
     place = np.clip(np.searchsorted(BINS, layer) - 1, 0, len(BINS) - 2)
     share = np.bincount(place, weight, len(BINS) - 1) / max(float(weight.sum()), 1e-300)
     layer = 0.5 * (BINS[:-1] + BINS[1:])
-    groups = expected
+    mixture = prior
     for _ in range(rounds):
-        binder = 1 / (1 + np.exp(-groups.log_odds(layer)))
-        void = _update(expected.void, groups.void.spread, layer, share * (1 - binder), 0.3, evidence)
-        full = _update(expected.binder, groups.binder.spread, np.minimum(layer, 1.5), share * binder, 0.5, evidence)
-        groups = Groups(void, full, (float((share * binder).sum()) + 0.02) / 1.04)
-    return groups
+        binder = 1 / (1 + np.exp(-mixture.log_odds(layer)))
+        void = _update(prior.void, mixture.void.spread, layer, share * (1 - binder), 0.3, sample_size)
+        full = _update(prior.binder, mixture.binder.spread, np.minimum(layer, 1.5), share * binder, 0.5, sample_size)
+        mixture = Mixture(void, full, (float((share * binder).sum()) + 0.02) / 1.04)
+    return mixture
 
 
-def _update(prior: Cluster, spread: float, x: Doubles, weight: Doubles, most: float, evidence: float) -> Cluster:
-    """One group's centre and spread from its members and the prior; outliers beyond `most` are pulled in."""
+def _update(prior: Component, spread: float, x: Doubles, weight: Doubles, most: float, sample_size: float) -> Component:
+    """One component's mean and spread from its members and the prior; outliers beyond `most` are pulled in."""
     total = float(weight.sum())
-    hold = (spread / prior.doubt) ** 2 / evidence
-    mean = (float((weight * x).sum()) + hold * prior.mean) / (total + hold)
-    # a group without members must not take over the other's
-    mean = min(max(mean, prior.mean - 2 * prior.doubt), prior.mean + 2 * prior.doubt)
+    prior_weight = (spread / prior.mean_std) ** 2 / sample_size
+    mean = (float((weight * x).sum()) + prior_weight * prior.mean) / (total + prior_weight)
+    # a component without members must not take over the other's
+    mean = min(max(mean, prior.mean - 2 * prior.mean_std), prior.mean + 2 * prior.mean_std)
     square = float((weight * np.clip(x - mean, -most, most) ** 2).sum())
-    belief = 12 / evidence  # the prior's spread counts as twelve values
-    deviation = float(np.sqrt((square + belief * prior.spread**2) / (total + belief)))
-    return Cluster(mean, min(max(deviation, 0.5 * prior.spread), 2 * prior.spread), prior.doubt)
+    spread_weight = 12 / sample_size  # the prior's spread counts as twelve values
+    deviation = float(np.sqrt((square + spread_weight * prior.spread**2) / (total + spread_weight)))
+    return Component(mean, min(max(deviation, 0.5 * prior.spread), 2 * prior.spread), prior.mean_std)
 
 
-def field_groups(counts: NDArray[np.int64]) -> Groups:
-    """Groups of a field from the histograms of some of its particles; what is expected where there are none."""
-    centres = 0.5 * (BINS[:-1] + BINS[1:])
-    total = float(counts.sum())
-    if total == 0:
-        return EXPECTED
-    found = find_groups(centres, counts.astype(np.float64), EXPECTED, evidence=100 * EVIDENCE)
-    return Groups(found.void._replace(doubt=SCATTER[0]), found.binder._replace(doubt=SCATTER[1]), found.share)
-
-
-def place_borders(
-    layer: Floats, voice: Floats, groups: Groups, links: Links, *, start: Floats | None = None, rounds: int = 3
-) -> Floats:
-    """Decide between void and carbon-binder; borders lie half way between the levels found on their two sides.
-
-    Away from borders the odds decide, which allow for the different spread of the groups. Across a border the averaged
-    layer slides from one level to the other, and only half way is the border's place unbiased.
+def field_mixture(counts: NDArray[np.int64]) -> Mixture:
+    """Void and carbon-binder of a field, the prior for each of its particles.
 
     Parameters
     ----------
-    layer, voice
-        (n,) float32, first layer and area of each surface point; points of area 0 have no voice.
-    groups
+    counts
+        (len(BINS) - 1,) int64, sum of the histograms of some of its particles.
+
+    Returns
+    -------
+    Mixture
+        `PRIOR` where there are no values.
+    """
+    centres = 0.5 * (BINS[:-1] + BINS[1:])
+    total = float(counts.sum())
+    if total == 0:
+        return PRIOR
+    found = fit_mixture(centres, counts.astype(np.float64), PRIOR, sample_size=100 * SAMPLE_SIZE)
+    void, binder = (part._replace(mean_std=s) for part, s in zip((found.void, found.binder), PARTICLE_STD, strict=True))
+    return Mixture(void, binder, found.share)
+
+
+def locate_borders(
+    layer: Floats,
+    open_area: Floats,
+    mixture: Mixture,
+    weights: SmoothingWeights,
+    *,
+    initial: Floats | None = None,
+    rounds: int = 3,
+) -> Floats:
+    """Decide between void and carbon-binder, with borders half way between the levels found on their two sides.
+
+    Away from borders the odds decide, which allow for the different spread of the components. Across a border the
+    averaged layer passes gradually from one level to the other, and only half way is the border's place unbiased.
+
+    Parameters
+    ----------
+    layer, open_area
+        (n,) float32, layer value and area of each surface point; points of area 0 do not count.
+    mixture
         Void and carbon-binder on this particle.
-    links
+    weights
         Weights of one round of averaging.
-    start
-        A verdict to start from; by the odds when not given.
+    initial
+        (n,) float32, contact to begin with; by the odds when not given.
     rounds
-        Repetitions; each uses the levels that the one before leads to.
+        Repetitions; each takes the levels from the contact that the one before found.
 
     Returns
     -------
     numpy.ndarray
-        (n,) float32: the verdict, from 0 (void) to 1 (carbon-binder) with 1/2 on the border.
+        (n,) float32: contact, from 0 (void) to 1 (carbon-binder) with 1/2 on the border.
     """
-    alone = 0.5 + np.clip(groups.log_odds(layer.astype(np.float64)), -6, 6) / 12
-    verdict = alone if start is None else start.astype(np.float64)
-    heard = voice > 0
+    by_odds = 0.5 + np.clip(mixture.log_odds(layer.astype(np.float64)), -6, 6) / 12
+    contact = by_odds if initial is None else initial.astype(np.float64)
+    is_open = open_area > 0
     for _ in range(rounds):
-        binder, void = (verdict > 0.5) & heard, (verdict <= 0.5) & heard
-        both = average_along(links, np.stack([binder, void], axis=1).astype(np.float32), 4)
+        binder, void = (contact > 0.5) & is_open, (contact <= 0.5) & is_open
+        both = average_over_surface(weights, np.stack([binder, void], axis=1).astype(np.float32), 4)
         near = both[:, 0] / np.maximum(both.sum(axis=1), 1e-12)
-        # levels from points well inside their own group, held by the particle's where there are none
+        # levels from points far from any border; the particle's own where there are none
         deep = np.stack([binder * np.maximum(near - 0.5, 0) ** 4, void * np.maximum(0.5 - near, 0) ** 4], axis=1)
         columns = np.concatenate([deep, deep * layer[:, None]], axis=1).astype(np.float32)
-        weight, total = np.split(average_along(links, columns, 8).astype(np.float64), 2, axis=1)
-        level = (total + 0.005 * np.array([groups.binder.mean, groups.void.mean])) / (weight + 0.005)
-        high, low = level[:, 0], np.minimum(level[:, 1], groups.void.mean + groups.void.spread)
+        weight, total = np.split(average_over_surface(weights, columns, 8).astype(np.float64), 2, axis=1)
+        level = (total + 0.005 * np.array([mixture.binder.mean, mixture.void.mean])) / (weight + 0.005)
+        high, low = level[:, 0], np.minimum(level[:, 1], mixture.void.mean + mixture.void.spread)
         place = 0.5 + (layer - 0.5 * (high + low)) / np.maximum(high - low, 0.1)
-        verdict = np.where((near > 0.05) & (near < 0.95), np.clip(place, 0, 1), alone)
-    return verdict.astype(np.float32)
+        contact = np.where((near > 0.05) & (near < 0.95), np.clip(place, 0, 1), by_odds)
+    return contact.astype(np.float32)
 
 
-SPECK = 25.0
-"""Area in voxel faces below which a spot of one verdict within the other is noise: averages reach as far."""
+SMALLEST_REGION = 25.0
+"""Area in voxel faces below which a region of contact or of void within the other is noise: averages reach as far."""
 
 
-def drop_specks(verdict: Floats, voice: Floats, links: Links, face: float) -> Floats:
-    """Turn spots of either verdict that are smaller than `SPECK` into what surrounds them.
+def remove_small_regions(contact: Floats, open_area: Floats, weights: SmoothingWeights, face: float) -> Floats:
+    """Turn regions of contact or of void that are smaller than `SMALLEST_REGION` into what surrounds them.
 
     Parameters
     ----------
-    verdict, voice
-        (n,) float32: 0 void to 1 carbon-binder; area in micrometer^2, 0 where a point has no voice.
-    links
+    contact, open_area
+        (n,) float32: 0 void to 1 carbon-binder; area in micrometer^2, 0 where a point does not count.
+    weights
         Which points are neighbours.
     face
         Area of a voxel's face in micrometer^2.
@@ -214,27 +267,27 @@ def drop_specks(verdict: Floats, voice: Floats, links: Links, face: float) -> Fl
     numpy.ndarray
         (n,) float32.
     """
-    kind = np.where(voice > 0, np.where(verdict > 0.5, 2, 1), 0).astype(np.int8)
-    piece = find_pieces(links, kind)
-    area = np.bincount(piece, voice.astype(np.float64))
-    speck = (area[piece] < SPECK * face) & (area.max(initial=0.0) >= SPECK * face) & (kind > 0)
-    return np.where(speck, np.where(kind == 2, 0, 1), verdict).astype(np.float32)
+    kind = np.where(open_area > 0, np.where(contact > 0.5, 2, 1), 0).astype(np.int8)
+    region = connected_regions(weights, kind)
+    area = np.bincount(region, open_area.astype(np.float64))
+    small = (area[region] < SMALLEST_REGION * face) & (area.max(initial=0.0) >= SMALLEST_REGION * face) & (kind > 0)
+    return np.where(small, np.where(kind == 2, 0, 1), contact).astype(np.float32)
 
 
-PATCH, COMMON = 110.0, 0.45
-"""How doubts of points add up: points within `PATCH` voxel faces err together, and `COMMON` of the mean doubt is shared
-by the whole surface. Fitted to phantoms of blur 0.8 to 2 voxels, noise 0.08 to 0.25 and both smooth and mottled binder,
-where it covers the truth in 60 to 76 % at one standard deviation."""
+CORRELATED_AREA, COMMON_ERROR = 110.0, 0.45
+"""How the variances of points add up: points within `CORRELATED_AREA` voxel faces err together, and `COMMON_ERROR` of
+the mean variance is shared by the whole surface. Fitted to phantoms of blur 0.8 to 2 voxels, noise 0.08 to 0.25 and
+both smooth and mottled carbon-binder, where one standard deviation covers the truth in 60 to 76 %."""
 
 
-def share_uncertainty(layer: Floats, area: Floats, groups: Groups, face: float) -> float:
-    """Standard deviation of the share of the surface in contact.
+def contact_share_std(layer: Floats, open_area: Floats, mixture: Mixture, face: float) -> float:
+    """Standard deviation of the share of the surface in contact with carbon-binder.
 
     Parameters
     ----------
-    layer, area
-        (n,) float32: first layer, and area in micrometer^2 (0 where a point does not count) of each surface point.
-    groups
+    layer, open_area
+        (n,) float32: layer value, and area in micrometer^2 (0 where a point does not count) of each surface point.
+    mixture
         Void and carbon-binder on this particle.
     face
         Area of a voxel's face in micrometer^2.
@@ -242,11 +295,12 @@ def share_uncertainty(layer: Floats, area: Floats, groups: Groups, face: float) 
     Returns
     -------
     float
-        From the odds of each point: a point of probability p has the doubt p (1 - p).
+        From the odds of each point, which has the variance p (1 - p) where carbon-binder has the probability p; NaN
+        where no point counts.
     """
-    total = float(area.sum(dtype=np.float64))
+    total = float(open_area.sum(dtype=np.float64))
     if total <= 0:
         return float("nan")
-    binder = 1 / (1 + np.exp(-groups.log_odds(layer.astype(np.float64))))
-    doubt = float((area * binder * (1 - binder)).sum(dtype=np.float64)) / total
-    return float(np.sqrt(PATCH * face * doubt / total + (COMMON * doubt) ** 2))
+    binder = 1 / (1 + np.exp(-mixture.log_odds(layer.astype(np.float64))))
+    variance = float((open_area * binder * (1 - binder)).sum(dtype=np.float64)) / total
+    return float(np.sqrt(CORRELATED_AREA * face * variance / total + (COMMON_ERROR * variance) ** 2))

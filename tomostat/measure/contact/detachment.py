@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tomostat.measure.contact.layers import TOLERANCES, Contact
+from tomostat.measure.contact.layers import TOLERANCES, SurfaceContact
 from tomostat.measure.measures import Axis, Measure, Value, Values, of_particle
 from tomostat.measure.options import MeasureOptions
 from tomostat.measure.shape.surface import Surface
@@ -14,7 +14,7 @@ from tomostat.measure.shape.surface import Surface
 if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
 
-REACH = Axis("reach", TOLERANCES)
+TOLERANCE_AXIS = Axis("reach", TOLERANCES)
 SMALL = "for particles of fewer than 27 voxels"
 NO_BINDER = f"where the image shows no carbon-binder; {SMALL}"
 IN_VOLUME = f"{SMALL}, and in a single slice"
@@ -23,34 +23,39 @@ IN_VOLUME = f"{SMALL}, and in a single slice"
 @of_particle(
     Measure(
         name="detachment", units="1", long_name="share of the outer surface without contact to carbon-binder",
-        definition="1 - contact_cbd / (outer surface that is not cut by the field). Contact is decided beyond the blur: "
-        "the grey value of the layer outside the edge, as deep as the option tolerance, against the levels of void and "
-        "carbon-binder. Surface that touches another particle counts as detached unless the option "
-        "exclude_particle_contact leaves it out.",
-        missing=NO_BINDER, shown=("report",),
+        definition="1 - contact_cbd / (outer surface not cut by the field). Contact is decided beyond the blur: the "
+        "grey value of the layer outside the edge, as deep as the option tolerance, against the levels of void and "
+        "carbon-binder; after Jiang et al. 2020. Surface that touches another particle or the current collector "
+        "counts as detached; the option exclude_particle_contact leaves out the former.",
+        missing=f"{NO_BINDER}; where all of the surface is cut or unknown", shown=("report",),
     ),
     Measure(
         name="detachment_std", units="1", long_name="uncertainty of the detachment, one standard deviation",
-        definition="From the odds of carbon-binder against void at each surface point; neighbouring points err together.",
-        missing=NO_BINDER, shown=("report",), heading="± σ",
+        definition="From the odds p of carbon-binder at each surface point, of variance p (1 - p); points within 110 "
+        "voxel faces err together, and 0.45 of the mean variance is common to all.",
+        missing=f"{NO_BINDER}; where no point faces carbon-binder or void", shown=("report",),
+        heading="± σ",  # noqa: RUF001
     ),
     Measure(
         name="detachment_at", units="1", long_name="detachment at a contact tolerance of 1, 2 and 3 voxels",
-        dims=(REACH,), definition="As detachment, for three depths of the layer outside the edge.", missing=NO_BINDER,
+        dims=(TOLERANCE_AXIS,), definition="As detachment, for three depths of the layer outside the edge.",
+        missing=f"{NO_BINDER}; where all of the surface is cut or unknown",
     ),
     Measure(
         name="contact_cbd", units="micrometer^2", long_name="outer surface in contact with carbon-binder",
-        definition="Area weighted with the decision for carbon-binder, which is 1/2 on the border to void.",
+        definition="Sum over the surface points of area times contact: 1 carbon-binder, 0 void, 1/2 on the border.",
         missing=f"{NO_BINDER}, and in a single slice", needs_volume=True, digits=1,
     ),
     Measure(
         name="contact_particle", units="micrometer^2", long_name="outer surface that touches another particle",
-        definition="Area where another particle lies 1.2 voxels outside the edge.", missing=IN_VOLUME,
+        definition="Area where another particle lies 1.2 voxels outside the edge, or the layer outside the edge is as "
+        "bright as active material.", missing=IN_VOLUME,
         needs_volume=True, shown=("report",), heading="particle contact", digits=1,
     ),
     Measure(
         name="contact_collector", units="micrometer^2", long_name="outer surface that touches the current collector",
-        definition="Area where the current collector lies 2.5 voxels outside the edge.", missing=IN_VOLUME,
+        definition="Area where the current collector lies 2.5 voxels outside the edge, and no other particle.",
+        missing=IN_VOLUME,
         needs_volume=True, digits=1,
     ),
     Measure(
@@ -64,11 +69,23 @@ def detachment(particle: Particle) -> Values:
     return contact_columns(particle.surface, particle.contact, particle.options)
 
 
-def contact_columns(surface: Surface, contact: Contact, options: MeasureOptions) -> dict[str, Value]:
+def contact_columns(surface: Surface, contact: SurfaceContact, options: MeasureOptions) -> dict[str, Value]:
     """Areas by what they touch, and the degree of detachment: the share that does not touch carbon-binder.
 
-    Surface cut by the field, and points at its edge that see nothing, count neither way; surface that touches another
-    particle counts as detached unless the options leave it out.
+    Surface cut by the field, and points without usable voxels beyond them, count neither way; surface that touches
+    another particle counts as detached unless the options leave it out.
+
+    Parameters
+    ----------
+    surface, contact
+        Outer surface of the particle and what its points touch.
+    options
+        Tolerance, and whether contact with particles is left out.
+
+    Returns
+    -------
+    dict
+        Areas in micrometer^2 and shares by column.
     """
     area = np.where(contact.known, surface.area, 0).astype(np.float64)
     binder = (contact.binder.astype(np.float64) * area).sum(axis=1)
@@ -84,5 +101,5 @@ def contact_columns(surface: Surface, contact: Contact, options: MeasureOptions)
         share = np.clip(1 - binder / whole, 0, 1)
         row["detachment"] = float(share[chosen])
         row["detachment_at"] = share.tolist()
-        row["detachment_std"] = contact.deviation * contact.voiced / whole
+        row["detachment_std"] = contact.deviation * contact.open_area / whole
     return row

@@ -1,4 +1,4 @@
-"""What each point of a particle's surface touches: profiles, layers, verdicts."""
+"""What each point of a particle's surface touches: profiles along the normal, layers beyond the edge, contact."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.averaging import Links, average_along
+from tomostat.measure.contact.averaging import SmoothingWeights, average_over_surface
 from tomostat.measure.contact.classify import (
-    Groups,
-    drop_specks,
-    find_groups,
+    Mixture,
+    contact_share_std,
+    fit_mixture,
     histogram,
-    place_borders,
-    share_uncertainty,
-    steady_weights,
+    homogeneity_weights,
+    locate_borders,
+    remove_small_regions,
 )
-from tomostat.measure.contact.profiles import REACH, Levels, blurred_solid, fit_layers, sample_profiles
+from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles
 from tomostat.measure.shape.smoothing import Floats
 from tomostat.measure.shape.surface import Surface
 
 TOLERANCES = (1, 2, 3)
 """Contact tolerances in voxels; a layer outside the edge is one voxel thick."""
 
-TOUCH = 1.2
-"""Distance in voxels beyond the edge at which another particle touches."""
+CONTACT_DISTANCE = 1.2
+"""Distance in voxels beyond the edge at which another particle counts as touching."""
 
-METAL = 2.5
-"""Distance in voxels beyond the edge at which the current collector touches: past the blur."""
+COLLECTOR_DISTANCE = 2.5
+"""Distance in voxels beyond the edge at which the current collector counts as touching: past the blur."""
 
-LEAST_SEEN = 0.15
-"""Share of usable voxels beyond the edge below which nothing can be told."""
+LEAST_USABLE = 0.15
+"""Share of usable voxels beyond the edge below which contact is unknown."""
 
 
 @dataclass(frozen=True)
-class Around:
-    """Voxels around a particle, one box.
+class Surroundings:
+    """The voxels around a particle, in its box.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Around:
 
 @dataclass(frozen=True)
 class Layers:
-    """What lies beyond each surface point, before it is judged.
+    """What lies beyond each surface point, before contact is decided.
 
     Attributes
     ----------
@@ -68,12 +68,13 @@ class Layers:
     edge
         (n,) float32, place of the particle's edge along the normal, in voxels from the surface point.
     particle, collector
-        (n,) bool, another particle's active material; the current collector.
+        (n,) bool, whether another particle's active material, or the current collector, lies there.
     known
-        (n,) bool, whether anything can be told; points at the edge of the field may see nothing.
-    voice
-        (n,) float32, area in micrometer^2 of the points where carbon-binder and void have to be told apart, else 0.
-    links
+        (n,) bool, whether enough voxels are usable; beyond points at the edge of the field there may be none.
+    open_area
+        (n,) float32, area in micrometer^2 of the points that face carbon-binder or void; 0 for points that face another
+        particle or the collector, and for unknown ones.
+    weights
         Weights with which surface points average their neighbours.
     """
 
@@ -82,26 +83,25 @@ class Layers:
     particle: NDArray[np.bool_]
     collector: NDArray[np.bool_]
     known: NDArray[np.bool_]
-    voice: Floats
-    links: Links
+    open_area: Floats
+    weights: SmoothingWeights
 
 
 @dataclass(frozen=True)
-class Contact:
+class SurfaceContact:
     """What each surface point touches.
 
     Attributes
     ----------
     binder
-        (3, n) float32, verdict by contact tolerance: 1 carbon-binder, 0 void, 1/2 on the border between them; NaN where
-        the image has no carbon-binder.
+        (3, n) float32, contact by tolerance: 1 carbon-binder, 0 void, 1/2 on the border between them; NaN where the
+        image has no carbon-binder.
     particle, collector, known
         As in `Layers`.
     deviation
-        Standard deviation of the area in contact with carbon-binder at the chosen tolerance, as a share of the area
-        where it had to be told from void.
-    voiced
-        That area in micrometer^2.
+        Standard deviation of the area in contact with carbon-binder at the chosen tolerance, as a share of `open_area`.
+    open_area
+        Area in micrometer^2 of all points that face carbon-binder or void.
     """
 
     binder: Floats
@@ -109,19 +109,21 @@ class Contact:
     collector: NDArray[np.bool_]
     known: NDArray[np.bool_]
     deviation: float
-    voiced: float
+    open_area: float
 
 
-def find_layers(surface: Surface, links: Links, around: Around, levels: Levels, tolerance: int) -> Layers:
-    """Look beyond a particle's edge.
+def find_layers(
+    surface: Surface, weights: SmoothingWeights, surroundings: Surroundings, levels: GreyLevels, tolerance: int
+) -> Layers:
+    """Grey values of the layers beyond a particle's edge, with the blur undone.
 
     Parameters
     ----------
     surface
         Outer surface of the particle.
-    links
+    weights
         Weights with which its points average their neighbours.
-    around
+    surroundings
         The voxels of its box.
     levels
         Grey levels of the field, a carbon-binder level among them.
@@ -133,97 +135,101 @@ def find_layers(surface: Surface, links: Links, around: Around, levels: Levels, 
     Layers
         One value per surface point.
     """
-    profile, weight, solid = _profiles(surface, around, levels, links)
-    layers, edge = fit_layers(profile, weight, solid, levels)
-    value = np.stack([layers[:, :reach].mean(axis=1) for reach in TOLERANCES])
+    profile, usable, solid = _profiles(surface, surroundings, levels, weights)
+    layers, edge = fit_layers(profile, usable, solid, levels)
+    value = np.stack([layers[:, :depth].mean(axis=1) for depth in TOLERANCES])
     layer = value[TOLERANCES.index(tolerance)]
-    bright, metal = (_in_contrasts(level, levels) for level in (levels.active, levels.collector))
-    particle = _sees(surface, around.other, TOUCH) | (layer > 0.6 * bright)
-    collector = _sees(surface, around.collector, METAL) & ~particle & (layer > 0.5 + 0.5 * metal)
-    beyond = (REACH > 0) & (REACH <= tolerance + 1)
-    known = (weight[:, beyond].mean(axis=1) > LEAST_SEEN) | particle
-    voice = np.where(known & ~particle & ~collector, surface.area, 0).astype(np.float32)
-    return Layers(value, edge, particle, collector, known, voice, links)
+    active, metal = (_relative_level(level, levels) for level in (levels.active, levels.collector))
+    particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE) | (layer > 0.6 * active)
+    collector = _lies_beyond(surface, surroundings.collector, COLLECTOR_DISTANCE)
+    collector = collector & ~particle & (layer > 0.5 + 0.5 * metal)
+    beyond = (POSITIONS > 0) & (POSITIONS <= tolerance + 1)
+    known = (usable[:, beyond].mean(axis=1) > LEAST_USABLE) | particle
+    open_area = np.where(known & ~particle & ~collector, surface.area, 0).astype(np.float32)
+    return Layers(value, edge, particle, collector, known, open_area, weights)
 
 
-def touch_without_binder(surface: Surface, around: Around) -> Contact:
+def contact_without_binder(surface: Surface, surroundings: Surroundings) -> SurfaceContact:
     """Contact where the image shows no carbon-binder: with other particles and the collector only."""
-    particle = _sees(surface, around.other, TOUCH)
-    collector = _sees(surface, around.collector, METAL) & ~particle
-    none = np.full((len(TOLERANCES), len(surface)), np.nan, np.float32)
-    return Contact(none, particle, collector, np.ones(len(surface), np.bool_), float("nan"), 0.0)
+    particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE)
+    collector = _lies_beyond(surface, surroundings.collector, COLLECTOR_DISTANCE) & ~particle
+    unknown = np.full((len(TOLERANCES), len(surface)), np.nan, np.float32)
+    return SurfaceContact(unknown, particle, collector, np.ones(len(surface), np.bool_), float("nan"), 0.0)
 
 
 def layer_counts(surface: Surface, layers: Layers) -> NDArray[np.int64]:
-    """Histograms of the layer values by tolerance, (3, bins) int64, from which a field's groups are found."""
-    face = _face(surface)
+    """Histograms of the layer values by tolerance, (3, bins) int64, to which a field's mixtures are fitted."""
+    face, area = _face_area(surface), layers.open_area
     return np.stack(
-        [histogram(value, steady_weights(value, layers.voice, layers.links), face) for value in layers.value]
+        [histogram(value, homogeneity_weights(value, area, layers.weights), face) for value in layers.value]
     )
 
 
-def decide_contact(surface: Surface, layers: Layers, expected: tuple[Groups, ...], tolerance: int) -> Contact:
+def decide_contact(surface: Surface, layers: Layers, priors: tuple[Mixture, ...], tolerance: int) -> SurfaceContact:
     """Decide what every point of a particle's outer surface touches.
 
     Parameters
     ----------
     surface, layers
         The surface and what lies beyond it.
-    expected
+    priors
         Void and carbon-binder of the field by tolerance.
     tolerance
-        Contact tolerance in voxels at which the uncertainty is told.
+        Contact tolerance in voxels for which the uncertainty is computed.
 
     Returns
     -------
-    Contact
-        One verdict per surface point and tolerance.
+    SurfaceContact
+        One value per surface point and tolerance.
     """
-    verdicts: dict[int, Floats] = {}
+    face, area = _face_area(surface), layers.open_area
+    found: dict[int, Floats] = {}
     chosen, deviation = None, float("nan")
-    for reach in sorted(TOLERANCES, key=lambda reach: reach != tolerance):  # the chosen one first, the others from it
-        value = layers.value[TOLERANCES.index(reach)]
-        weight = steady_weights(value, layers.voice, layers.links)
-        groups = find_groups(value.astype(np.float64), weight, expected[TOLERANCES.index(reach)])
+    # the chosen tolerance first: the others begin with its contact
+    for depth in sorted(TOLERANCES, key=lambda depth: depth != tolerance):
+        value, prior = layers.value[TOLERANCES.index(depth)], priors[TOLERANCES.index(depth)]
+        mixture = fit_mixture(value.astype(np.float64), homogeneity_weights(value, area, layers.weights), prior)
         rounds = 3 if chosen is None else 1
-        verdict = place_borders(value, layers.voice, groups, layers.links, start=chosen, rounds=rounds)
+        contact = locate_borders(value, area, mixture, layers.weights, initial=chosen, rounds=rounds)
         if chosen is None:
-            chosen = verdict
-            deviation = share_uncertainty(value, layers.voice, groups, _face(surface))
-        verdict = drop_specks(verdict, layers.voice, layers.links, _face(surface))
-        verdicts[reach] = np.where(layers.particle | layers.collector, np.float32(0), verdict)
-    voiced = float(layers.voice.sum(dtype=np.float64))
-    binder = np.stack([verdicts[reach] for reach in TOLERANCES])
-    return Contact(binder, layers.particle, layers.collector, layers.known, deviation, voiced)
+            chosen = contact
+            deviation = contact_share_std(value, area, mixture, face)
+        contact = remove_small_regions(contact, area, layers.weights, face)
+        found[depth] = np.where(layers.particle | layers.collector, np.float32(0), contact)
+    binder = np.stack([found[depth] for depth in TOLERANCES])
+    total = float(area.sum(dtype=np.float64))
+    return SurfaceContact(binder, layers.particle, layers.collector, layers.known, deviation, total)
 
 
-def _face(surface: Surface) -> float:
+def _face_area(surface: Surface) -> float:
     """Area in micrometer^2 of the face of a cube of one voxel's volume."""
     return float(np.prod(surface.spacing)) ** (2 / 3)
 
 
-def _sees(surface: Surface, image: NDArray[np.bool_], at: float) -> NDArray[np.bool_]:
-    """Whether a point `at` voxels beyond the surface lies in an image of true voxels."""
+def _lies_beyond(surface: Surface, image: NDArray[np.bool_], distance: float) -> NDArray[np.bool_]:
+    """Whether the place at a distance in voxels beyond each surface point is true in an image."""
     if not image.any():
         return np.zeros(len(surface), np.bool_)
     everywhere = np.ones(image.shape, np.uint8)
-    share = sample_profiles(surface, image.view(np.uint8), everywhere, np.array([at]))[0][:, 0]
+    share = sample_profiles(surface, image.view(np.uint8), everywhere, np.array([distance]))[0][:, 0]
     return np.asarray(share > 0.5)
 
 
-def _in_contrasts(level: float | None, levels: Levels) -> float:
-    """A grey level above void in units of the contrast of carbon-binder; infinite where there is none."""
+def _relative_level(level: float | None, levels: GreyLevels) -> float:
+    """A grey level above void in units of the contrast of carbon-binder; infinite for a phase that is not there."""
     return float("inf") if level is None else (level - levels.pore) / (float(levels.cbd or 0.0) - levels.pore)
 
 
-def _profiles(surface: Surface, around: Around, levels: Levels, links: Links) -> tuple[Floats, Floats, Floats]:
+def _profiles(
+    surface: Surface, surroundings: Surroundings, levels: GreyLevels, weights: SmoothingWeights
+) -> tuple[Floats, Floats, Floats]:
     """Grey values, usable share and blurred share of other particles along the normals, averaged over the surface."""
-    usable = (~around.other & ~around.outside & np.isfinite(around.grey)).view(np.uint8)
-    value, weight = sample_profiles(surface, around.grey, usable)
+    usable = (~surroundings.other & ~surroundings.outside & np.isfinite(surroundings.grey)).view(np.uint8)
+    value, weight = sample_profiles(surface, surroundings.grey, usable)
     solid = np.zeros_like(value)
-    if around.solid.any():
-        solid = sample_profiles(surface, blurred_solid(around.solid, levels.blur), usable)[0]
+    if surroundings.solid.any():
+        solid = sample_profiles(surface, blurred_solid(surroundings.solid, levels.blur), usable)[0]
     columns = np.concatenate([value * weight, weight, solid * weight], axis=1)
-    total, share, covered = np.split(average_along(links, columns), 3, axis=1)
+    total, share, covered = np.split(average_over_surface(weights, columns), 3, axis=1)
     divisor = np.maximum(share, 1e-6)
     return (total / divisor).astype(np.float32), share, (covered / divisor).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Which particles touch, and how far the next one is.
+"""Which particles touch, and how far away the nearest one is.
 
 Two particles touch where voxels of the two share a face, or where surface points of one are in contact with the other
-(`tomostat.measure.contact.layers`). The area of their contact is the mean of what either surface tells.
+(`tomostat.measure.contact.layers`). The area of their contact is the mean of the areas on either surface.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tomostat.measure.shape.smoothing import Floats
 from tomostat.measure.shape.surface import Surface
 
 
-def touching(labels: NDArray[Any], label: int) -> NDArray[Any]:
+def face_neighbours(labels: NDArray[Any], label: int) -> NDArray[Any]:
     """Labels that share a voxel face with a particle.
 
     Parameters
@@ -51,7 +51,7 @@ def touching(labels: NDArray[Any], label: int) -> NDArray[Any]:
 def _nearest_other(
     labels: NDArray[np.uint32], label: int, place: NDArray[np.float64], spacing: NDArray[np.float64]
 ) -> NDArray[np.uint32]:
-    """Label of the closest voxel of another particle among the 27 around each place (voxels); 0 where there is none."""
+    """Label of the closest voxel of another particle among the 27 around each place (voxels); 0 when there is none."""
     nz, ny, nx = labels.shape
     found = np.zeros(len(place), np.uint32)
     for i in range(len(place)):
@@ -67,13 +67,13 @@ def _nearest_other(
     return found
 
 
-def touched_areas(
+def contact_areas(
     surface: Surface, labels: NDArray[np.uint32], label: int, particle: NDArray[np.bool_], beyond: float
 ) -> list[tuple[int, float]]:
     """Which particles a surface touches, and over what area.
 
-    A point in contact with a particle goes to the one whose voxel is closest to the place `beyond` voxels outside it,
-    among the 27 voxels around; where there is none (active material without a label) to no particle.
+    The area of a point in contact counts for the particle whose voxel is closest to the place `beyond` voxels outside
+    the point, among the 27 voxels around; without such a voxel (active material without a label) it counts for none.
 
     Parameters
     ----------
@@ -99,14 +99,14 @@ def touched_areas(
     pitch = np.linalg.norm(normal * spacing, axis=1, keepdims=True)  # voxel size along the normal
     place = (surface.point[chosen] + beyond * pitch * normal) / spacing
     other = _nearest_other(labels, label, place, spacing)
-    known, which = np.unique(np.concatenate([touching(labels, label), other[other > 0]]), return_inverse=True)
+    known, which = np.unique(np.concatenate([face_neighbours(labels, label), other[other > 0]]), return_inverse=True)
     area: Floats = surface.area[chosen][other > 0]
     areas = np.bincount(which[len(which) - len(area) :], area, len(known))
     return list(zip(known.tolist(), areas.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
-class Contacts:
+class ContactPairs:
     """Pairs of touching particles.
 
     Attributes
@@ -122,15 +122,20 @@ class Contacts:
     area: NDArray[np.float64]
 
 
-def contact_pairs(touched: Mapping[int, Iterable[tuple[int, float]]], measured: Collection[int]) -> Contacts:
+def contact_pairs(touched: Mapping[int, Iterable[tuple[int, float]]], measured: Collection[int]) -> ContactPairs:
     """Pairs of touching particles, from what each one touches.
 
     Parameters
     ----------
     touched
-        Labels and areas in micrometer^2 that each particle touches by its own surface or voxel faces.
+        For each particle the labels that its surface or its voxel faces touch, with areas in micrometer^2.
     measured
         Labels of the particles whose surface was measured.
+
+    Returns
+    -------
+    ContactPairs
+        Each pair once, with the mean of its areas on both sides.
     """
     sides: dict[tuple[int, int], dict[int, float]] = {}
     for label, others in touched.items():
@@ -142,7 +147,7 @@ def contact_pairs(touched: Mapping[int, Iterable[tuple[int, float]]], measured: 
         known = [sides[pair].get(label, 0.0) for label in pair if label in measured]
         areas.append(sum(known) / len(known) if known else math.nan)
     a, b = np.array(pairs, np.uint32).reshape(-1, 2).T
-    return Contacts(a, b, np.array(areas, np.float64))
+    return ContactPairs(a, b, np.array(areas, np.float64))
 
 
 def count_contacts(labels: NDArray[np.uint32], a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
-"""What a particle's surface touches: carbon-binder, void, another particle, the current collector.
+"""Grey values along a particle's outward normals, and the layers outside its edge with the blur undone.
 
 Blur makes every edge between active material and void pass through the grey of carbon-binder, so a thresholded image
-shows a skin of it around every particle. Contact is read from the grey values beyond the blur instead: profiles along
-the outward normal, averaged over the surface nearby, are taken apart into the particle's own blurred edge and the
-layers outside it; the grey of the first layer tells carbon-binder from void.
+shows a false film of it around every particle. Contact is read from the grey values beyond the blur instead: profiles
+along the outward normal, averaged over the surface nearby, are decomposed into the particle's own blurred edge and the
+layers outside it; the grey of the first layers distinguishes carbon-binder from void.
 
 Layer values are in units of the contrast between void (0) and carbon-binder (1).
 """
@@ -23,32 +23,29 @@ from tomostat.measure.shape.surface import Surface
 
 Doubles = NDArray[np.float64]
 
-REACH = np.arange(-1.0, 7.0)
-"""Places along the normal where profiles are taken, in voxels from the edge."""
+POSITIONS = np.arange(-1.0, 7.0)
+"""Positions along the normal at which profiles are sampled, in voxels from the surface point."""
 
 OFFSETS = np.linspace(-1.6, 1.6, 9)
-"""Places tried for the edge, in voxels."""
+"""Positions tried for the edge, in voxels from the surface point."""
 
-BETWEEN = 16
-"""Steps between two offsets to which the edge is placed at last."""
+FINE_STEPS = 16
+"""Steps between two of `OFFSETS` for the final position of the edge."""
 
 LAYERS = np.array([1.0, 2.0, 3.0, 4.0, 5.5])
 """Where one layer outside the edge ends and the next begins, in voxels."""
 
-FLOOR, WALK, EDGE = 0.01, 0.4, 0.5
-"""Expectations: misfit of a profile relative to the full contrast, step between layers relative to the contrast of
-void and carbon-binder, place of the edge in voxels."""
+MISFIT, LAYER_STEP, EDGE_STD = 0.01, 0.4, 0.5
+"""Standard deviations of the priors: misfit of a profile beyond the noise, relative to the contrast of void and active
+material; step between layers, relative to the contrast of void and carbon-binder; position of the edge in voxels."""
 
 TRILINEAR = 1 / 6
 """Variance in voxel^2 that linear interpolation adds to the blur."""
 
-TOUCH = 1.2
-"""Distance in voxels beyond the edge at which another particle counts as touching."""
-
 
 @dataclass(frozen=True)
-class Levels:
-    """Grey levels and sharpness of a field, as the phases stage found them.
+class GreyLevels:
+    """Grey levels, blur and noise of a field, as the phases stage found them.
 
     Attributes
     ----------
@@ -80,7 +77,7 @@ def _sample(
     value: Floats,
     weight: Floats,
 ) -> None:
-    """Trilinear values at ``place + at * step`` (voxels) from the usable voxels around, and their share."""
+    """Trilinear values at ``place + at * step`` (voxels) from the usable voxels around, and the usable share."""
     nz, ny, nx = image.shape
     for i in range(len(place)):
         for k in range(len(at)):
@@ -102,9 +99,9 @@ def _sample(
 
 
 def sample_profiles(
-    surface: Surface, image: NDArray[Any], usable: NDArray[np.uint8], at: Doubles = REACH
+    surface: Surface, image: NDArray[Any], usable: NDArray[np.uint8], at: Doubles = POSITIONS
 ) -> tuple[Floats, Floats]:
-    """Take profiles along the outward normals.
+    """Sample profiles along the outward normals.
 
     Parameters
     ----------
@@ -237,9 +234,9 @@ def _fit(
     """Fit every profile at each offset of the edge, then between the best offset's neighbours."""
     size, count = len(layers) + 2, len(offsets)
     step = offsets[1] - offsets[0]
-    basis = np.empty(((count - 1) * BETWEEN + 1, len(at), size))
+    basis = np.empty(((count - 1) * FINE_STEPS + 1, len(at), size))
     for j in range(len(basis)):
-        _basis(at, offsets[0] + j * step / BETWEEN, blur, layers, basis[j])
+        _basis(at, offsets[0] + j * step / FINE_STEPS, blur, layers, basis[j])
     a, b, row = np.empty((size, size)), np.empty(size), np.empty(size)
     misfit = np.empty(count)
     for i in range(len(profile)):
@@ -249,7 +246,7 @@ def _fit(
             for k in range(max(j - 1, 0), min(j + 2, count)):
                 if misfit[k] == np.inf:
                     misfit[k] = _fit_one(
-                        profile[i], weight[i], solid[i], basis[k * BETWEEN], bright, noise, steps, a, b, row
+                        profile[i], weight[i], solid[i], basis[k * FINE_STEPS], bright, noise, steps, a, b, row
                     )
                     misfit[k] += (offsets[k] / steps[3]) ** 2
                 if misfit[k] < misfit[best]:
@@ -262,18 +259,18 @@ def _fit(
             bend = misfit[best - 1] - 2 * misfit[best] + misfit[best + 1]
             slope = 0.5 * (misfit[best - 1] - misfit[best + 1])
             edge[i] += step * slope / max(bend, 1e-9)
-        nearest = min(max(round((edge[i] - offsets[0]) / step * BETWEEN), 0), len(basis) - 1)
+        nearest = min(max(round((edge[i] - offsets[0]) / step * FINE_STEPS), 0), len(basis) - 1)
         _fit_one(profile[i], weight[i], solid[i], basis[nearest], bright, noise, steps, a, b, row)
         value[i] = b[1:]
 
 
-def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: Levels) -> tuple[Floats, Floats]:
+def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: GreyLevels) -> tuple[Floats, Floats]:
     """Grey of the layers outside the edge, the blur undone.
 
     Parameters
     ----------
     profile
-        (n, k) float32, grey values at `REACH`, averaged over the surface.
+        (n, k) float32, grey values at the `POSITIONS`, averaged over the surface.
     weight
         (n, k) float32, share of usable voxels.
     solid
@@ -284,29 +281,27 @@ def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: Levels) -
     Returns
     -------
     tuple of numpy.ndarray
-        The layers that `LAYERS` parts, (n, len(LAYERS) + 1) float32, void 0 and carbon-binder 1; and the place of the
-        edge in voxels, (n,) float32.
+        Levels of the layers that `LAYERS` separates, (n, len(LAYERS) + 1) float32, void 0 and carbon-binder 1; and the
+        position of the edge in voxels, (n,) float32.
 
     Notes
     -----
-    A profile is the particle's level times ``Phi(-u / blur)`` plus each layer's level times its own blurred share.
-    Priors
-    keep the sum well posed: the particle's level near `levels.active`, neighbouring layers alike, the edge near 0.
+    A profile is the particle's level times ``Phi(-u / blur)`` plus each layer's level times its own blurred share, with
+    the normal distribution function ``Phi`` and the distance ``u`` from the edge. Least squares with priors: the
+    particle's level near `levels.active`, neighbouring layers alike, the edge near 0.
     """
     contrast = float(levels.cbd or 0.0) - levels.pore
     bright = (levels.active - levels.pore) / contrast
-    # beyond what averaging leaves of the noise: texture and roughness, some hundredths of the full contrast
-    noise = math.hypot(FLOOR * bright, levels.noise / abs(contrast) / 8)
-    steps = np.array([0.25 * bright, WALK, 1.0, EDGE])
+    # averaging leaves an eighth of the noise; texture and roughness add some hundredths of the full contrast
+    noise = math.hypot(MISFIT * bright, levels.noise / abs(contrast) / 8)
+    steps = np.array([0.25 * bright, LAYER_STEP, 1.0, EDGE_STD])
     blur = math.sqrt(levels.blur**2 + TRILINEAR)
     value, edge = np.empty((len(profile), len(LAYERS) + 1), np.float32), np.empty(len(profile), np.float32)
     scaled = ((profile - levels.pore) / contrast).astype(np.float32)
-    _fit(
-        scaled, weight, solid, REACH, blur, LAYERS, OFFSETS, bright, noise, steps, value, edge
-    )  # fmt: skip
+    _fit(scaled, weight, solid, POSITIONS, blur, LAYERS, OFFSETS, bright, noise, steps, value, edge)
     return value, edge
 
 
 def blurred_solid(solid: NDArray[np.uint8], blur: float) -> Floats:
-    """Other particles' material as the blurred image shows it, (z, y, x) float32 from 0 to 1."""
+    """Active material of other particles blurred as the image is, (z, y, x) float32 from 0 to 1."""
     return smooth(solid, blur, max(1, math.ceil(3 * blur)))

@@ -1,4 +1,4 @@
-"""How near and how dense the other particles around a particle are."""
+"""How near and how dense the other particles surroundings a particle are."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
         units="1",
         long_name="particles that it touches",
         digits=0,
-        definition="Particles that share a voxel face with it, or whose active material a point of its surface touches.",
+        definition="Particles that share a voxel face with it, or whose surface touches it or is touched by its own.",
     ),
     Measure(
         name="nearest_distance",
         units="micrometer",
         long_name="distance to the centre of the nearest particle",
-        definition="Between the centres of gravity.",
+        definition="Distance between the centres of gravity.",
         missing="for the only particle of a field",
         digits=2,
     ),
@@ -47,26 +47,29 @@ def neighbours(particles: FieldParticles) -> Arrays:
 
 @of_particle(
     Measure(
-        name="gap", units="micrometer", long_name="shortest way to another particle, where it lies within the shell",
-        definition="Shortest distance over void and carbon-binder to a voxel of another particle; 0 where they touch.",
+        name="gap", units="micrometer", long_name="shortest distance to another particle within the shell",
+        definition="Least distance between the centres of its voxels and those of another particle, less one voxel; 0 "
+        "where they touch. The shell is as thick as the option shell says.",
         missing="where no other particle lies within the shell, and for particles of fewer than 27 voxels", digits=2,
     ),
     Measure(
         name="packing", units="1", long_name="share of the shell around the particle that other particles fill",
-        definition="The shell is as thick as the option shell says; only its part inside the field counts.",
-        missing="for particles of fewer than 27 voxels",
+        definition="Voxels of other particles over all voxels of the field within the distance that the option shell "
+        "says.",
+        missing="for particles of fewer than 27 voxels, and where the shell lies outside the field",
     ),
 )  # fmt: skip
 def shell(particle: Particle) -> Values:
     """What lies in the shell around the particle."""
-    around = particle.around
-    return shell_columns(particle.surface.mask, around.other, around.outside, particle.options.shell, particle.spacing)
+    surroundings = particle.surroundings
+    mask, other, outside = particle.surface.mask, surroundings.other, surroundings.outside
+    return shell_columns(mask, other, outside, particle.options.shell, particle.spacing)
 
 
 def shell_columns(
     mask: Mask, other: NDArray[np.bool_], outside: NDArray[np.bool_], thickness: float, spacing: Spacing
 ) -> dict[str, float]:
-    """How densely other particles lie around one.
+    """How densely other particles lie surroundings one.
 
     Parameters
     ----------
@@ -82,8 +85,8 @@ def shell_columns(
     Returns
     -------
     dict
-        `packing`: share of the shell, as far as it lies in the field, that is in other particles; `gap`: shortest way
-        over void and carbon-binder to another particle within the shell in micrometers, NaN where there is none.
+        `packing`: share of the shell, as far as it lies in the field, that is in other particles; `gap`: shortest
+        distance to another particle within the shell in micrometers, NaN where there is none.
     """
     distance = distance_to(mask.view(bool), spacing)
     shell = (distance > 0) & (distance <= thickness) & ~outside

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from tomostat.measure.measures import Arrays, Measure, Value, Values, of_field, of_particle
 from tomostat.measure.shape.crofton import crofton_area
-from tomostat.measure.shape.moments import COUNT, INSIDE, PHASES
+from tomostat.measure.shape.moments import COUNT, PHASE_COUNT, PHASES
 from tomostat.measure.shape.smoothing import Mask, Spacing
 from tomostat.phase import Phase
 
@@ -34,7 +34,7 @@ SMALL = "for particles of fewer than 27 voxels"
 def crack_fraction(particles: FieldParticles) -> Arrays:
     """Void inside the particles."""
     sums = particles.moments.sums
-    void = sums[:, INSIDE : INSIDE + PHASES][:, [Phase.PORE, Phase.CBD]].sum(axis=1)
+    void = sums[:, PHASE_COUNT : PHASE_COUNT + PHASES][:, [Phase.PORE, Phase.CBD]].sum(axis=1)
     return {"crack_fraction": void / sums[:, COUNT]}
 
 
@@ -51,7 +51,7 @@ def crack_fraction(particles: FieldParticles) -> Arrays:
 )  # fmt: skip
 def cracks(particle: Particle) -> Values:
     """Fragments and the surface of cracks."""
-    return crack_columns(particle.mask, particle.active[particle.tight], particle.spacing)
+    return crack_columns(particle.mask, particle.active[particle.bounds], particle.spacing)
 
 
 def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing) -> dict[str, Value]:

@@ -28,8 +28,8 @@ ENERGY_TIMES_WAVELENGTH = 12.398420
 """h c in keV angstrom."""
 
 DISPERSION = 1.0075
-"""delta of NMC811 at 17 keV over its value from the electron number alone, from the real part f' of the scattering
-factors of Ni, Mn and Co."""
+"""delta of NMC811 at 17 keV over its value from the number of electrons alone: the dispersion correction f' of Ni, Mn
+and Co."""
 
 
 def electron_density(delta: ArrayLike, energy: float) -> Doubles:
@@ -49,14 +49,15 @@ def electron_density(delta: ArrayLike, energy: float) -> Doubles:
 
     Notes
     -----
-    ``rho = 2 pi delta / (r_e lambda^2)``, less the share of the dispersion correction f'.
+    ``rho = 2 pi delta / (r_e lambda^2)`` with the classical electron radius ``r_e`` and the wavelength ``lambda``,
+    divided by `DISPERSION` (Als-Nielsen and McMorrow, Elements of Modern X-ray Physics, 2011).
     """
     wavelength = ENERGY_TIMES_WAVELENGTH / energy
     return 2 * math.pi * np.asarray(delta, np.float64) / (ELECTRON_RADIUS * wavelength**2) / DISPERSION
 
 
 class Charge(IntFlag):
-    """What to know about a state of charge."""
+    """Reservations about a state of charge."""
 
     FINE = 0
     NEAR_TURN = 1
@@ -106,12 +107,12 @@ class Curve:
 
     @classmethod
     def read(cls, path: str | Path) -> Curve:
-        """Read a table: two columns, charge and density, separated by a comma; lines with # tell the source.
+        """Read a table: two columns, charge and density, separated by a comma; lines with # name the source.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            When there is no such file or it is no such table.
+            When there is no such file or it is not such a table.
         """
         lines = Path(path).read_text(encoding="utf-8").splitlines()
         source = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
@@ -119,12 +120,12 @@ class Curve:
         try:
             charge, density = zip(*((float(a), float(b)) for a, b in rows), strict=True)
         except ValueError as error:
-            raise ValueError(f"{path} is no table of charge and density: {error}") from None
+            raise ValueError(f"{path} is not a table of charge and density: {error}") from None
         return cls(charge, density, source or str(path))
 
 
 def electrons(charge: ArrayLike) -> Doubles:
-    """Electrons per unit cell of three formula units, Li(3-3x)Ni2.4Mn0.3Co0.3O6, at state of charge x."""
+    """Electrons per unit cell of three formula units, Li(3-3x)Ni2.4Mn0.3Co0.3O6, at state of charge x (Jiang 2020)."""
     return 139.8 - 9.0 * np.asarray(charge, np.float64)
 
 
@@ -158,12 +159,12 @@ def state_of_charge(
     Raises
     ------
     ValueError
-        When the branch is none of the two.
+        When the branch is neither of the two.
 
     Notes
     -----
     ``dx = drho / |drho/dx|``, the slope taken no nearer than `NEAR` to the turning point, where it vanishes. Values
-    nearer than that, or than dx, are flagged: they may as well lie on the other side.
+    nearer than that, or than dx, are flagged: the other side of the turning point is possible too.
     """
     if branch not in ("charged", "discharged"):
         raise ValueError(f"branch is {branch!r}; expected charged or discharged: the density alone leaves two values")
@@ -188,6 +189,7 @@ def state_of_charge(
 
 
 UNCALIBRATED = "where grey values are not calibrated (no density_scale)"
+UNCERTAIN = f"{UNCALIBRATED} or no voxel is clear of all edges, and for particles of fewer than 27 voxels"
 NO_BRANCH = f"{UNCALIBRATED}, and unless the option branch is given"
 
 
@@ -195,36 +197,44 @@ NO_BRANCH = f"{UNCALIBRATED}, and unless the option branch is given"
     Measure(
         name="electron_density", units="angstrom^-3", shown=("report", "statistics"), heading="electron density",
         long_name="electron density of the active material clear of all edges",
-        definition="2 pi delta / (r_e lambda^2) of inner_grey with the dispersion correction of NMC811; of mean_grey "
-        "where no voxel is clear of all edges.", missing=UNCALIBRATED,
+        definition="2 pi delta / (r_e lambda^2) with the dispersion correction of NMC811, from the refractive "
+        "decrement delta of inner_grey; of mean_grey where no voxel is clear of all edges.",
+        missing=f"{UNCALIBRATED}, and without active material",
     ),
     Measure(
-        name="electron_density_std", units="angstrom^-3", long_name="spread of the electron density within the particle",
-        definition="Standard deviation over the voxels clear of all edges.", missing=UNCALIBRATED,
+        name="electron_density_std", units="angstrom^-3",
+        long_name="spread of the electron density inside the particle",
+        definition="Standard deviation over the voxels of inner_grey, the noise of the image included.",
+        missing=UNCERTAIN,
     ),
     Measure(
         name="electron_density_profile", units="angstrom^-3", long_name="electron density by relative depth",
-        dims=(SHELL,), definition="Of grey_profile.", missing=UNCALIBRATED,
+        dims=(SHELL,), definition="electron_density of each shell of grey_profile.", missing=UNCERTAIN,
     ),
     Measure(
         name="soc", units="1", long_name="state of charge: lithium taken out, from electron density",
-        definition="Inverse of the density curve (option curve) on the side that the option branch declares.",
+        definition="Inverse of the curve of density over state of charge (option curve) on the side of its turning "
+        "point that the option branch declares; beyond the curve along the slope of its end.",
         missing=NO_BRANCH, shown=("report", "statistics"), heading="state of charge",
     ),
     Measure(
         name="soc_std", units="1", long_name="uncertainty of the state of charge from the noise of the density",
-        definition="Standard deviation of the mean density over the slope of the curve.", missing=NO_BRANCH,
+        definition="Standard deviation of the mean density, from electron_density_std and the number of voxels over "
+        "that of a grain of correlated ones, over the slope of the curve.",
+        missing=f"{NO_BRANCH}; where no voxel is clear of all edges, and for particles of fewer than 27 voxels",
     ),
     Measure(
         name="soc_flag", dtype="u1", units="", digits=0,
         long_name="state of charge: 1 near the turning point, 2 outside the curve, 3 both",
-        definition="See tomostat.measure.interior.density.Charge.", missing=f"0 {NO_BRANCH}",
+        definition="1 where the state of charge lies within 0.02, or its own uncertainty, of the turning point, so "
+        "that the other side is possible too; 2 where the density lies outside the curve; 3 both.",
+        missing=f"0 {NO_BRANCH}",
     ),
 )  # fmt: skip
 def density(particles: FieldParticles) -> Arrays:
     """Electron density and state of charge, where the volume's grey values are calibrated.
 
-    Neighbours within the blur are no independent values: they count together in the uncertainty.
+    Voxels within the blur of each other are not independent: they count together in the uncertainty.
     """
     calibration, options = particles.info.calibration, particles.options
     if calibration is None:

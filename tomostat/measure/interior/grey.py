@@ -72,7 +72,7 @@ def whole_grey(particles: FieldParticles) -> Arrays:
 )  # fmt: skip
 def inner_grey(particle: Particle) -> Values:
     """Grey values clear of all edges."""
-    inner = particle.tight
+    inner = particle.bounds
     return grey_columns(
         particle.mask, particle.active[inner], particle.box.grey[inner], particle.levels.blur, particle.spacing
     )

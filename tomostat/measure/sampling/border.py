@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tomostat.blocks import Shape
 from tomostat.measure.measures import Arrays, Measure, of_field
 from tomostat.measure.sampling.window import Window, border_weights
-from tomostat.measure.shape.moments import BORDER, COUNT, FACES, KINDS, Moments
+from tomostat.measure.shape.moments import BORDER, COUNT, FACE_KINDS, FACES, Moments
 from tomostat.measure.shape.smoothing import Spacing
 from tomostat.phase import Phase
 
@@ -77,7 +77,7 @@ def field_window(moments: Moments, shape: Shape, spacing: Spacing, circle: tuple
 
 def cut_faces(moments: Moments, flat: bool) -> NDArray[np.int64]:
     """Faces of each particle on the field's border by axis, (n, 3); a single slice has none along z."""
-    faces = moments.sums[:, FACES:].reshape(-1, 3, KINDS)
+    faces = moments.sums[:, FACES:].reshape(-1, 3, FACE_KINDS)
     cut: NDArray[np.int64] = faces[:, :, BORDER] + faces[:, :, Phase.OUTSIDE]
     if flat:
         cut[:, 0] = 0

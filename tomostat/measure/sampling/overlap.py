@@ -1,4 +1,4 @@
-"""Particles that overlapping fields of one sample both see: which row of the table counts, and how much."""
+"""Particles that are in several overlapping fields of one sample: which row of the table counts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 
 Doubles = NDArray[np.float64]
 
-INSIDE = 0.25
-"""Share of the smaller of two equivalent balls that lies in the other, from which both may be one particle."""
+LEAST_SHARE = 0.25
+"""Least share of the smaller of two equivalent balls that lies in the other for both to be one particle."""
 
 
 def shared_volume(distance: Doubles, first: Doubles, second: Doubles) -> Doubles:
@@ -43,7 +43,7 @@ def shared_volume(distance: Doubles, first: Doubles, second: Doubles) -> Doubles
 
 
 def match_fields(first: Doubles, second: Doubles) -> NDArray[np.intp]:
-    """Pairs of particles of two fields that are one and the same.
+    """Pairs of particles of two fields that are the same particle.
 
     Parameters
     ----------
@@ -57,23 +57,24 @@ def match_fields(first: Doubles, second: Doubles) -> NDArray[np.intp]:
 
     Notes
     -----
-    Two particles may be one where at least `INSIDE` of the smaller ball lies in the other (a particle cut by a field's
-    border is smaller and lies aside); of those the pairs are taken of which each is the other's best by intersection
-    over union. The tips that a border cuts off elongated particles may lie beyond the ball and stay unmatched.
+    Two particles may be the same where at least `LEAST_SHARE` of the smaller ball lies in the other: a particle cut by
+    a field's border is smaller, and its centre displaced. Of those, the pairs are taken in which each is the other's
+    best match by intersection over union. The tips that a border cuts off elongated particles may lie beyond the ball
+    and remain unmatched.
     """
-    none = np.empty((0, 2), np.intp)
+    no_pairs = np.empty((0, 2), np.intp)
     if not len(first) or not len(second):
-        return none
+        return no_pairs
     reach = float(first[:, 3].max() + second[:, 3].max())
     near = cKDTree(first[:, :3]).query_ball_tree(cKDTree(second[:, :3]), reach)
     i = np.repeat(np.arange(len(first)), [len(found) for found in near])
     j = np.fromiter(itertools.chain.from_iterable(near), np.intp)
     r, s = first[i, 3], second[j, 3]
     shared = shared_volume(np.linalg.norm(first[i, :3] - second[j, :3], axis=1), r, s)
-    may = shared >= INSIDE * 4 / 3 * np.pi * np.minimum(r, s) ** 3
+    may = shared >= LEAST_SHARE * 4 / 3 * np.pi * np.minimum(r, s) ** 3
     i, j, r, s, shared = i[may], j[may], r[may], s[may], shared[may]
     if not len(i):
-        return none
+        return no_pairs
     score = shared / (4 / 3 * np.pi * (r**3 + s**3) - shared)
     mutual = _is_best(i, score, len(first)) & _is_best(j, score, len(second))
     return np.unique(np.stack([i[mutual], j[mutual]], axis=1), axis=0)
@@ -86,10 +87,8 @@ def _is_best(member: NDArray[np.intp], score: Doubles, count: int) -> NDArray[np
     return np.asarray(score >= best[member])
 
 
-def seen_elsewhere(
-    field: NDArray[np.intp], place: Doubles, radius: Doubles, cut: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Particles of one sample that another of its fields shows better.
+def duplicates(field: NDArray[np.intp], place: Doubles, radius: Doubles, cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Particles of one sample that count in another of its fields.
 
     Parameters
     ----------
@@ -105,8 +104,8 @@ def seen_elsewhere(
     Returns
     -------
     numpy.ndarray
-        (n,) bool. Of the rows that are one particle, the field with the one that is not cut, else the largest, keeps
-        its own; the others are true.
+        (n,) bool. Of the rows that are the same particle, one that is not cut counts, else the largest one, with all
+        others of its field; the rest are true.
     """
     balls = np.column_stack([place, radius])
     pairs = [np.empty((0, 2), np.intp)]
@@ -119,5 +118,5 @@ def seen_elsewhere(
     group = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)[1]
     order = np.lexsort((field, -radius, cut, group))
     first = order[np.r_[True, np.diff(group[order]) > 0]] if n else order
-    keeper = field[first]  # of each group, in the order of their numbers
-    return np.asarray(field != keeper[group])
+    counting = field[first]  # the field that counts, by the group's number
+    return np.asarray(field != counting[group])

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
 from tomostat.measure.shape.smoothing import RADIUS, Floats, Mask, Spacing, smooth
-from tomostat.measure.shape.surface import fill_voids
+from tomostat.measure.shape.voids import fill_voids
 
 CLEAR = 0.02
 """How far the smoothed mask stays off 1/2 in every voxel: what the smoothing would wipe out, a flake or a crack of one

@@ -25,13 +25,13 @@ ACTIVE = 2
 OTHER, BORDER = PHASES, PHASES + 1
 """Kinds of face beyond the five phases: onto another particle, onto the edge of the volume."""
 
-KINDS = PHASES + 2
+FACE_KINDS = PHASES + 2
 
-COUNT, FIRST, SECOND, GREY, SQUARE, SEEN, INSIDE, FACES = 0, 1, 4, 10, 11, 12, 13, 13 + PHASES
+COUNT, FIRST, SECOND, GREY, SQUARE, GREY_COUNT, PHASE_COUNT, FACES = 0, 1, 4, 10, 11, 12, 13, 13 + PHASES
 """Columns of the sums: voxels; z y x; zz yy xx zy zx yx; grey and grey^2 over the active voxels with a value, their
 number; voxels per phase; faces per axis and kind."""
 
-COLUMNS = FACES + 3 * KINDS
+COLUMN_COUNT = FACES + 3 * FACE_KINDS
 
 LARGEST = 1 << 15
 """Longest axis in voxels for which no sum of squares can overflow."""
@@ -49,7 +49,7 @@ class Moments:
     label
         (n,) uint32, ascending.
     sums
-        (n, COLUMNS) int64; voxel indices count from the first voxel of the volume.
+        (n, COLUMN_COUNT) int64; voxel indices count from the first voxel of the volume.
     low, high
         (n, 3) int64: the particle's box is ``low <= voxel < high``.
     """
@@ -140,7 +140,7 @@ def _add_grey(row: Ints, grey: NDArray[Any], whole: bool, offset: float, scale: 
             seen += np.int64(known)
     row[GREY] += total
     row[SQUARE] += square
-    row[SEEN] += seen
+    row[GREY_COUNT] += seen
 
 
 @njit(cache=True, nogil=True)
@@ -151,7 +151,7 @@ def _add_phases(
     start = 0
     for x in range(1, len(phases) + 1):
         if x == len(phases) or phases[x] != phases[start]:
-            row[INSIDE + phases[start]] += x - start
+            row[PHASE_COUNT + phases[start]] += x - start
             if phases[start] == ACTIVE:
                 _add_grey(row, grey[start:x], whole, offset, scale)
             start = x
@@ -168,7 +168,7 @@ def _add_faces(
         axis = k // 2
         side = 2 * (k % 2) - 1
         zk, yk = (z + side, y) if axis == 0 else (z, y + side)
-        at = FACES + axis * KINDS
+        at = FACES + axis * FACE_KINDS
         if not (0 <= zk < nz and 0 <= yk < ny):
             row[at + BORDER] += b - a
             continue
@@ -176,7 +176,7 @@ def _add_faces(
         for x in range(a, b):
             if beside[x] != label:
                 row[at + (OTHER if beside[x] else phases[zk, yk, x])] += 1
-    at = FACES + 2 * KINDS
+    at = FACES + 2 * FACE_KINDS
     for x in (a - 1, b):
         if not 0 <= x < nx:
             row[at + BORDER] += 1
@@ -291,7 +291,7 @@ def block_moments(
         size *= 2
         keys, rows = np.full(2 * size, -1, np.int64), np.zeros(2 * size, np.int64)
         names = np.zeros(size, np.uint32)
-        sums = np.zeros((size, COLUMNS), np.int64)
+        sums = np.zeros((size, COLUMN_COUNT), np.int64)
         low, high = np.full((size, 3), LARGEST, np.int64), np.zeros((size, 3), np.int64)
         used = _scan(
             labels, grey, phases, first, stop, whole, scaling.offset, scaling.scale, faces,
@@ -320,7 +320,7 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     parts = [part for part in parts if len(part)]
     if not parts:
         none = np.zeros((0, 3), np.int64)
-        return Moments(np.zeros(0, np.uint32), np.zeros((0, COLUMNS), np.int64), none, none)
+        return Moments(np.zeros(0, np.uint32), np.zeros((0, COLUMN_COUNT), np.int64), none, none)
     label = np.concatenate([part.label for part in parts])
     order = np.argsort(label, kind="stable")
     label = label[order]
@@ -362,7 +362,7 @@ def covariances(moments: Moments, spacing: Sequence[float]) -> NDArray[np.float6
 def grey_statistics(moments: Moments, fixed: FixedPoint | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean and standard deviation of the grey values, (n,) float64 each; NaN where none was seen."""
     scaling = fixed or FixedPoint()
-    n = np.where(moments.sums[:, SEEN] > 0, moments.sums[:, SEEN], np.nan)
+    n = np.where(moments.sums[:, GREY_COUNT] > 0, moments.sums[:, GREY_COUNT], np.nan)
     mean = moments.sums[:, GREY] / n
     variance = moments.sums[:, SQUARE] / n - mean**2
     return mean / scaling.scale + scaling.offset, np.sqrt(np.maximum(variance, 0)) / scaling.scale

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.averaging import Links, average_along
+from tomostat.measure.contact.averaging import SmoothingWeights, average_over_surface
 from tomostat.measure.measures import Arrays, Measure, Values, of_field, of_particle
 from tomostat.measure.shape.crofton import crofton_area
 from tomostat.measure.shape.surface import Surface
@@ -47,7 +47,7 @@ def surface_area(particle: Particle) -> Values:
     return {
         "surface_area": particle.surface.total,
         "surface_area_crofton": crofton_area(particle.mask, particle.spacing),
-        "roughness": roughness(particle.surface, particle.links),
+        "roughness": roughness(particle.surface, particle.weights),
     }
 
 
@@ -64,9 +64,9 @@ def sphericity_of_whole(particles: FieldParticles) -> Arrays:
     return {"sphericity": np.where(particles["touches_border"], np.nan, found)}
 
 
-def roughness(surface: Surface, links: Links) -> float:
+def roughness(surface: Surface, weights: SmoothingWeights) -> float:
     """Standard deviation of the surface's height over its mean within 5 voxels, area-weighted, in micrometers."""
-    mean = average_along(links, surface.point, ROUGHNESS_ROUNDS)
+    mean = average_over_surface(weights, surface.point, ROUGHNESS_ROUNDS)
     height = ((surface.point - mean) * surface.normal).sum(axis=1).astype(np.float64)
     area = surface.area.astype(np.float64)
     if area.sum() <= 0:

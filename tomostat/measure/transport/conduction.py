@@ -19,8 +19,9 @@ from scipy.sparse.linalg import LinearOperator, cg, splu
 from scipy.special import ndtri
 
 from tomostat.measure.measures import Measure, Values, of_particle
+from tomostat.measure.shape.neighbourhood import STEPS
 from tomostat.measure.shape.smoothing import SIGMA, Spacing, smooth
-from tomostat.measure.shape.surface import STEPS, Surface
+from tomostat.measure.shape.surface import Surface
 
 if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
@@ -309,7 +310,7 @@ def electrodes_of(surface: Surface, electrode: NDArray[np.floating], source: NDA
 )
 def conduction(particle: Particle) -> Values:
     """How well the solid conducts, where the option ``conduction`` asks for it."""
-    if not particle.options.conduction or particle.expected is None or particle.is_section:
+    if not particle.options.conduction or particle.mixtures is None or particle.is_section:
         return {}
     wet = particle.contact.known & ~particle.contact.particle
     return conduction_columns(particle.surface, particle.conducting, wet, particle.void)

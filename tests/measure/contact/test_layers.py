@@ -6,23 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from shapes import CUBIC, SPACINGS, Spacing, around, ball, places, turn
-from tomostat.measure.contact.averaging import average_along, link_surface
-from tomostat.measure.contact.classify import EXPECTED, Cluster, Groups, field_groups, find_groups
+from tomostat.measure.contact.averaging import smoothing_weights
+from tomostat.measure.contact.classify import PRIOR, Mixture, field_mixture
 from tomostat.measure.contact.layers import (
-    Around,
-    Contact,
+    SurfaceContact,
+    Surroundings,
+    contact_without_binder,
     decide_contact,
     find_layers,
     layer_counts,
-    touch_without_binder,
 )
-from tomostat.measure.contact.profiles import REACH, Levels, fit_layers, sample_profiles
+from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.shape.surface import extract_surface
 
 VOID, BINDER, METAL, ACTIVE = 0.0, 0.24, 0.57, 1.0
@@ -39,14 +37,14 @@ class Scene:
     spacing: Spacing = CUBIC
     blur: float = 1.2
 
-    def contact(self, tolerance: int = 2, groups: Groups | None = None) -> Contact:
+    def contact(self, tolerance: int = 2, groups: Mixture | None = None) -> SurfaceContact:
         surface = extract_surface((self.labels == 1).astype(np.uint8), self.spacing)
         other = self.labels == 2
         outside = np.zeros_like(other)
-        near = Around(self.grey, other, other.view(np.uint8), self.collector, outside)
-        levels = Levels(VOID, BINDER, ACTIVE, METAL, self.blur, NOISE)
-        layers = find_layers(surface, link_surface(surface), near, levels, tolerance)
-        expected = (groups,) * 3 if groups else tuple(field_groups(c) for c in layer_counts(surface, layers))
+        near = Surroundings(self.grey, other, other.view(np.uint8), self.collector, outside)
+        levels = GreyLevels(VOID, BINDER, ACTIVE, METAL, self.blur, NOISE)
+        layers = find_layers(surface, smoothing_weights(surface), near, levels, tolerance)
+        expected = (groups,) * 3 if groups else tuple(field_mixture(c) for c in layer_counts(surface, layers))
         self.surface = surface
         return decide_contact(surface, layers, expected, tolerance)
 
@@ -121,7 +119,7 @@ def test_all_and_nothing() -> None:
 
 def test_tolerance() -> None:
     """A gap of two voxels is contact to a tolerance of three, not to one."""
-    groups = EXPECTED
+    groups = PRIOR
     image = scene(0.5, 2.0, noise=0.03, seed=2)
     shares = [image.share(b) for b in image.contact(groups=groups).binder]
     assert shares[0] < shares[2]
@@ -143,12 +141,12 @@ def test_another_particle() -> None:
 def test_a_near_particle_is_no_carbon_binder() -> None:
     """In the void, the blur of a particle two to four voxels away looks like carbon-binder."""
     image = scene(1.0, 40.0, other=2.5)
-    assert image.share(image.contact(groups=EXPECTED).binder[1]) < 0.03
+    assert image.share(image.contact(groups=PRIOR).binder[1]) < 0.03
 
 
 def test_collector() -> None:
     image = scene(1.0, 40.0, metal=-1.0)
-    found = image.contact(groups=EXPECTED)
+    found = image.contact(groups=PRIOR)
     assert 0.02 < image.share(found.collector) < 0.12
     assert image.share(found.binder[1]) < 0.04
     reached = image.surface.voxel[found.collector, 2]
@@ -158,8 +156,8 @@ def test_collector() -> None:
 def test_no_carbon_binder_level() -> None:
     surface = extract_surface(ball(8), CUBIC)
     none = np.zeros(surface.mask.shape, bool)
-    near = Around(np.zeros(none.shape, np.float32), none, none.view(np.uint8), none, none)
-    found = touch_without_binder(surface, near)
+    near = Surroundings(np.zeros(none.shape, np.float32), none, none.view(np.uint8), none, none)
+    found = contact_without_binder(surface, near)
     assert np.isnan(found.binder).all()
     assert not found.particle.any()
 
@@ -184,61 +182,3 @@ def test_uncertainty() -> None:
         deviations.append(found.deviation)
         assert abs(1 - image.share(found.binder[1]) - 0.4) < 3 * found.deviation + 0.02
     assert deviations[0] < deviations[1] < deviations[2]
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.floats(0.7, 1.4), st.floats(-0.2, 0.2), st.floats(0, 1), st.floats(0, 1))
-def test_layers_of_ideal_profiles(blur: float, edge: float, first: float, last: float) -> None:
-    """Profiles of slowly changing layers come apart again."""
-    from scipy.stats import norm
-
-    steps = np.array([-np.inf, 0, 1, 2, 3, 4, 5.5, np.inf])
-    even = np.linspace(first, last, 6)
-    values = np.concatenate([[1 / 0.24], even])
-    width = np.sqrt(blur**2 + 1 / 6)
-    covered = norm.cdf((REACH[:, None] - edge - steps[None, :]) / width)
-    profile = (0.24 * ((covered[:, :-1] - covered[:, 1:]) * values).sum(axis=1))[None, :].astype(np.float32)
-    one, none = np.ones_like(profile), np.zeros_like(profile)
-    layers, place = fit_layers(profile, one, none, Levels(0.0, 0.24, 1.0, None, blur, 1e-3))
-    assert layers[0, :2].mean() == pytest.approx(even[:2].mean(), abs=0.2)
-    assert place[0] == pytest.approx(edge, abs=0.12)
-
-
-def test_averages_are_brute_force() -> None:
-    surface = extract_surface(ball(7), CUBIC)
-    links = link_surface(surface)
-    values = np.random.default_rng(0).normal(size=(len(surface), 2)).astype(np.float32)
-    near = ((surface.voxel[:, None] - surface.voxel[None]) ** 2).sum(axis=2) <= 6
-    agree = surface.normal @ surface.normal.T
-    far = ((surface.point[:, None] - surface.point[None]) ** 2).sum(axis=2)
-    weight = near * (agree > 0.5) * agree**2 * np.exp(-far / (2 * 1.25**2)) * surface.area[None, :]
-    expected = weight @ values / weight.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(average_along(links, values, 1), expected, atol=1e-4)
-    np.testing.assert_allclose(average_along(links, np.ones((len(surface), 1), np.float32), 5), 1, rtol=1e-5)
-
-
-def test_profiles_of_a_ramp() -> None:
-    """Along its normal a surface point sees a linear image change linearly, at any voxel size."""
-    spacing = (2.0, 1.0, 0.7)
-    mask = ball(12, spacing)
-    z, y, x = places(mask.shape, spacing)
-    image = (2 * z - y + 3 * x).astype(np.float32)
-    surface = extract_surface(mask, spacing)
-    value, share = sample_profiles(surface, image, np.ones(mask.shape, np.uint8), np.array([-1.0, 0.0, 2.0]))
-    slope = surface.normal @ np.array([2, -1, 3], np.float32)
-    pitch = np.linalg.norm(surface.normal * np.array(spacing), axis=1)
-    np.testing.assert_allclose(value[:, 2] - value[:, 0], 3 * slope * pitch, atol=2e-3)
-    np.testing.assert_allclose(share, 1, atol=1e-5)
-
-
-def test_groups() -> None:
-    rng = np.random.default_rng(0)
-    values = np.concatenate([rng.normal(-0.03, 0.06, 4000), rng.normal(0.6, 0.2, 6000)])
-    found = find_groups(values, np.ones(len(values)), EXPECTED, evidence=1000)
-    assert found.void.mean == pytest.approx(-0.03, abs=0.03)
-    assert found.binder.mean == pytest.approx(0.6, abs=0.04)
-    assert found.share == pytest.approx(0.6, abs=0.04)
-    assert field_groups(np.zeros(200, np.int64)) == EXPECTED
-    odds = Groups(Cluster(0, 0.1, 1), Cluster(1, 0.3, 1)).log_odds(np.array([-5, 0.3, 5.0]))
-    assert odds[0] == -10
-    assert odds[2] == 10

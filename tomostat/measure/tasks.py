@@ -1,0 +1,200 @@
+"""The tasks of the measure stage: sums over blocks, layer values of some particles, all measures of all particles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import dask
+import numpy as np
+from dask.delayed import Delayed
+from numpy.typing import NDArray
+
+from tomostat.blocks import Block, Shape, block_grid
+from tomostat.measure.batches import Batch, read_boxes
+from tomostat.measure.contact.classify import BINS, Mixture, field_mixture
+from tomostat.measure.contact.layers import CONTACT_DISTANCE, TOLERANCES
+from tomostat.measure.contact.neighbours import contact_areas, face_neighbours
+from tomostat.measure.contact.profiles import GreyLevels
+from tomostat.measure.field import refuse_undeclared
+from tomostat.measure.maps import block_size, write_points
+from tomostat.measure.measures import MeasureSet, ParticleGroup, Value, Values, chosen_measures
+from tomostat.measure.options import MeasureOptions
+from tomostat.measure.particle import Particle
+from tomostat.measure.shape.moments import FixedPoint, Moments, block_moments, merge_moments
+from tomostat.measure.shape.points import SurfacePoints
+from tomostat.plugins import Plugin
+from tomostat.volume import VolumeInfo, describe, read_box, read_flat
+
+
+@dataclass(frozen=True)
+class MeasureTask:
+    """What the tasks of one field share.
+
+    Attributes
+    ----------
+    path, info
+        The volume.
+    levels
+        Its grey levels.
+    mixtures
+        Void and carbon-binder beyond the edges of its particles, by tolerance; None before they are known, and where
+        the image has no carbon-binder.
+    options
+        What is measured and how; they name the measures of other packages.
+    points
+        Folder for the surface points of the maps; None without maps.
+    """
+
+    path: Path
+    info: VolumeInfo
+    levels: GreyLevels
+    mixtures: tuple[Mixture, ...] | None
+    options: MeasureOptions
+    points: Path | None
+
+    def particles(self, batch: Batch) -> Iterator[Particle]:
+        """Read the particles of a batch one by one."""
+        for box in read_boxes(self.path, batch, self.info.spacing):
+            yield Particle(box, self.levels, self.mixtures, self.options)
+
+
+@dataclass(frozen=True)
+class MeasuredParticle:
+    """What a task found about one particle.
+
+    Attributes
+    ----------
+    label
+        Number of the particle.
+    values
+        Values by column, of those that it has; empty for a particle too small for a surface.
+    contacts
+        Label and area in micrometer^2 for each particle that it touches; the area is NaN where it is unknown.
+    """
+
+    label: int
+    values: Values
+    contacts: Sequence[tuple[int, float]]
+
+    def record(self) -> Mapping[str, Any]:
+        """The particle as JSON-able values."""
+        return {"label": self.label, "values": dict(self.values), "contacts": [list(pair) for pair in self.contacts]}
+
+    @classmethod
+    def parse(cls, record: Mapping[str, Any]) -> Self:
+        """Read a particle back from what `record` gave."""
+        return cls(record["label"], record["values"], [(int(label), area) for label, area in record["contacts"]])
+
+
+def sums_tasks(path: Path, fixed: FixedPoint, core: Shape) -> dict[str, Delayed]:
+    """One task per block that sums over the voxels of its particles; `parse_moments` reads what it returns."""
+    info = describe(path, "particles")
+    task = dask.delayed(_sum_block, pure=False)
+    return {block.key: task(path, block, fixed) for block in block_grid(info.shape, core, (1, 1, 1))}
+
+
+def _sum_block(path: Path, block: Block, fixed: FixedPoint) -> dict[str, Any]:
+    labels = read_box(path, block.outer, "particles")
+    if not labels.any():
+        return {name: value.tolist() for name, value in asdict(merge_moments([])).items()}
+    grey, phases = read_flat(path, block.outer), read_box(path, block.outer, "phases")
+    origin = [s.start for s in block.outer]
+    found = block_moments(labels, grey, phases, origin=origin, core=block.inner, fixed=fixed)
+    return {name: value.tolist() for name, value in asdict(found).items()}
+
+
+def parse_moments(record: Mapping[str, Any]) -> Moments:
+    """Sums of a block as arrays, from the value of its task."""
+    empty = vars(merge_moments([])).items()
+    return Moments(**{name: np.array(record[name], value.dtype).reshape(-1, *value.shape[1:]) for name, value in empty})
+
+
+def level_tasks(task: MeasureTask, batches: Sequence[Batch]) -> dict[str, Delayed]:
+    """One task per batch that counts the layer values of its particles; `mixtures_of` takes what they return."""
+    count = dask.delayed(_count_batch, pure=False)
+    return {f"{i:06d}": count(task, batch) for i, batch in enumerate(batches)}
+
+
+def _count_batch(task: MeasureTask, batch: Batch) -> list[Any]:
+    counts = sum(particle.layer_counts() for particle in task.particles(batch))
+    return np.asarray(counts).tolist()
+
+
+def mixtures_of(parts: Iterable[Any], levels: GreyLevels) -> tuple[Mixture, ...] | None:
+    """Void and carbon-binder of the field by tolerance, from the values of the tasks; None without carbon-binder."""
+    if levels.cbd is None:
+        return None
+    zero: NDArray[np.int64] = np.zeros((len(TOLERANCES), len(BINS) - 1), np.int64)
+    return tuple(field_mixture(counts) for counts in sum((np.array(part, np.int64) for part in parts), zero))
+
+
+def particle_tasks(task: MeasureTask, batches: Sequence[Batch]) -> dict[str, Delayed]:
+    """One task per batch that measures its particles and writes their surface points for the maps.
+
+    It returns the records of its particles, see `MeasuredParticle`.
+    """
+    measure = dask.delayed(_measure_batch, pure=False)
+    return {f"{i:06d}": measure(task, batch) for i, batch in enumerate(batches)}
+
+
+def _measure_batch(task: MeasureTask, batch: Batch) -> list[Mapping[str, Any]]:
+    measures = chosen_measures(task.options)
+    measured, points = [], []
+    for particle in task.particles(batch):
+        measured.append(measure_particle(particle, measures).record())
+        if task.points is not None and not particle.too_small:
+            points.append(particle.points())
+    if task.points is not None:
+        write_points(task.points / batch.file, SurfacePoints.join(points), block_size(task.info))
+    return measured
+
+
+def measure_particle(particle: Particle, measures: MeasureSet) -> MeasuredParticle:
+    """Measure one particle.
+
+    A particle too small for a surface has no values, and contacts of unknown area.
+
+    Raises
+    ------
+    PluginError
+        When a measure of another package fails, or any computes a column that it does not declare; the message names
+        it, and in the first case the particle.
+    """
+    if particle.too_small:
+        return MeasuredParticle(particle.label, {}, _contacts_of_unknown_area(particle))
+    values: dict[str, Value] = {}
+    for plugin, group in measures.particle_groups():
+        found = _plugin_values(plugin, group, particle) if plugin in measures.plugins else group(particle)
+        refuse_undeclared(plugin, group.measures, found)
+        declared = {measure.name: measure for measure in group.measures}
+        skipped = {name for name in found if particle.is_section and declared[name].needs_volume}
+        values |= {name: value for name, value in found.items() if name not in skipped}
+    return MeasuredParticle(particle.label, values, _contacts(particle))
+
+
+def _plugin_values(plugin: Plugin[Any], group: ParticleGroup, particle: Particle) -> Values:
+    """What a measure of another package computes, as JSON-able values of the declared shapes."""
+    shapes = {measure.name: measure.shape for measure in group.measures}
+    with plugin.blame(f"particle {particle.label}"):
+        found = {name: np.asarray(value) for name, value in group(particle).items()}
+        for name in found.keys() & shapes.keys():
+            if found[name].shape != shapes[name]:
+                raise ValueError(f"{name} has shape {found[name].shape}; expected {shapes[name]}")
+    return {name: value.tolist() for name, value in found.items()}
+
+
+def _contacts(particle: Particle) -> list[tuple[int, float]]:
+    """Particles that one touches, and over what area in micrometer^2; unknown in a single slice."""
+    if particle.is_section:
+        return _contacts_of_unknown_area(particle)
+    surface, box, touches = particle.surface, particle.box, particle.contact.particle
+    return contact_areas(surface, box.labels, particle.label, touches, CONTACT_DISTANCE)
+
+
+def _contacts_of_unknown_area(particle: Particle) -> list[tuple[int, float]]:
+    """Particles that share a voxel face with one whose surface is not measured."""
+    return [(int(other), math.nan) for other in face_neighbours(particle.box.labels, particle.label)]
