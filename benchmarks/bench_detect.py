@@ -41,7 +41,7 @@ from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector, detect_tiles
 from tomostat.instances import Instances
 from tomostat.kernels.matching import overlaps_of_labels
-from tomostat.kernels.score import Scores, score_instances, without_specks
+from tomostat.kernels.score import Scores, remove_small_objects, score_instances
 from tomostat.phantom import make_scene, random_options, render
 from tomostat.phase import Phase
 from tomostat.report.scores import draw_metrics, draw_outcomes
@@ -78,7 +78,7 @@ def volume_phantoms(count: int = 12, slices: int = 2) -> list[Case]:
         scene = make_scene(random_options(np.random.default_rng(seed)))
         drawn = [render(scene, (int(z), 0, 0), (1, 256, 256)) for z in np.linspace(2, 13, slices)]
         grey = np.stack([scale_grey(d.grey[0].astype(np.float32)) for d in drawn])
-        truth = [Instances.from_labels(without_specks(d.labels[0]), z) for z, d in enumerate(drawn)]
+        truth = [Instances.from_labels(remove_small_objects(d.labels[0]), z) for z, d in enumerate(drawn)]
         phases = np.stack([phases_of(g) for g in grey])
         cases.append(Case(grey, phases, Instances.concatenate([Instances.empty((256, 256)), *truth])))
     return cases
@@ -88,7 +88,7 @@ def flat_phantoms(count: int = 24) -> list[Case]:
     """Flat phantoms of unseen seeds."""
     drawn = [random_slice(np.random.default_rng([UNSEEN, k]), (384, 384)) for k in range(count)]
     grey = np.stack([g for g, _ in drawn])
-    parts = [Instances.from_labels(without_specks(t), z) for z, (_, t) in enumerate(drawn)]
+    parts = [Instances.from_labels(remove_small_objects(t), z) for z, (_, t) in enumerate(drawn)]
     return [Case(grey, np.stack([phases_of(g) for g in grey]), Instances.concatenate(parts))]
 
 
@@ -98,7 +98,7 @@ def real_slices() -> dict[str, Case]:
     for name in REAL:
         if (DATA / f"{name}.tif").exists():
             grey = scale_grey(tifffile.imread(DATA / f"{name}.tif").astype(np.float32))
-            truth = without_specks(tifffile.imread(DATA / f"{name}_instances.tif").astype(np.int32))
+            truth = remove_small_objects(tifffile.imread(DATA / f"{name}_instances.tif").astype(np.int32))
             cases[name] = Case(grey[None], phases_of(grey)[None], Instances.from_labels(truth, 0))
     return cases
 
@@ -252,7 +252,7 @@ def pictures(network: NetworkDetector) -> None:
             }
             save_png(draw_metrics(scores), IMAGES / f"metrics-{name}.png")
         grey, truth = random_slice(np.random.default_rng(SHOWN), (384, 384))
-        case = Case(grey[None], phases_of(grey)[None], Instances.from_labels(without_specks(truth), 0))
+        case = Case(grey[None], phases_of(grey)[None], Instances.from_labels(remove_small_objects(truth), 0))
         found = {
             kind: detector(case.grey, case.phases, 0).labels(0)
             for kind, detector in (("network", replace(network, score=0.5)), ("watershed", WatershedDetector()))
@@ -418,7 +418,7 @@ def disturbed(network: NetworkDetector) -> None:
         changed = []
         for seed, case in enumerate(cases.values()):
             grey, labels = disturb(np.random.default_rng(seed), (case.grey[0], case.truth.labels(0)))
-            truth = Instances.from_labels(without_specks(labels), 0)
+            truth = Instances.from_labels(remove_small_objects(labels), 0)
             changed.append(Case(grey[None], np.zeros((1, *grey.shape), np.uint8), truth))
         scores = judge(changed, detect(changed, network), 0.2, network.score)
         figures.append(Figure(name, scores.f1))

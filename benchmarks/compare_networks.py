@@ -32,7 +32,7 @@ from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector
 from tomostat.detect.train import train
 from tomostat.instances import Instances
-from tomostat.kernels.score import without_specks
+from tomostat.kernels.score import remove_small_objects
 from tomostat.phantom import make_scene, random_options, render
 
 BACKBONES = {
@@ -50,7 +50,7 @@ def middle_cases(count: int = 12) -> list[Case]:
     for seed in range(UNSEEN, UNSEEN + count):
         drawn = render(make_scene(random_options(np.random.default_rng(seed))), (6, 0, 0), (3, 256, 256))
         grey = scale_grey(drawn.grey.astype(np.float32))
-        truth = Instances.from_labels(without_specks(drawn.labels[1]), 0)
+        truth = Instances.from_labels(remove_small_objects(drawn.labels[1]), 0)
         cases.append(Case(grey, drawn.phases, truth))
     return cases
 

@@ -6,16 +6,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy.optimize import linear_sum_assignment
 
+from properties import examples
 from tomostat.instances import Instances
 from tomostat.kernels.matching import Overlaps, assign, overlaps_of_labels, overlaps_of_runs
-
-settings.register_profile("numba", deadline=None)  # the first call compiles
-settings.load_profile("numba")
 
 images = npst.arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 4))
 
@@ -34,6 +32,7 @@ def as_dict(table: Overlaps) -> dict[tuple[int, int], int]:
     return dict(zip(zip(first.tolist(), second.tolist(), strict=True), table.overlap.tolist(), strict=True))
 
 
+@examples(100)
 @given(st.data())
 def test_overlaps_of_labels_count_pixels(data: st.DataObject) -> None:
     a = data.draw(images)
@@ -46,6 +45,7 @@ def test_overlaps_of_labels_count_pixels(data: st.DataObject) -> None:
     assert table.second_size.sum() == np.count_nonzero(b)
 
 
+@examples(100)
 @given(st.data())
 def test_overlaps_of_runs_equal_those_of_labels(data: st.DataObject) -> None:
     a = data.draw(images)
@@ -88,7 +88,7 @@ def pairs_of(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, second, matrix[first, second]
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(weights)
 def test_assignment_is_best_and_one_to_one(matrix: np.ndarray) -> None:
     first, second, weight = pairs_of(matrix)
@@ -97,8 +97,9 @@ def test_assignment_is_best_and_one_to_one(matrix: np.ndarray) -> None:
     assert weight[chosen].sum() == pytest.approx(matrix[linear_sum_assignment(matrix, maximize=True)].sum())
 
 
+@examples(100)
 @given(weights, st.integers(1, 5))
-def test_components_do_not_see_each_other(matrix: np.ndarray, gap: int) -> None:
+def test_components_do_not_influence_each_other(matrix: np.ndarray, gap: int) -> None:
     """The choice inside a component is the same alone and beside a copy of itself."""
     alone = assign(*pairs_of(matrix), matrix.shape)
     n, m = matrix.shape
@@ -109,7 +110,7 @@ def test_components_do_not_see_each_other(matrix: np.ndarray, gap: int) -> None:
     np.testing.assert_array_equal(both, np.concatenate([alone, alone + pairs]))
 
 
-def test_ties_go_to_the_pair_that_stands_first() -> None:
+def test_of_equal_weights_the_first_pair_is_taken() -> None:
     for n, m in itertools.product(range(1, 4), repeat=2):
         first, second, weight = pairs_of(np.ones((n, m)))
         chosen = assign(first, second, weight, (n, m))

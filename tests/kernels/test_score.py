@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from properties import examples
 from tomostat.instances import Instances
-from tomostat.kernels.score import THRESHOLDS, score_instances, score_labels, without_specks
+from tomostat.kernels.score import THRESHOLDS, remove_small_objects, score_instances, score_labels
 
 
 def random_labels(rng, shape, n):
@@ -67,7 +68,7 @@ def brute_ap(images, threshold):
     return total / 101
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(30, 40), (10, 16, 14)]))
 def test_counts_equal_brute_force(seed, shape):
     rng = np.random.default_rng(seed)
@@ -88,7 +89,7 @@ def test_counts_equal_brute_force(seed, shape):
         assert (got.precision, got.recall) == (pytest.approx(k / m), pytest.approx(k / n))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**32 - 1))
 def test_average_precision_equals_brute_force(seed):
     rng = np.random.default_rng(seed)
@@ -140,12 +141,12 @@ def test_average_precision_equals_pycocotools():
     truth_set = coco.COCO()
     truth_set.dataset = data
     truth_set.createIndex()
-    judge = COCOeval(truth_set, truth_set.loadRes(results), "segm")
-    judge.params.maxDets = [1, 10, 1000]
-    judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]
-    judge.evaluate()
-    judge.accumulate()
-    precision = judge.eval["precision"][:, :, 0, 0, 2].mean(1)
+    evaluator = COCOeval(truth_set, truth_set.loadRes(results), "segm")
+    evaluator.params.maxDets = [1, 10, 1000]
+    evaluator.params.areaRng, evaluator.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluator.evaluate()
+    evaluator.accumulate()
+    precision = evaluator.eval["precision"][:, :, 0, 0, 2].mean(1)
     truth = Instances.concatenate([Instances.from_labels(t, z) for z, t in enumerate(truths)])
     found = Instances.concatenate(
         [Instances.from_labels(f, z, s) for z, (f, s) in enumerate(zip(founds, scores, strict=True))]
@@ -202,13 +203,13 @@ def test_three_dimensions_equal_instances_of_one_slice():
     assert flat == score_labels(truth[None], found[None], scores)
 
 
-def test_specks_are_left_out():
+def test_small_objects_are_removed():
     image = np.zeros((60, 60), bool)
     yy, xx = np.ogrid[:60, :60]
     image |= np.hypot(yy - 15, xx - 15) < 3
     image |= np.hypot(yy - 40, xx - 40) < 8
     labels, _ = ndimage.label(image)
-    assert np.unique(without_specks(labels)).tolist() == [0, 2]
+    assert np.unique(remove_small_objects(labels)).tolist() == [0, 2]
 
 
 def test_bad_input():

@@ -1,7 +1,7 @@
-"""Overlap of two label sets, and the best one-to-one assignment between them. Shared by `stitch` and `score`.
+"""Overlaps of two sets of labels, and the best one-to-one assignment between them. Shared by `stitch` and `score`.
 
-A table of overlaps is sparse: one row per pair of labels that share a voxel. It is made from two label images
-of any dimension, or from two slices of run-length masks by merging their sorted runs, painting no image.
+Overlaps are sparse: only pairs of labels that share a voxel are listed. They are counted in two label images of any
+dimension, or in two slices of run-length masks, whose sorted runs are merged without painting an image.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
-"""Run-length masks in one frame: ``(offset, start, length)``, mask i is made of runs ``offset[i]:offset[i + 1]``."""
+"""Run-length masks of one slice: ``(offset, start, length)``; runs ``offset[i]:offset[i + 1]`` make up mask i."""
 
 DENSE_LABELS = 4
-"""Labels above this many times the voxels are renumbered before a table is indexed by them."""
+"""Labels above this many times the number of voxels are renumbered before an array is indexed by them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,38 +32,40 @@ class SortedRuns:
     ----------
     begin, end
         First pixel of every run and the one after its last, (m,) int64, ascending.
-    row
-        Mask of every run, (m,) int32.
+    mask
+        Index of the mask that a run belongs to, (m,) int32.
     size
         Pixels of every mask, (n,) int64.
     """
 
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
-    row: NDArray[np.int32]
+    mask: NDArray[np.int32]
     size: NDArray[np.int64]
 
 
 def sort_runs(runs: Runs) -> SortedRuns:
-    """Order the runs of some masks."""
-    begin, end, row = _sorted_runs(*runs)
-    return SortedRuns(begin, end, row, _run_sizes(runs[0], runs[2]))
+    """Sort the runs of some masks by position."""
+    begin, end, mask = _sorted_runs(*runs)
+    return SortedRuns(begin, end, mask, _run_sizes(runs[0], runs[2]))
 
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """Which labels of two sets overlap, and by how much.
+    """Which objects of two sets overlap, and by how much.
+
+    The objects of a set are numbered from 0 in the order of their labels.
 
     Attributes
     ----------
     first, second
-        Rows of the two sets of each overlapping pair, (p,) int32, ordered by `first`, then `second`.
+        Numbers of the two objects of each overlapping pair, (p,) int32, ordered by `first`, then `second`.
     overlap
         Shared voxels of each pair, (p,) int64.
     first_size, second_size
-        Voxels of every row of the two sets, (n,) and (m,) int64, overlapping or not.
+        Voxels of every object of the two sets, (n,) and (m,) int64, overlapping or not.
     first_label, second_label
-        Label value of every row, (n,) and (m,) int64; row numbers for run-length masks.
+        Label of every object, (n,) and (m,) int64; its number for run-length masks.
     """
 
     first: NDArray[np.int32]
@@ -76,45 +78,45 @@ class Overlaps:
 
     @cached_property
     def iou(self) -> NDArray[np.float64]:
-        """Intersection over union of each pair, (p,)."""
+        """Intersection over union of each pair, (p,) float64."""
         union = self.first_size[self.first] + self.second_size[self.second] - self.overlap
         return self.overlap / union
 
     @cached_property
     def containment(self) -> NDArray[np.float64]:
-        """Intersection over the smaller of the two, (p,)."""
+        """Shared voxels over those of the smaller object of each pair, (p,) float64."""
         return self.overlap / np.minimum(self.first_size[self.first], self.second_size[self.second])
 
     def assign(self, weight: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
-        """Indices (k,) of the best one-to-one assignment; `weight` (p,) is the IoU when not given."""
+        """Pairs of the best one-to-one assignment, (k,) int64; `weight` (p,) is the IoU when not given."""
         weight = self.iou if weight is None else weight
         return assign(self.first, self.second, weight, (len(self.first_size), len(self.second_size)))
 
 
 def overlaps_of_labels(first: NDArray[Any], second: NDArray[Any]) -> Overlaps:
-    """Overlap table of two label images; 0 is background.
+    """Overlaps of two label images.
 
     Parameters
     ----------
     first, second
-        Integer labels of one shape, any number of dimensions.
+        Integer labels of one shape, any number of dimensions; 0 is background.
 
     Raises
     ------
     ValueError
         When the shapes differ or labels are negative.
     TypeError
-        When the labels are no integers.
+        When the labels are not integers.
     """
     if first.shape != second.shape:
         raise ValueError(f"label images have shapes {first.shape} and {second.shape}; expected the same")
     (a, a_label), (b, b_label) = _dense_labels(first), _dense_labels(second)
-    rows, columns, overlap, a_size, b_size = _image_overlaps(a, b, len(a_label), len(b_label))
-    a_row, b_row = np.cumsum(a_size > 0) - 1, np.cumsum(b_size > 0) - 1  # labels that occur, numbered from 0
-    order = np.lexsort((columns, rows))
+    i, j, overlap, a_size, b_size = _image_overlaps(a, b, len(a_label), len(b_label))
+    a_number, b_number = np.cumsum(a_size > 0) - 1, np.cumsum(b_size > 0) - 1  # of labels that occur
+    order = np.lexsort((j, i))
     return Overlaps(
-        first=a_row[rows[order]].astype(np.int32),
-        second=b_row[columns[order]].astype(np.int32),
+        first=a_number[i[order]].astype(np.int32),
+        second=b_number[j[order]].astype(np.int32),
         overlap=overlap[order],
         first_size=a_size[a_size > 0],
         second_size=b_size[b_size > 0],
@@ -124,13 +126,13 @@ def overlaps_of_labels(first: NDArray[Any], second: NDArray[Any]) -> Overlaps:
 
 
 def _dense_labels(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Flat labels small enough to index a table with, and the value behind each."""
+    """Flat labels small enough to index an array with, and the original label of each."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels have dtype {labels.dtype}; expected integers")
     flat = np.ascontiguousarray(labels).reshape(-1)
     lowest, highest = (int(flat.min()), int(flat.max())) if flat.size else (0, 0)
     if lowest < 0:
-        raise ValueError(f"labels go down to {lowest}; expected 0 for background and positive labels")
+        raise ValueError(f"the lowest label is {lowest}; expected 0 for background and positive labels")
     if highest < DENSE_LABELS * flat.size + 256:
         return flat, np.arange(highest + 1, dtype=np.int64)
     values, dense = np.unique(np.append(flat, 0), return_inverse=True)  # 0 stays 0
@@ -138,12 +140,12 @@ def _dense_labels(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]
 
 
 def overlaps_of_runs(first: Runs | SortedRuns, second: Runs | SortedRuns) -> Overlaps:
-    """Overlap table of two sets of run-length masks in the same frame; masks of one set are disjoint."""
+    """Overlaps of two sets of run-length masks of slices of one shape; the masks of a set are disjoint."""
     a, b = (runs if isinstance(runs, SortedRuns) else sort_runs(runs) for runs in (first, second))
-    rows, columns, overlap = _merge_runs(a.begin, a.end, a.row, b.begin, b.end, b.row, len(a.size), len(b.size))
-    order = np.lexsort((columns, rows))
+    i, j, overlap = _merge_runs(a.begin, a.end, a.mask, b.begin, b.end, b.mask, len(a.size))
+    order = np.lexsort((j, i))
     numbers = np.arange(len(a.size)), np.arange(len(b.size))
-    return Overlaps(rows[order], columns[order], overlap[order], a.size, b.size, *numbers)
+    return Overlaps(i[order], j[order], overlap[order], a.size, b.size, *numbers)
 
 
 def assign(
@@ -152,39 +154,40 @@ def assign(
     weight: NDArray[np.float64],
     counts: tuple[int, int],
 ) -> NDArray[np.int64]:
-    """Maximum-weight one-to-one assignment on a sparse table of pairs.
+    """Maximum-weight one-to-one assignment among sparse pairs of objects of two sets.
 
-    A pair that outweighs the best alternatives of both its rows together belongs to every best assignment and
-    is taken at once, again and again; what is left falls into small connected components. In a star the
-    heaviest pair wins, the rest goes to the Hungarian method. Of equals, the pair that stands first wins.
+    A pair that weighs more than the best alternatives of both its objects together belongs to every best assignment.
+    Such pairs are taken repeatedly until there are none; the other pairs form small connected components. Where one
+    object is in all pairs of a component the heaviest pair is taken; other components are solved by the Hungarian
+    method (`scipy.optimize.linear_sum_assignment`). Of equal weights the first pair is taken.
 
     Parameters
     ----------
     first, second
-        Rows of both sides, (p,) integers, each pair once, ordered by first, then second.
+        Numbers of the two objects of each pair, (p,) integers, each pair once, ordered by first, then second.
     weight
         Gain of each pair, (p,). Pairs of weight 0 or less are never taken.
     counts
-        Number of rows on both sides.
+        Number of objects in the two sets.
 
     Returns
     -------
-    ndarray
+    numpy.ndarray
         Indices of the pairs taken, (k,) int64, ascending.
     """
     weight = np.ascontiguousarray(weight, np.float64)
     first, second = np.asarray(first, np.int32), np.asarray(second, np.int32)
-    taken, open_ = _take_dominant(first, second, weight, *counts)
-    left = np.flatnonzero(open_)
+    taken, undecided = _take_dominant(first, second, weight, *counts)
+    left = np.flatnonzero(undecided)
     found = [np.flatnonzero(taken)]
     if left.size:
         nodes = counts[0] + counts[1]
-        ends = (first[left].astype(np.int64), counts[0] + second[left].astype(np.int64))
-        graph = coo_array((np.ones(left.size), ends), (nodes, nodes))
-        group = connected_components(graph, directed=False)[1][ends[0]]
-        order = np.argsort(group, kind="stable")
-        borders = np.flatnonzero(np.diff(group[order])) + 1
-        found += [_assign_component(part, first, second, weight) for part in np.split(left[order], borders)]
+        edges = (first[left].astype(np.int64), counts[0] + second[left].astype(np.int64))
+        graph = coo_array((np.ones(left.size), edges), (nodes, nodes))
+        component = connected_components(graph, directed=False)[1][edges[0]]
+        order = np.argsort(component, kind="stable")
+        bounds = np.flatnonzero(np.diff(component[order])) + 1
+        found += [_assign_component(part, first, second, weight) for part in np.split(left[order], bounds)]
     return np.sort(np.concatenate(found))
 
 
@@ -197,7 +200,7 @@ def _assign_component(
     if len(rows) == 1 or len(columns) == 1:
         return pairs[[np.argmax(weight[pairs])]]
     gain = np.zeros((len(rows), len(columns)))
-    # a share too small to outweigh any real difference prefers earlier pairs
+    # reduced by less than any real difference of weights, so that of equal pairs the first is taken
     gain[row, column] = weight[pairs] * (1 - 1e-12 * np.sqrt(np.arange(len(pairs)) / len(pairs)))
     index = np.full(gain.shape, -1, np.int64)
     index[row, column] = pairs
@@ -207,31 +210,31 @@ def _assign_component(
 
 @numba.njit(cache=True, nogil=True)
 def _take_dominant(first, second, weight, n, m):  # type: ignore[no-untyped-def]
-    """Take pairs heavier than both alternatives together until none is left; also tell which stay open."""
+    """Take pairs heavier than both alternatives together until there are none; returns pairs taken and undecided."""
     taken = np.zeros(len(first), np.bool_)
-    open_ = weight > 0
+    undecided = weight > 0
     changed = True
     while changed:
         changed = False
         best = np.zeros((2, max(n, m)))
         second_best = np.zeros((2, max(n, m)))
         for p in range(len(first)):
-            if open_[p]:
-                for side, row in ((0, first[p]), (1, second[p])):
-                    if weight[p] > best[side, row]:
-                        second_best[side, row] = best[side, row]
-                        best[side, row] = weight[p]
-                    elif weight[p] > second_best[side, row]:
-                        second_best[side, row] = weight[p]
+            if undecided[p]:
+                for side, i in ((0, first[p]), (1, second[p])):
+                    if weight[p] > best[side, i]:
+                        second_best[side, i] = best[side, i]
+                        best[side, i] = weight[p]
+                    elif weight[p] > second_best[side, i]:
+                        second_best[side, i] = weight[p]
         used = np.zeros((2, max(n, m)), np.bool_)
         for p in range(len(first)):
             i, j, w = first[p], second[p], weight[p]
-            if open_[p] and w == best[0, i] and w == best[1, j] and w > second_best[0, i] + second_best[1, j]:
+            if undecided[p] and w == best[0, i] and w == best[1, j] and w > second_best[0, i] + second_best[1, j]:
                 taken[p] = used[0, i] = used[1, j] = changed = True
         for p in range(len(first)):
             if used[0, first[p]] or used[1, second[p]]:
-                open_[p] = False
-    return taken, open_
+                undecided[p] = False
+    return taken, undecided
 
 
 @numba.njit(cache=True, nogil=True)
@@ -246,7 +249,7 @@ def _run_sizes(offset, length):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _sorted_runs(offset, start, length):  # type: ignore[no-untyped-def]
-    """Order runs by start, as (start, stop, row): a bucket sort, because starts are spread evenly."""
+    """Runs sorted by start, as (start, stop, mask): a bucket sort, because starts are distributed evenly."""
     n = len(start)
     if n == 0:
         none = np.zeros(0, np.int64)
@@ -256,7 +259,7 @@ def _sorted_runs(offset, start, length):  # type: ignore[no-untyped-def]
     for run in range(n):
         place[int(start[run] * scale) + 1] += 1
     place = np.cumsum(place)
-    begin, end, row = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int32)
+    begin, end, mask = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int32)
     filled = place.copy()
     for i in range(len(offset) - 1):
         for run in range(offset[i], offset[i + 1]):
@@ -264,62 +267,70 @@ def _sorted_runs(offset, start, length):  # type: ignore[no-untyped-def]
             at = filled[bucket]
             filled[bucket] += 1
             while at > place[bucket] and begin[at - 1] > start[run]:
-                begin[at], end[at], row[at] = begin[at - 1], end[at - 1], row[at - 1]
+                begin[at], end[at], mask[at] = begin[at - 1], end[at - 1], mask[at - 1]
                 at -= 1
-            begin[at], end[at], row[at] = start[run], start[run] + length[run], i
-    return begin, end, row
+            begin[at], end[at], mask[at] = start[run], start[run] + length[run], i
+    return begin, end, mask
 
 
 @numba.njit(cache=True, nogil=True)
-def _add(head, following, partner, overlap, used, i, j, amount):  # type: ignore[no-untyped-def]
-    """Add to the pair (i, j) in row i's chain, which is short, a row has few partners. Returns `used`."""
+def _add(head, next_entry, partner, overlap, used, i, j, amount):  # type: ignore[no-untyped-def]
+    """Add to the overlap of the pair (i, j), in the linked list of i's few partners; returns the entries in use."""
     entry = head[i]
     while entry >= 0:
         if partner[entry] == j:
             overlap[entry] += amount
             return used
-        entry = following[entry]
-    partner[used], overlap[used], following[used] = j, amount, head[i]
+        entry = next_entry[entry]
+    partner[used], overlap[used], next_entry[used] = j, amount, head[i]
     head[i] = used
     return used + 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _chains(head, following, partner, overlap, used):  # type: ignore[no-untyped-def]
-    """Chains of `_add` as (rows, columns, overlap)."""
-    rows = np.empty(used, np.int32)
+def _pairs(head, next_entry, partner, overlap, used):  # type: ignore[no-untyped-def]
+    """The linked lists of `_add` as pairs (first, second, overlap)."""
+    first = np.empty(used, np.int32)
     for i in range(len(head)):
         entry = head[i]
         while entry >= 0:
-            rows[entry] = i
-            entry = following[entry]
-    return rows, partner[:used].copy(), overlap[:used].copy()
+            first[entry] = i
+            entry = next_entry[entry]
+    return first, partner[:used].copy(), overlap[:used].copy()
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge_runs(a_start, a_stop, a_row, b_start, b_stop, b_row, n, m):  # type: ignore[no-untyped-def]
-    """Sparse overlaps of two sorted sets of disjoint runs: two pointers move forward together."""
-    room = len(a_start) + len(b_start) + 1  # each step ends one run
+def _merge_runs(a_start, a_stop, a_mask, b_start, b_stop, b_mask, n):  # type: ignore[no-untyped-def]
+    """Sparse overlaps of two sorted sets of disjoint runs; the first has n masks."""
+    capacity = len(a_start) + len(b_start) + 1  # every step of the loop ends one run
     head = np.full(n, -1, np.int64)
-    following, partner, overlap = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int64)
+    next_entry, partner, overlap = (
+        np.empty(capacity, np.int64),
+        np.empty(capacity, np.int32),
+        np.empty(capacity, np.int64),
+    )
     used = i = j = 0
     while i < len(a_start) and j < len(b_start):
         shared = min(a_stop[i], b_stop[j]) - max(a_start[i], b_start[j])
         if shared > 0:
-            used = _add(head, following, partner, overlap, used, a_row[i], b_row[j], shared)
+            used = _add(head, next_entry, partner, overlap, used, a_mask[i], b_mask[j], shared)
         if a_stop[i] <= b_stop[j]:
             i += 1
         else:
             j += 1
-    return _chains(head, following, partner, overlap, used)
+    return _pairs(head, next_entry, partner, overlap, used)
 
 
 @numba.njit(cache=True, nogil=True)
 def _image_overlaps(a, b, n, m):  # type: ignore[no-untyped-def]
-    """Sparse overlaps and sizes of two flat label images of n and m values, background 0 among them."""
-    room = 1024
+    """Sparse overlaps and sizes of two flat label images with labels below n and m, 0 for background."""
+    capacity = 1024
     head = np.full(n, -1, np.int64)
-    following, partner, overlap = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int64)
+    next_entry, partner, overlap = (
+        np.empty(capacity, np.int64),
+        np.empty(capacity, np.int32),
+        np.empty(capacity, np.int64),
+    )
     a_size, b_size = np.zeros(n, np.int64), np.zeros(m, np.int64)
     used = begin = 0
     for at in range(1, len(a) + 1):
@@ -331,12 +342,11 @@ def _image_overlaps(a, b, n, m):  # type: ignore[no-untyped-def]
         if j > 0:
             b_size[j] += amount
         if i > 0 and j > 0:
-            used = _add(head, following, partner, overlap, used, i, j, amount)
-            if used == room:
-                room *= 2
-                following = np.append(following, np.empty(used, np.int64))
+            used = _add(head, next_entry, partner, overlap, used, i, j, amount)
+            if used == capacity:
+                capacity *= 2
+                next_entry = np.append(next_entry, np.empty(used, np.int64))
                 partner = np.append(partner, np.empty(used, np.int32))
                 overlap = np.append(overlap, np.empty(used, np.int64))
         begin = at
-    rows, columns, shared = _chains(head, following, partner, overlap, used)
-    return rows, columns, shared, a_size, b_size
+    return *_pairs(head, next_entry, partner, overlap, used), a_size, b_size

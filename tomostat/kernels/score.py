@@ -1,7 +1,7 @@
-"""How good a segmentation is: precision, recall, F1, mean IoU, average precision, panoptic quality, splits and merges.
+"""Quality of a segmentation: precision, recall, F1, mean IoU, average precision, panoptic quality, splits and merges.
 
-Works on label images of any dimension and on instance tables. Everything is computed from sparse overlap tables
-(`matching.Overlaps`), one per image; counts are pooled over the images.
+For label images of any dimension and for instance tables. All scores are computed from sparse overlaps
+(`matching.Overlaps`), one table per image; counts are summed over the images.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ THRESHOLDS = tuple(np.round(np.arange(0.5, 1.0, 0.05), 2).tolist())
 """IoU thresholds over which mAP is averaged (COCO)."""
 
 RECALLS = np.linspace(0.0, 1.0, 101)
-"""Recall values at which COCO samples the precision."""
+"""Values of the recall at which the precision is averaged (COCO)."""
 
-PIECE = 0.1
-"""Least share of the larger object that a piece covers to count as its split or merge."""
+MIN_PART = 0.1
+"""Least share of an object that a part of it covers to be counted as split off or merged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Agreement of found with true objects.
+    """Agreement of found objects with true ones.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Scores:
     mean_iou
         Mean IoU of the matched pairs; NaN without any.
     pq
-        Panoptic quality: sum of the matched IoU / (matched + half of the unmatched on both sides) (Kirillov 2019).
+        Panoptic quality: sum of the matched IoU / (matched + half of the unmatched of both sides) (Kirillov 2019).
     ap50, ap75, map
         Average precision at IoU 0.5 and 0.75, and its mean over 0.5, 0.55 ... 0.95 (COCO, 101 recall values); NaN
         without true objects.
@@ -49,7 +49,7 @@ class Scores:
     merges
         Found objects that hold two or more true ones (under-segmentation).
     off_truth
-        Found objects left out of everything because they lie where nothing is annotated.
+        Found objects that are not counted because they lie where nothing is annotated.
     """
 
     truth: int
@@ -69,7 +69,7 @@ class Scores:
 
 
 class Outcome(IntEnum):
-    """What became of a true object, or what a found one is worth."""
+    """What became of a true object, or how a found one is counted."""
 
     NONE = 0
     HIT = 1
@@ -83,7 +83,7 @@ class Outcome(IntEnum):
 def outcomes(
     truth: NDArray[Any], found: NDArray[Any], *, iou: float = 0.5, on_truth: float = 0.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """What became of every object.
+    """Outcome of every object.
 
     Parameters
     ----------
@@ -93,27 +93,32 @@ def outcomes(
     Returns
     -------
     tuple of numpy.ndarray
-        `Outcome` by label value of the true objects (hit, missed, split or merged; the latter two also where a piece
-        matches) and of the found ones (hit, split for a piece, merged, false or off the truth). NONE where there is no
-        such label.
+        `Outcome` by label of the true objects (hit, missed, split or merged; split and merged also where a part
+        matches) and of the found ones (hit, split for a part of a true one, merged, false or off the truth), uint8.
+        NONE where there is no object of that label.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the shapes differ, or labels are not integers.
     """
     table = overlaps_of_labels(truth, found)
-    taken = _matches(table, iou)
-    split, pieces = _holders(table.first, table.second_size[table.second], table.first_size[table.first], table.overlap)
-    merge, parts = _holders(table.second, table.first_size[table.first], table.second_size[table.second], table.overlap)
+    matches = _matches(table, iou)
+    split, split_pairs = _splits(table)
+    merged, merged_pairs = _merges(table)
     of_truth = np.full(len(table.first_size), Outcome.MISSED, np.uint8)
-    of_truth[table.first[taken]] = Outcome.HIT
-    of_truth[table.first[parts]] = Outcome.MERGED
+    of_truth[table.first[matches]] = Outcome.HIT
+    of_truth[table.first[merged_pairs]] = Outcome.MERGED
     of_truth[split] = Outcome.SPLIT
-    of_found = np.where(_counted(table, taken, on_truth), np.uint8(Outcome.FALSE), np.uint8(Outcome.OFF_TRUTH))
-    of_found[table.second[pieces]] = Outcome.SPLIT
-    of_found[table.second[taken]] = Outcome.HIT
-    of_found[merge] = Outcome.MERGED
+    of_found = np.where(_counted(table, matches, on_truth), np.uint8(Outcome.FALSE), np.uint8(Outcome.OFF_TRUTH))
+    of_found[table.second[split_pairs]] = Outcome.SPLIT
+    of_found[table.second[matches]] = Outcome.HIT
+    of_found[merged] = Outcome.MERGED
     return _by_label(of_truth, table.first_label), _by_label(of_found, table.second_label)
 
 
 def _by_label(kinds: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Values of rows by label value."""
+    """Outcomes of objects by their label."""
     found = np.zeros(int(labels.max(initial=0)) + 1, np.uint8)
     found[labels] = kinds
     return found
@@ -134,17 +139,17 @@ def score_labels(
     truth, found
         Integer labels of one shape, 0 is background.
     scores
-        Confidence by label value, ``scores[label]``; equal for all when not given.
+        Confidence by label, ``scores[label]``; equal for all when not given.
     iou
         Smallest intersection over union of a match.
     on_truth
-        A found object with less than this share of its area on true ones is not counted (where the annotation is
-        incomplete); 0 counts all.
+        A found object with less than this share of its voxels on true ones is not counted, for incomplete annotations;
+        0 counts all.
 
     Raises
     ------
     ValueError, TypeError
-        When the shapes differ, labels are no integers, or scores do not reach all labels.
+        When the shapes differ, labels are not integers, or there are fewer scores than labels.
     """
     table = overlaps_of_labels(truth, found)
     highest = int(table.second_label.max(initial=0))
@@ -155,7 +160,7 @@ def score_labels(
 
 
 def score_instances(truth: Instances, found: Instances, *, iou: float = 0.5, on_truth: float = 0.0) -> Scores:
-    """Compare two instance tables slice by slice; matches are sought within slices, counts pooled.
+    """Compare two instance tables: objects are matched within slices, and counts are summed over slices.
 
     Parameters
     ----------
@@ -181,14 +186,14 @@ def score_instances(truth: Instances, found: Instances, *, iou: float = 0.5, on_
 def score_tables(
     tables: Sequence[Overlaps], scores: Sequence[NDArray[Any]], *, iou: float = 0.5, on_truth: float = 0.0
 ) -> Scores:
-    """Compare truth (first) and found (second) of any number of images, given their overlap tables.
+    """Compare true (first) and found (second) objects of any number of images, given their overlaps.
 
     Parameters
     ----------
     tables
-        One per image.
+        Overlaps, one table per image.
     scores
-        Confidence of every row of ``second``, one array per image.
+        Confidence of every found object, one array per image.
     iou, on_truth
         As in `score_labels`.
 
@@ -199,9 +204,9 @@ def score_tables(
     """
     if not 0 < iou <= 1 or not 0 <= on_truth <= 1:
         raise ValueError(f"iou is {iou} and on_truth is {on_truth}; expected shares above 0 and up to 1")
-    pairs = [_matches(table, iou) for table in tables]
-    counted = [_counted(table, taken, on_truth) for table, taken in zip(tables, pairs, strict=True)]
-    matched_iou = np.concatenate([np.zeros(0), *(t.iou[p] for t, p in zip(tables, pairs, strict=True))])
+    matches = [_matches(table, iou) for table in tables]
+    counted = [_counted(table, pairs, on_truth) for table, pairs in zip(tables, matches, strict=True)]
+    matched_iou = np.concatenate([np.zeros(0), *(t.iou[p] for t, p in zip(tables, matches, strict=True))])
     truth = sum(len(table.first_size) for table in tables)
     found = sum(int(keep.sum()) for keep in counted)
     matched = len(matched_iou)
@@ -218,12 +223,8 @@ def score_tables(
         ap50=ap[THRESHOLDS.index(0.5)],
         ap75=ap[THRESHOLDS.index(0.75)],
         map=float(np.mean(ap)),
-        splits=sum(
-            len(_holders(t.first, t.second_size[t.second], t.first_size[t.first], t.overlap)[0]) for t in tables
-        ),
-        merges=sum(
-            len(_holders(t.second, t.first_size[t.first], t.second_size[t.second], t.overlap)[0]) for t in tables
-        ),
+        splits=sum(len(_splits(table)[0]) for table in tables),
+        merges=sum(len(_merges(table)[0]) for table in tables),
         off_truth=sum(int((~keep).sum()) for keep in counted),
     )
 
@@ -233,8 +234,9 @@ def average_precision(
 ) -> float:
     """Average precision at one IoU threshold as COCO computes it, without its limit of 100 detections.
 
-    From the most certain detection on, each takes the free true object of its image with the largest IoU at or above
-    the threshold. Precision is made to fall with recall and sampled at 101 recalls.
+    In order of falling confidence, each detection is matched to the unmatched true object of its image with the largest
+    IoU at or above the threshold. The precision at a recall is the largest at this recall or above, averaged over 101
+    values of the recall (Lin 2014, and pycocotools).
 
     Parameters
     ----------
@@ -266,10 +268,10 @@ def average_precision(
     return float(np.where(at < true.size, precision[np.minimum(at, true.size - 1)], 0.0).mean())
 
 
-def without_specks(labels: NDArray[Any], across: float = 8.0) -> NDArray[Any]:
-    """A label image less the objects whose equivalent diameter (2D) is below `across` pixels."""
+def remove_small_objects(labels: NDArray[Any], diameter: float = 8.0) -> NDArray[Any]:
+    """A 2D label image without the objects whose equivalent diameter is below `diameter` pixels."""
     area = np.bincount(labels.ravel())
-    keep = 2 * np.sqrt(area / np.pi) >= across
+    keep = 2 * np.sqrt(area / np.pi) >= diameter
     return np.where(keep[labels], labels, 0)
 
 
@@ -279,42 +281,56 @@ def _matches(table: Overlaps, iou: float) -> NDArray[np.int64]:
     return table.assign(weight)
 
 
-def _counted(table: Overlaps, taken: NDArray[np.int64], on_truth: float) -> NDArray[np.bool_]:
-    """Which found objects count: those matched, or enough on true objects."""
+def _counted(table: Overlaps, matches: NDArray[np.int64], on_truth: float) -> NDArray[np.bool_]:
+    """Which found objects are counted: those that are matched, or lie on true objects with a large enough share."""
     keep = _share_on_truth(table) >= on_truth
-    keep[table.second[taken]] = True
+    keep[table.second[matches]] = True
     return keep
 
 
 def _share_on_truth(table: Overlaps) -> NDArray[np.float64]:
-    """Share of every found object's area that lies on true ones."""
+    """Share of the voxels of every found object that lie on true ones."""
     covered = np.bincount(table.second, table.overlap, minlength=len(table.second_size))
     share: NDArray[np.float64] = covered / table.second_size
     return share
 
 
 def _greedy_hits(table: Overlaps, score: NDArray[Any], iou: float) -> NDArray[np.bool_]:
-    """Which found objects get a true one when they choose in order of certainty."""
+    """Which found objects are matched when each, in order of falling confidence, takes the best true one left."""
     hit = np.zeros(len(table.second_size), bool)
     free = np.ones(len(table.first_size), bool)
     rank = np.empty(len(hit), np.int64)
     rank[np.argsort(-np.asarray(score, float), kind="stable")] = np.arange(len(hit))
     pairs = np.flatnonzero(table.iou >= iou)
-    # COCO takes the last of equally good true objects
+    # of true objects with equal IoU COCO takes the last
     for p in pairs[np.lexsort((-table.first[pairs], -table.iou[pairs], rank[table.second[pairs]]))]:
         if free[table.first[p]] and not hit[table.second[p]]:
             hit[table.second[p]], free[table.first[p]] = True, False
     return hit
 
 
-def _holders(
-    holder: NDArray[Any], piece_size: NDArray[Any], holder_size: NDArray[Any], overlap: NDArray[np.int64]
+def _splits(table: Overlaps) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True objects that hold two or more found ones, and the pairs of these parts."""
+    return _with_parts(table.first, table.second_size[table.second], table.first_size[table.first], table.overlap)
+
+
+def _merges(table: Overlaps) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Found objects that hold two or more true ones, and the pairs of these parts."""
+    return _with_parts(table.second, table.first_size[table.first], table.second_size[table.second], table.overlap)
+
+
+def _with_parts(
+    whole: NDArray[Any], part_size: NDArray[Any], whole_size: NDArray[Any], overlap: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows that hold two or more pieces, each by more than half inside and no mere speck; and the pairs of them."""
-    inside = (2 * overlap > piece_size) & (overlap >= PIECE * holder_size)
-    many = np.bincount(holder[inside], minlength=int(holder.max(initial=-1)) + 1) > 1
-    return np.flatnonzero(many), np.flatnonzero(inside & many[holder])
+    """Objects that hold two or more parts, and the pairs of these parts.
+
+    A part lies in the object with more than half of its own voxels, and covers at least `MIN_PART` of it.
+    """
+    is_part = (2 * overlap > part_size) & (overlap >= MIN_PART * whole_size)
+    several = np.bincount(whole[is_part], minlength=int(whole.max(initial=-1)) + 1) > 1
+    return np.flatnonzero(several), np.flatnonzero(is_part & several[whole])
 
 
 def _ratio(a: float, b: float) -> float:
+    """The quotient; NaN for a denominator of 0."""
     return a / b if b else float("nan")
