@@ -1,8 +1,9 @@
-"""3D particles -> one row each, maps over their surfaces and the contacts between them.
+"""3D particles to a table with one row each, maps over their surfaces and the contacts between them.
 
-What is measured is declared beside the functions that compute it, in a package for every question: `shape`, `contact`,
-`transport`, `interior` and `sampling`, kernels all of them. `measures` says what a declaration is, `particle` what a
-function of a single particle is given, `field` what one of a whole field is; `particles` runs them all.
+Columns are declared beside the functions that compute them, in one package per topic: `shape`, `contact`,
+`transport`, `interior` and `sampling`, which hold kernels only. `measures` defines declarations, `particle` the argument
+of functions of a single particle, `field` that of functions of a whole field; `particles` runs them all, by the tasks
+in `tasks`.
 """
 
 import lazy_loader

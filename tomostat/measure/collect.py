@@ -1,4 +1,4 @@
-"""The particle tables of all fields in one: particles that overlapping fields both see count once."""
+"""The particle tables of all fields in one: particles that are in several overlapping fields count once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def collect_particles(
 
 
 def flag_duplicates(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence[float]]) -> list[xr.Dataset]:
-    """Flag the particles that overlapping fields of one sample see more than once.
+    """Flag the particles that are in several overlapping fields of one sample, in all fields but one.
 
     Parameters
     ----------
@@ -66,13 +66,14 @@ def flag_duplicates(tables: Sequence[xr.Dataset], offsets: Mapping[str, Sequence
     for members in _by_sample(tables, offsets):
         chosen = [tables[index] for index in members]
         place = [table["centroid"].to_numpy() + _offset(table, offsets) for table in chosen]
+        ends = np.cumsum([len(centres) for centres in place])[:-1]
         found = duplicates(
-            np.repeat(np.arange(len(members)), [len(rows) for rows in place]),
+            np.repeat(np.arange(len(members)), [len(centres) for centres in place]),
             np.concatenate(place),
             np.concatenate([table["equivalent_diameter"].to_numpy() / 2 for table in chosen]),
             np.concatenate([table["touches_border"].to_numpy() for table in chosen]),
         )
-        for index, flag in zip(members, np.split(found, np.cumsum([len(rows) for rows in place])[:-1]), strict=True):
+        for index, flag in zip(members, np.split(found, ends), strict=True):
             flags[index] = flag
     return [_with_column(table, "counted_elsewhere", flag) for table, flag in zip(tables, flags, strict=True)]
 
@@ -83,7 +84,7 @@ def weigh_overlapping_fields(tables: Sequence[xr.Dataset], offsets: Mapping[str,
     Parameters
     ----------
     tables, offsets
-        As in `flag_duplicates`; tables that do not tell their window keep their weights.
+        As in `flag_duplicates`; tables without the attribute `window` keep their weights.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def _offset(table: xr.Dataset, offsets: Mapping[str, Sequence[float]]) -> Double
 
 
 def _overlapping(windows: Sequence[Window], places: Doubles) -> list[list[int]]:
-    """Groups of two and more windows that overlap, be it by way of others."""
+    """Groups of two and more windows that overlap directly or through others."""
     n = len(windows)
     meet = [[overlap(windows[i], windows[j], places[[i, j]]) for j in range(n)] for i in range(n)]
     group = connected_components(coo_array(np.array(meet, bool).reshape(n, n)), directed=False)[1]

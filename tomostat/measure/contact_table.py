@@ -16,7 +16,7 @@ from tomostat.measure.contact.neighbours import ContactPairs
 if TYPE_CHECKING:
     import networkx as nx
 
-AREA = {"units": "micrometer^2", "long_name": "contact area: mean of what the surfaces of the two tell"}
+AREA = {"units": "micrometer^2", "long_name": "contact area: mean of the areas on the surfaces of the two"}
 SCHEMA = pa.schema([
     pa.field("field", pa.string()), pa.field("a", pa.uint32()), pa.field("b", pa.uint32()),
     pa.field("area", pa.float64(), metadata=AREA),
@@ -50,7 +50,7 @@ def read_contacts(path: str | Path) -> pa.Table:
     try:
         return pq.read_table(path, schema=SCHEMA)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is no table of contacts: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path} is not a table of contacts: {' '.join(str(error).split())}") from None
 
 
 def open_contacts(path: str | Path, *, columns: Sequence[str] | None = None) -> nx.Graph:
@@ -67,7 +67,7 @@ def open_contacts(path: str | Path, *, columns: Sequence[str] | None = None) -> 
     -------
     networkx.Graph
         A node ``(field, label)`` per particle, with its columns; an edge per pair of touching particles, with `area`
-        in micrometer^2 (0: voxel faces alone touch; NaN: both are too small for a surface, or a section has none).
+        in micrometer^2 (0 where only voxel faces touch; NaN where both are too small for a surface, and in a slice).
         ContactPairs of particles that the table leaves out are left out.
 
     Raises
@@ -79,12 +79,12 @@ def open_contacts(path: str | Path, *, columns: Sequence[str] | None = None) -> 
 
     path = Path(path)
     contacts = read_contacts(path / "contacts.parquet")
-    rows = flatten(open_particles(path))
-    unknown = [name for name in columns or () if name not in rows]
+    flat = flatten(open_particles(path))
+    unknown = [name for name in columns or () if name not in flat]
     if unknown:
-        raise ValueError(f"column {unknown[0]!r} is not in the particle table; it has {', '.join(map(str, rows))}")
-    nodes = list(zip(rows["field"].tolist(), rows["label"].tolist(), strict=True))
-    chosen = rows if columns is None else rows[list(columns)]
+        raise ValueError(f"column {unknown[0]!r} is not in the particle table; it has {', '.join(map(str, flat))}")
+    nodes = list(zip(flat["field"].tolist(), flat["label"].tolist(), strict=True))
+    chosen = flat if columns is None else flat[list(columns)]
     graph: nx.Graph = nx.Graph(units={"area": AREA["units"]})
     graph.add_nodes_from(zip(nodes, chosen.to_dict("records"), strict=True))
     for field, a, b, area in zip(*(contacts[name].to_pylist() for name in SCHEMA.names), strict=True):

@@ -53,7 +53,8 @@ def write_meshes(
     labels
         Particles to write; all when not given.
     execution
-        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+        Where tasks run, who receives their events, and where their results are kept; threads of this process when not
+        given.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def _members(path: Path, particles: xr.Dataset, labels: Sequence[int] | None) ->
     boxes: dict[int, Any] = dict(zip(particles["label"].values.tolist(), particles["bbox"].values, strict=True))
     unknown = sorted(set(labels or ()) - set(boxes))
     if unknown:
-        known = f"labels go from {min(boxes)} to {max(boxes)}" if boxes else "it has none"
+        known = f"labels go from {min(boxes)} to {max(boxes)}" if boxes else "it has no particles"
         raise ValueError(f"field {path.stem!r} has no particle {unknown[0]}; {known}")
     return [(label, boxes[label]) for label in sorted(set(boxes if labels is None else labels))]
 

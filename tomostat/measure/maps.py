@@ -1,8 +1,8 @@
 """Maps of resistance and contact over the surfaces of all particles, as images beside the labels of a field.
 
-Batches of particles write their surface points, sorted by block; then every block of whole shards is put together from
-the batches that reach into it. What a voxel holds depends on its particle alone, so neither blocks nor batches nor
-workers change a map.
+Batches of particles write their surface points, sorted by block; then every block of whole shards is assembled from the
+batches that reach into it. A voxel's value depends on its particle alone, so neither blocks nor batches nor workers
+change a map.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ MAPS = {
     "resistance": ("1", "detour to the nearest contact over the equivalent radius"),
     "contact": ("1", "probability of contact with carbon-binder"),
 }
-"""Units and meaning of the maps; each lies at ``maps/NAME``, NaN off the surface and where nothing is known."""
+"""Units and meaning of the maps; each lies at ``maps/NAME``, NaN off the surface and where the value is unknown."""
 
 SCHEMA = pa.schema([("place", pa.int64()), *((name, pa.float32()) for name in MAPS)])
-"""Surface points of a batch: place in the block and values."""
+"""Surface points of a batch: position in the block and values."""
 
 BYTES_PER_VOXEL = 32
-"""Memory of putting a block together: two images, the points and what compresses them."""
+"""Memory per voxel of assembling a block: two images, the points and compression."""
 
 
 def points_folder(path: Path, execution: Execution) -> Path:
-    """Where batches leave their points until the maps are finished: with the markers, else beside the volume."""
+    """Folder of the batches' points until the maps are complete: with the markers, else beside the volume."""
     markers = execution.markers
     return markers / "points" if markers else path.with_name(f".{path.stem}.points")
 
@@ -71,15 +71,15 @@ def check_maps(path: Path) -> None:
 
 
 def write_points(path: Path, points: SurfacePoints, size: Shape) -> int:
-    """Write the points of a batch, whole or not at all, one row group per block; tells how many there are."""
+    """Write the points of a batch, whole or not at all, one row group per block; returns how many there are."""
     parts = split_by_block(points.voxel, size)
     groups = {_key(index): number for number, index in enumerate(parts)}
     schema = SCHEMA.with_metadata({"groups": json.dumps(groups)})
     how = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
-    with atomic(path) as aside, pq.ParquetWriter(aside, schema, **how) as file:
-        for rows, place in parts.values():
-            part = points.take(rows)
-            file.write_table(pa.table([place, part.resistance, part.contact], schema=schema), len(rows))
+    with atomic(path) as part_file, pq.ParquetWriter(part_file, schema, **how) as file:
+        for chosen, place in parts.values():
+            part = points.take(chosen)
+            file.write_table(pa.table([place, part.resistance, part.contact], schema=schema), len(chosen))
     return len(points)
 
 
@@ -109,9 +109,9 @@ def write_maps(
     batches
         All particles of the field.
     execution
-        Where to run.
+        Where tasks run and are marked.
     attributes
-        Noted with the maps.
+        Further attributes of the maps.
     """
     if not execution.started("maps"):
         for name, (units, meaning) in MAPS.items():
@@ -140,10 +140,10 @@ def map_tasks(info: VolumeInfo, folder: Path, boxes: Mapping[str, NDArray[np.int
 
 
 def _write_block(path: Path, block: Block, size: Shape, files: list[Path]) -> int:
-    """Write one block of the maps; a block without points stays empty. Tells how many points it has."""
+    """Write one block of the maps; a block without points stays empty. Returns how many points it has."""
     points = pa.concat_tables([read_points(file, block.index) for file in files])
-    inside = tuple(slice(0, s.stop - s.start) for s in block.core)
+    in_volume = tuple(slice(0, s.stop - s.start) for s in block.core)
     for name in MAPS if len(points) else ():
         image = fill_block(size, points["place"].to_numpy(), points[name].to_numpy())
-        write_box(path, block.start, image[inside], f"maps/{name}")
+        write_box(path, block.start, image[in_volume], f"maps/{name}")
     return len(points)

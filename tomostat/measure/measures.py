@@ -219,7 +219,7 @@ class MeasureSet:
         Raises
         ------
         KeyError
-            When none declares it.
+            When no measure declares it.
         """
         for plugin in self.groups:
             if any(measure.name == name for measure in plugin.value.measures):

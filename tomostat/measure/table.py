@@ -27,11 +27,11 @@ KEYS = (
         name="sample", dtype="U", units="", long_name="electrode piece", definition="Name of the sample in the study.",
     ),
     Measure(
-        name="condition", dtype="U", units="", long_name="what was done to the sample", shown=("report",),
+        name="condition", dtype="U", units="", long_name="condition of the sample", shown=("report",),
         definition="Condition of the sample in the study.",
     ),
 )  # fmt: skip
-"""Columns that tell where a particle comes from; they stand before all that is measured."""
+"""Columns for the origin of a particle, before those that are measured."""
 
 
 def all_columns(measures: MeasureSet) -> dict[str, Measure]:
@@ -56,7 +56,7 @@ def make_table(
     columns
         Arrays (n, ...) of all other columns.
     attributes
-        Noted with the table.
+        Attributes of the table.
     """
     count = len(keys["label"])
     given = {name: np.full(count, value) if isinstance(value, str) else value for name, value in keys.items()}

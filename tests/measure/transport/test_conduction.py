@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from shapes import CUBIC, SPACINGS, Spacing, ball, places
 from tomostat.measure.shape.surface import Surface, extract_surface
-from tomostat.measure.transport.conduction import Conduction, Skin, conduction_columns, effective_resistance, skin_of
+from tomostat.measure.transport.conduction import (
+    Conduction,
+    Electrodes,
+    conduction_columns,
+    effective_resistance,
+    electrodes_of,
+)
 
 Mask = NDArray[np.bool_]
 
 
-def faces(solid: Mask, spacing: Spacing, axis: int) -> Skin:
+def faces(solid: Mask, spacing: Spacing, axis: int) -> Electrodes:
     """Current enters over the faces at the high end of an axis and leaves over those at the low end."""
     size = math.prod(spacing) / spacing[axis]
     voxel, normal, source = [], [], []
@@ -26,7 +32,7 @@ def faces(solid: Mask, spacing: Spacing, axis: int) -> Skin:
         source.append(np.full(len(found), size if side > 0 else 0.0))
     where, out, area = np.concatenate(voxel), np.concatenate(normal), np.concatenate(source)
     point = (where + out / 2) * np.asarray(spacing)
-    return Skin(where, point, out, size - area, area)
+    return Electrodes(where, point, out, size - area, area)
 
 
 def pole_angle(surface: Surface, pole: tuple[float, float, float] = (0.6, 0.0, 0.8)) -> NDArray[np.float64]:
@@ -63,7 +69,7 @@ def test_a_rod_on_blocks(budget: int) -> None:
     assert found.resistance == pytest.approx(20 / 126, rel=1e-6)
 
 
-def dense(solid: Mask, skin: Skin, spacing: Spacing) -> float:
+def dense(solid: Mask, ends: Electrodes, spacing: Spacing) -> float:
     """The same equations written out face by face and solved densely; every voxel must reach an electrode."""
     node = {tuple(voxel): n for n, voxel in enumerate(np.argwhere(solid).tolist())}
     matrix, current, rise = np.zeros((len(node), len(node))), np.zeros(len(node)), 0.0
@@ -73,7 +79,7 @@ def dense(solid: Mask, skin: Skin, spacing: Spacing) -> float:
                 m, value = node[other], math.prod(spacing) / spacing[axis] ** 2
                 matrix[[n, m], [n, m]] += value
                 matrix[[n, m], [m, n]] -= value
-    for voxel, out, electrode, source in zip(skin.voxel, skin.normal, skin.electrode, skin.source, strict=True):
+    for voxel, out, electrode, source in zip(ends.voxel, ends.normal, ends.electrode, ends.source, strict=True):
         n, half = node[tuple(voxel)], float(np.abs(out) @ np.asarray(spacing)) / 2
         matrix[n, n] += electrode / half
         current[n] += source
@@ -94,9 +100,9 @@ def test_random_solids_solved_densely(seed: int, spacing: Spacing) -> None:
                 moved = np.roll(number, step, axis)
                 moved[tuple(slice(None) if a != axis else (0 if step > 0 else -1) for a in range(3))] = False
                 number |= moved & solid
-    skin = faces(number, spacing, 0)
-    found = effective_resistance(number, skin, spacing).resistance
-    assert found == pytest.approx(dense(number, skin, spacing), rel=1e-5)
+    ends = faces(number, spacing, 0)
+    found = effective_resistance(number, ends, spacing).resistance
+    assert found == pytest.approx(dense(number, ends, spacing), rel=1e-5)
 
 
 @pytest.mark.parametrize("budget", [10**9, 300])
@@ -113,33 +119,33 @@ def test_solid_taken_away_never_helps_and_contact_always_does() -> None:
     rng = np.random.default_rng(5)
     surface = extract_surface(ball(9), CUBIC)
     contact = cap(surface, 0.3, 0.1)
-    skin = skin_of(surface, surface.area * contact, surface.area * (1 - contact))
+    ends = electrodes_of(surface, surface.area * contact, surface.area * (1 - contact))
     solid, last = surface.mask > 0, 0.0
     inner = (surface.index < 0) & solid
     for _ in range(4):
-        found = effective_resistance(solid, skin, CUBIC).resistance
+        found = effective_resistance(solid, ends, CUBIC).resistance
         assert found >= last
         last, solid = found, solid & ~(inner & (rng.random(solid.shape) < 0.1))
-    wider = Skin(skin.voxel, skin.point, skin.normal, skin.electrode * 2, skin.source)
-    assert effective_resistance(solid, wider, CUBIC).resistance < effective_resistance(solid, skin, CUBIC).resistance
+    wider = Electrodes(ends.voxel, ends.point, ends.normal, ends.electrode * 2, ends.source)
+    assert effective_resistance(solid, wider, CUBIC).resistance < effective_resistance(solid, ends, CUBIC).resistance
 
 
-def shell(outer: float, inner: float, spacing: Spacing) -> tuple[Mask, Skin]:
+def shell(outer: float, inner: float, spacing: Spacing) -> tuple[Mask, Electrodes]:
     """A hollow ball: current enters on the inner surface and leaves on the outer."""
     z, y, x = places(tuple(int(2 * outer / s) + 8 for s in spacing), spacing)
     square = z**2 + y**2 + x**2
     whole, hole = square <= outer**2, square <= inner**2
     a, b = extract_surface(whole.astype(np.uint8), spacing), extract_surface((~hole).astype(np.uint8), spacing)
-    skins = skin_of(a, a.area, np.zeros(len(a))), skin_of(b, np.zeros(len(b)), b.area)
+    parts = electrodes_of(a, a.area, np.zeros(len(a))), electrodes_of(b, np.zeros(len(b)), b.area)
     names = ("voxel", "point", "normal", "electrode", "source")
-    return whole & ~hole, Skin(*(np.concatenate([getattr(skin, name) for skin in skins]) for name in names))
+    return whole & ~hole, Electrodes(*(np.concatenate([getattr(ends, name) for ends in parts]) for name in names))
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize(("budget", "bound"), [(10**9, 0.03), (8000, 0.09)])
 def test_a_hollow_ball(spacing: Spacing, budget: int, bound: float) -> None:
-    solid, skin = shell(20, 10, spacing)
-    found = effective_resistance(solid, skin, spacing, budget=budget)
+    solid, ends = shell(20, 10, spacing)
+    found = effective_resistance(solid, ends, spacing, budget=budget)
     assert found.resistance == pytest.approx((1 / 10 - 1 / 20) / (4 * math.pi), rel=bound)
 
 
@@ -197,28 +203,32 @@ def test_fragments_without_contact_are_left_out() -> None:
 
 def test_nothing_to_conduct() -> None:
     solid = np.ones((3, 3, 3), bool)
-    skin = faces(solid, CUBIC, 0)
-    none = np.zeros_like(skin.source)
-    no_electrode = effective_resistance(solid, Skin(skin.voxel, skin.point, skin.normal, none, skin.source), CUBIC)
+    ends = faces(solid, CUBIC, 0)
+    none = np.zeros_like(ends.source)
+    no_electrode = effective_resistance(
+        solid, Electrodes(ends.voxel, ends.point, ends.normal, none, ends.source), CUBIC
+    )
     assert math.isnan(no_electrode.resistance)
     assert no_electrode.unreached == 1
-    no_source = effective_resistance(solid, Skin(skin.voxel, skin.point, skin.normal, skin.electrode, none), CUBIC)
+    no_source = effective_resistance(
+        solid, Electrodes(ends.voxel, ends.point, ends.normal, ends.electrode, none), CUBIC
+    )
     assert no_source.resistance == 0
-    empty = effective_resistance(np.zeros((3, 3, 3), bool), skin, CUBIC)
+    empty = effective_resistance(np.zeros((3, 3, 3), bool), ends, CUBIC)
     assert isinstance(empty, Conduction)
     assert math.isnan(empty.resistance)
 
 
 def test_columns_from_intact_to_loose() -> None:
     surface = extract_surface(ball(8), CUBIC)
-    void, wet = np.zeros(surface.mask.shape, bool), np.ones(len(surface), bool)
+    void, wetted = np.zeros(surface.mask.shape, bool), np.ones(len(surface), bool)
     contacts = [np.ones(len(surface)), *(cap(surface, share, 0.2) for share in (0.95, 0.7, 0.3, 0.1))]
-    rows = [conduction_columns(surface, contact, wet, void) for contact in contacts]
+    rows = [conduction_columns(surface, contact, wetted, void) for contact in contacts]
     values = [row["conduction_resistance"] for row in rows]
     assert rows[0]["conduction_resistance"] == rows[0]["conduction_detached"] == 0
     assert values == sorted(values)
     assert values[1] < 0.01  # the narrow current of a small gap meets hardly any resistance on the whole
-    loose = conduction_columns(surface, np.zeros(len(surface)), wet, void)
+    loose = conduction_columns(surface, np.zeros(len(surface)), wetted, void)
     assert math.isnan(loose["conduction_resistance"])
     assert loose["conduction_unreached"] == 1
 
@@ -228,6 +238,6 @@ def test_the_size_of_a_particle_cancels() -> None:
     for scale in (1.0, 0.05):
         spacing = (scale,) * 3
         surface = extract_surface(ball(8), spacing)
-        void, wet = np.zeros(surface.mask.shape, bool), np.ones(len(surface), bool)
-        values.append(conduction_columns(surface, cap(surface, 0.4, 0.2), wet, void)["conduction_resistance"])
+        void, wetted = np.zeros(surface.mask.shape, bool), np.ones(len(surface), bool)
+        values.append(conduction_columns(surface, cap(surface, 0.4, 0.2), wetted, void)["conduction_resistance"])
     assert values[0] == pytest.approx(values[1], rel=1e-4)

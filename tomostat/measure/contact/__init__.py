@@ -1,1 +1,1 @@
-"""What a particle touches: carbon-binder, other particles, the current collector; and how near its neighbours are."""
+"""What a particle touches: carbon-binder, other particles, the current collector; and how far other particles are."""

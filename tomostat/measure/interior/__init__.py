@@ -1,1 +1,1 @@
-"""What lies inside a particle: cracks, pieces, grey values, density, state of charge."""
+"""The interior of a particle: cracks, fragments, grey values, density, state of charge."""

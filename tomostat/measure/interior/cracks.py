@@ -1,4 +1,4 @@
-"""Cracks and pores inside a particle, and the pieces that they part it into."""
+"""Cracks and pores inside a particle, and the fragments into which they divide it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SMALL = "for particles of fewer than 27 voxels"
 
 @of_field(
     Measure(
-        name="crack_fraction", units="1", long_name="void inside the filled particle over its volume",
+        name="crack_fraction", units="1", long_name="cracks and pores inside the filled particle over its volume",
         definition="Voxels of the particle whose phase is pore or carbon-binder, over all its voxels.",
         shown=("report", "statistics"),
     )
 )  # fmt: skip
 def crack_fraction(particles: FieldParticles) -> Arrays:
-    """Void inside the particles."""
+    """Cracks and pores inside the particles."""
     sums = particles.moments.sums
     void = sums[:, PHASE_COUNT : PHASE_COUNT + PHASES][:, [Phase.PORE, Phase.CBD]].sum(axis=1)
     return {"crack_fraction": void / sums[:, COUNT]}
@@ -41,7 +41,8 @@ def crack_fraction(particles: FieldParticles) -> Arrays:
 @of_particle(
     Measure(
         name="fragments", dtype="i8", units="1", long_name="pieces of active material of at least 1 % of the volume",
-        definition="Pieces whose voxels share faces.", missing=f"0 {SMALL}", digits=0,
+        definition="Connected pieces by voxel faces, of at least 1 % of the voxels of the filled particle.",
+        missing=f"0 {SMALL}", digits=0,
     ),
     Measure(
         name="crack_surface", units="micrometer^2", long_name="surface of cracks and pores inside the filled particle",

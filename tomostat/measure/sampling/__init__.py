@@ -1,1 +1,1 @@
-"""How the field of view samples the particles: which are cut or seen twice, and what each stands for."""
+"""How the field of view samples the particles: which are cut or in several fields, and how many each represents."""

@@ -1,4 +1,4 @@
-"""Which particles the field cuts, what each stands for, and how deep in the electrode it lies."""
+"""Which particles the field cuts, how many particles each represents, and how deep in the electrode it lies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @of_field(
     Measure(
-        name="depth", units="micrometer", long_name="place along the depth axis", shown=("report", "statistics"),
+        name="depth", units="micrometer", long_name="position along the depth axis", shown=("report", "statistics"),
         definition="Centre of gravity along the axis that the option depth_axis names.",
         missing="along z in a single slice", digits=1,
     ),
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     Measure(
         name="counted_elsewhere", dtype="?", units="", shown=("report",), heading="counted elsewhere",
         long_name="the same particle counts in another field that overlaps this one",
-        definition="Matched by place and size; set when the tables of all fields are joined, so that a particle counts "
-        "once.",
+        definition="Matched by position and size when the tables of all fields are joined: of a particle in several "
+        "overlapping fields, one row is not set.",
     ),
     Measure(
         name="too_small", dtype="?", units="", long_name="too few voxels for its surface to be measured",
@@ -60,7 +60,7 @@ def border(particles: FieldParticles) -> Arrays:
 
 
 def field_window(moments: Moments, shape: Shape, spacing: Spacing, circle: tuple[float, float, float] | None) -> Window:
-    """The window that a field is; it cuts the material along an axis where its border cuts a particle.
+    """The window of a field; it cuts the material along an axis where its border cuts a particle.
 
     Parameters
     ----------

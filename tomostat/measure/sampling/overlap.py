@@ -38,8 +38,8 @@ def shared_volume(distance: Doubles, first: Doubles, second: Doubles) -> Doubles
     apart = np.maximum(distance, 1e-12)
     reach = np.maximum(first + second - distance, 0)
     lens = np.pi * reach**2 * (apart**2 + 2 * apart * (first + second) - 3 * (first - second) ** 2) / (12 * apart)
-    inside = distance <= np.abs(first - second)
-    return np.where(inside, 4 / 3 * np.pi * least**3, np.maximum(lens, 0))
+    contained = distance <= np.abs(first - second)
+    return np.where(contained, 4 / 3 * np.pi * least**3, np.maximum(lens, 0))
 
 
 def match_fields(first: Doubles, second: Doubles) -> NDArray[np.intp]:

@@ -1,7 +1,8 @@
-"""The window that a field is: how likely a particle lies inside, where one field or several overlapping ones look.
+"""The window of a field, and the probability that a particle lies inside one field or several overlapping ones.
 
-Large particles are cut by the border more often than small ones, and what is cut is not measured whole. Counting each
-whole one as 1 / P(inside) makes up for it (Miles-Lantuejoul; Serra, Image Analysis and Mathematical Morphology, 1982).
+Large particles are cut by the border more often than small ones, and a cut particle is not measured whole. Counting
+each whole one as 1 / P(inside) corrects for it (Miles-Lantuejoul; Serra, Image Analysis and Mathematical
+Morphology, 1982).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ POINTS = 14
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Where a field looks; kept with its particle table.
+    """The part of a sample that a field shows; an attribute of its particle table.
 
     Attributes
     ----------
@@ -63,15 +64,15 @@ def border_weights(extent: NDArray[np.int64], window: Window) -> Doubles:
     A convex set of extent w lies inside a window of length L with probability (L - w) / L along each axis; in a disc of
     radius R, a set of half diagonal r with (R - r)^2 / R^2.
     """
-    inside = np.ones(len(extent))
+    probability = np.ones(len(extent))
     for axis in range(3):
         if window.cut[axis] and not (window.circle and axis > 0):
-            inside *= np.clip((window.shape[axis] - extent[:, axis]) / window.shape[axis], 0, None)
+            probability *= np.clip((window.shape[axis] - extent[:, axis]) / window.shape[axis], 0, None)
     if window.circle and (window.cut[1] or window.cut[2]):
         radius = window.circle[2]
         reach = 0.25 * (extent[:, 1] + extent[:, 2])
-        inside *= np.clip((radius - reach) / radius, 0, None) ** 2
-    return np.divide(1.0, inside, out=np.full(len(extent), math.inf), where=inside > 0)
+        probability *= np.clip((radius - reach) / radius, 0, None) ** 2
+    return np.divide(1.0, probability, out=np.full(len(extent), math.inf), where=probability > 0)
 
 
 def overlap(first: Window, second: Window, offsets: Doubles) -> bool:

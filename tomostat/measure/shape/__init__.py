@@ -1,1 +1,1 @@
-"""How large a particle is, and of what form: volume, axes, surface, roughness."""
+"""Size and shape of a particle: volume, axes, surface, roughness."""

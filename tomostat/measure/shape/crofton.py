@@ -1,4 +1,4 @@
-"""A surface's area from the lines that cross it: an independent check of the sum over faces."""
+"""A surface's area by Crofton's formula, from the lines that cross it: an independent check of the sum over faces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIRECTIONS = np.array(
 
 @njit(cache=True, nogil=True)
 def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Changes between particle and not, along each direction, in a box with an empty voxel on all sides."""
+    """Transitions between particle and background along each direction, in a box with an empty voxel on all sides."""
     nz, ny, nx = padded.shape
     counts = np.zeros(len(directions), np.int64)
     for k in range(len(directions)):
@@ -35,7 +35,7 @@ def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def crofton_weights(spacing: Spacing) -> NDArray[np.float64]:
-    """Share of all directions that each of the 13 stands for, (13,); it sums to 1.
+    """Share of all directions that each of the 13 represents, (13,); they sum to 1.
 
     The Voronoi cells of the 26 directions on the sphere, for any voxel aspect ratio; cubic voxels give 0.09156 (axes),
     0.07396 (face diagonals) and 0.07039 (body diagonals).

@@ -1,4 +1,4 @@
-"""One pass over labelled voxels: all that adds up over blocks.
+"""Sums over the voxels of every particle, which add up over blocks.
 
 Everything is summed in int64, grey values in fixed point, so that the order of the blocks cannot change a bit. Rows of
 two blocks of one particle merge by adding sums and widening boxes.
@@ -123,13 +123,13 @@ def _widen(low: Ints, high: Ints, z: int, y: int, a: int, b: int) -> None:
 @njit(cache=True, nogil=True)
 def _add_grey(row: Ints, grey: NDArray[Any], whole: bool, offset: float, scale: float) -> None:
     """Add the grey values of a run: as they are where they are integers, else in fixed point, NaN left out."""
-    total, square, seen = np.int64(0), np.int64(0), np.int64(0)
+    total, square, count = np.int64(0), np.int64(0), np.int64(0)
     if whole:
         for value in grey:
             q = np.int64(value)
             total += q
             square += q * q
-        seen = np.int64(len(grey))
+        count = np.int64(len(grey))
     else:
         for value in grey:
             known = value == value
@@ -137,10 +137,10 @@ def _add_grey(row: Ints, grey: NDArray[Any], whole: bool, offset: float, scale: 
             q = np.int64(np.rint(min(max(scaled, -CLIP), CLIP)))
             total += q
             square += q * q
-            seen += np.int64(known)
+            count += np.int64(known)
     row[GREY] += total
     row[SQUARE] += square
-    row[GREY_COUNT] += seen
+    row[GREY_COUNT] += count
 
 
 @njit(cache=True, nogil=True)
@@ -319,8 +319,8 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     """Merge the rows of several blocks; any order gives the same bits."""
     parts = [part for part in parts if len(part)]
     if not parts:
-        none = np.zeros((0, 3), np.int64)
-        return Moments(np.zeros(0, np.uint32), np.zeros((0, COLUMN_COUNT), np.int64), none, none)
+        no_box = np.zeros((0, 3), np.int64)
+        return Moments(np.zeros(0, np.uint32), np.zeros((0, COLUMN_COUNT), np.int64), no_box, no_box)
     label = np.concatenate([part.label for part in parts])
     order = np.argsort(label, kind="stable")
     label = label[order]
@@ -360,7 +360,7 @@ def covariances(moments: Moments, spacing: Sequence[float]) -> NDArray[np.float6
 
 
 def grey_statistics(moments: Moments, fixed: FixedPoint | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean and standard deviation of the grey values, (n,) float64 each; NaN where none was seen."""
+    """Mean and standard deviation of the grey values, (n,) float64 each; NaN without any."""
     scaling = fixed or FixedPoint()
     n = np.where(moments.sums[:, GREY_COUNT] > 0, moments.sums[:, GREY_COUNT], np.nan)
     mean = moments.sums[:, GREY] / n

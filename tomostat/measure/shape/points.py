@@ -22,9 +22,9 @@ class SurfacePoints:
     voxel
         (n, 3) int64, z y x in the field.
     resistance
-        (n,) float32, detour to the nearest contact over the equivalent radius; NaN where no way leads to one.
+        (n,) float32, detour to the nearest contact over the equivalent radius; NaN without a path to one.
     contact
-        (n,) float32, probability of contact with carbon-binder; NaN where nothing can be told.
+        (n,) float32, probability of contact with carbon-binder; NaN where it is unknown.
     """
 
     voxel: NDArray[np.int64]
@@ -34,15 +34,15 @@ class SurfacePoints:
     def __len__(self) -> int:
         return len(self.voxel)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> SurfacePoints:
+    def take(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> SurfacePoints:
         """Some of the points."""
-        return SurfacePoints(self.voxel[rows], self.resistance[rows], self.contact[rows])
+        return SurfacePoints(self.voxel[chosen], self.resistance[chosen], self.contact[chosen])
 
     @classmethod
     def join(cls, parts: Sequence[SurfacePoints]) -> SurfacePoints:
         """The points of several particles, in their order."""
-        none = cls(np.empty((0, 3), np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
-        return cls(*(np.concatenate([getattr(part, name) for part in (none, *parts)]) for name in vars(none)))
+        empty = cls(np.empty((0, 3), np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
+        return cls(*(np.concatenate([getattr(part, name) for part in (empty, *parts)]) for name in vars(empty)))
 
 
 def split_by_block(voxel: NDArray[np.int64], size: Shape) -> dict[Shape, tuple[NDArray[np.intp], NDArray[np.int64]]]:
@@ -58,8 +58,8 @@ def split_by_block(voxel: NDArray[np.int64], size: Shape) -> dict[Shape, tuple[N
     Returns
     -------
     dict
-        By index (z, y, x) of the block, ascending: the rows of its voxels in ascending order of their place, and that
-        place, counted through the block in z, y, x order.
+        By index (z, y, x) of the block, ascending: the indices of its voxels in ascending order of their position, and
+        that position, counted through the block in z, y, x order.
     """
     cell, inner = np.divmod(voxel, np.asarray(size))
     place = (inner[:, 0] * size[1] + inner[:, 1]) * size[2] + inner[:, 2]

@@ -32,8 +32,9 @@ SMALL = "for particles of fewer than 27 voxels, and in a single slice"
     ),
     Measure(
         name="surface_area_crofton", units="micrometer^2", long_name="whole surface by Crofton's formula, a check",
-        definition="Crossings of the filled particle's surface along 13 directions; the part that the field cuts "
-        "counts.", missing=SMALL, needs_volume=True, digits=1,
+        definition="S = 2 sum w N V / d over 13 directions: N crossings of the filled particle's surface, voxel "
+        "volume V, step d, weight w (Lehmann and Legland 2012). Surface that the field cuts counts too.",
+        missing=SMALL, needs_volume=True, digits=1,
     ),
     Measure(
         name="roughness", units="micrometer", missing=SMALL, needs_volume=True,
@@ -54,7 +55,8 @@ def surface_area(particle: Particle) -> Values:
 @of_field(
     Measure(
         name="sphericity", units="1", long_name="surface of the ball of equal volume over the surface",
-        definition="pi^(1/3) (6 V)^(2/3) / S (Wadell 1935).", missing=f"where the field cuts the particle; {SMALL}",
+        definition="pi^(1/3) (6 V)^(2/3) / S with volume V and surface_area S (Wadell 1935).",
+        missing=f"where the field cuts the particle; {SMALL}",
         needs_volume=True, shown=("report", "statistics"),
     )
 )  # fmt: skip

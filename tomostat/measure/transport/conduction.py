@@ -1,4 +1,4 @@
-"""Conduction of electrons through a particle's solid: from where lithium is exchanged to the electrical contacts.
+"""Conduction of electrons through a particle's solid, from the surface where lithium is exchanged to the contacts.
 
 Symbols: potential ``phi`` and conductivity ``sigma`` of the active material, current density ``j`` into the particle,
 ``A`` detached outer surface, ``S`` whole outer surface, ``r`` radius of the ball of the particle's volume.
@@ -30,22 +30,29 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 BUDGET = 250_000
-"""Cells that a particle is solved on: larger ones are solved on blocks of voxels."""
+"""Largest number of cells: particles with more voxels are solved on blocks of voxels."""
 
-PATCH = 6
+COARSE_EDGE = 6
 """Cells along the edge of the blocks that the coarse part of the preconditioner joins."""
 
 TOLERANCE = 1e-5
 """Residual at which the solver stops; the resistance, an energy, is off by far less."""
 
 STEPS_MOST = 5000
-"""Steps after which the solver gives up."""
+"""Steps after which the solver stops without a solution."""
 
 NEAREST = 0.1
 """Least distance of a cell's centre from the surface, in voxels."""
 
 
-NONE = "unless the option conduction asks for it; where the image shows no carbon-binder, and in a single slice"
+NONE = (
+    "unless the option conduction is set; without any contact, where the image shows no carbon-binder, in a single "
+    "slice, and for particles of fewer than 27 voxels"
+)
+UNMEASURED = (
+    "unless the option conduction is set; where the image shows no carbon-binder, in a single slice, and for particles "
+    "of fewer than 27 voxels"
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Conduction:
         Mean potential over the source per current, times the conductivity, in micrometer^-1; 0 without a source, NaN
         where no electrode is reached.
     source, electrode
-        Area in micrometer^2 of both as far as they are on solid, the source as far as an electrode is connected to it.
+        Area in micrometer^2 of both, of the source only where a path through the solid leads to an electrode.
     unreached
         Share of the solid's volume that no electrode reaches, which is left out.
     cells
@@ -176,8 +183,8 @@ def _electrode_links(cell: Ints, area: NDArray[np.floating], below: Doubles, lea
 
 
 def _coarse_blocks(centre: Doubles, edge: int, spacing: Spacing) -> NDArray[np.int64]:
-    """Number of the block of about `PATCH` cells a side in which each cell lies."""
-    pitch = PATCH * edge * np.asarray(spacing)
+    """Number of the block of about `COARSE_EDGE` cells a side in which each cell lies."""
+    pitch = COARSE_EDGE * edge * np.asarray(spacing)
     place = np.floor(centre / pitch).astype(np.int64)
     place -= place.min(axis=0)
     code = np.ravel_multi_index(tuple(place.T), tuple(place.max(axis=0) + 1))
@@ -186,7 +193,7 @@ def _coarse_blocks(centre: Doubles, edge: int, spacing: Spacing) -> NDArray[np.i
 
 
 def _preconditioner(matrix: csr_array, block: NDArray[np.int64]) -> LinearOperator:
-    """Diagonal, and an exact solution on blocks: the one smooths, the other carries current across the particle.
+    """Diagonal, and an exact solution on blocks: the first smooths, the second carries current across the particle.
 
     Additive two-level method, Nicolaides, SIAM J. Numer. Anal. 24, 355 (1987).
     """
@@ -198,7 +205,7 @@ def _preconditioner(matrix: csr_array, block: NDArray[np.int64]) -> LinearOperat
 
 
 def _solve(matrix: csr_array, current: Doubles, block: NDArray[np.int64]) -> tuple[Doubles, int]:
-    """Potential of every cell and the number of steps it took; NaN where the solver gave up."""
+    """Potential of every cell and the number of steps it took; NaN where the solver did not converge."""
     steps = 0
 
     def count(_: Doubles) -> None:
@@ -226,12 +233,12 @@ def effective_resistance(
         Voxel size (z, y, x) in micrometers.
     budget
         Number of cells to aim at. A larger solid is cut into blocks of k^3 voxels, and each piece of solid within a
-        block is one cell: a crack of a single voxel still parts what lies on its two sides.
+        block is one cell: a crack of a single voxel still separates what lies on its two sides.
 
     Returns
     -------
     Conduction
-        The resistance and what it rests on.
+        The resistance, with the areas, cells and steps of its solution.
 
     Notes
     -----
@@ -241,21 +248,21 @@ def effective_resistance(
     ``sigma R = sigma int(phi dA) / (j A^2)`` over the source; the dissipated power is ``R (j A)^2``, so pieces and
     contacts taken away never lower it (Rayleigh).
     """
-    inside = np.asarray(solid[tuple(electrodes.voxel.T)], np.bool_)
+    on_solid = np.asarray(solid[tuple(electrodes.voxel.T)], np.bool_)
     total = int(np.count_nonzero(solid))
     edge = max(1, math.ceil(math.cbrt(total / budget) - 1e-9))
     number, count = _number_cells(solid, edge)
     voxels, middle = _sum_cells(number, count)
     centre = middle * np.asarray(spacing)
-    cell = number[tuple(electrodes.voxel[inside].T)]
-    below = ((electrodes.point[inside] - centre[cell]) * electrodes.normal[inside]).sum(axis=1)
-    electrode = _electrode_links(cell, electrodes.electrode[inside], below, NEAREST * edge * min(spacing), count)
+    cell = number[tuple(electrodes.voxel[on_solid].T)]
+    below = ((electrodes.point[on_solid] - centre[cell]) * electrodes.normal[on_solid]).sum(axis=1)
+    electrode = _electrode_links(cell, electrodes.electrode[on_solid], below, NEAREST * edge * min(spacing), count)
     links = _link_cells(number, centre, spacing)
     piece = connected_components(links, directed=False)[1]
     reached = (np.bincount(piece, electrode) > 0)[piece]
     unreached = 1 - float(voxels[reached].sum()) / total if total else math.nan
-    entering = np.where(reached[cell], electrodes.source[inside], 0.0)
-    areas = float(entering.sum()), float(electrodes.electrode[inside].sum())
+    entering = np.where(reached[cell], electrodes.source[on_solid], 0.0)
+    areas = float(entering.sum()), float(electrodes.electrode[on_solid].sum())
     cells = int(reached.sum())
     if not cells or areas[0] <= 0:
         return Conduction(0.0 if cells else math.nan, *areas, unreached, cells, 0)
@@ -290,8 +297,9 @@ def electrodes_of(surface: Surface, electrode: NDArray[np.floating], source: NDA
         units="1",
         missing=NONE,
         long_name="resistance of the solid between whole surface and contacts, times conductivity and radius",
-        definition="Current j S enters evenly over the outer surface and leaves where that is in contact; "
-        "sigma r int(phi dA) / (j S^2) from the potential phi in the solid, 0 when intact.",
+        definition="sigma r int(phi dA) / (j S^2): a current j S enters evenly over the outer surface S and leaves "
+        "where that is in contact; potential phi from finite volumes for div(sigma grad phi) = 0, radius r of the "
+        "ball of equal volume; 0 when intact.",
     ),
     Measure(
         name="conduction_detached",
@@ -303,23 +311,24 @@ def electrodes_of(surface: Surface, electrode: NDArray[np.floating], source: NDA
     Measure(
         name="conduction_unreached",
         units="1",
-        missing=NONE,
+        missing=UNMEASURED,
         long_name="share of the active material that no contact reaches",
-        definition="Share of the solid without a path to a contact; the two resistances leave it out.",
+        definition="Share of the active material without a path through it to a contact; the two resistances leave it "
+        "out.",
     ),
 )
 def conduction(particle: Particle) -> Values:
-    """How well the solid conducts, where the option ``conduction`` asks for it."""
+    """How well the solid conducts, where the option ``conduction`` is set."""
     if not particle.options.conduction or particle.mixtures is None or particle.is_section:
         return {}
-    wet = particle.contact.known & ~particle.contact.particle
-    return conduction_columns(particle.surface, particle.conducting, wet, particle.void)
+    wetted = particle.contact.known & ~particle.contact.particle
+    return conduction_columns(particle.surface, particle.conducting, wetted, particle.void)
 
 
 def conduction_columns(
     surface: Surface,
     conducting: NDArray[np.floating],
-    wet: NDArray[np.bool_],
+    wetted: NDArray[np.bool_],
     void: NDArray[np.bool_],
     *,
     budget: int = BUDGET,
@@ -332,7 +341,7 @@ def conduction_columns(
         Outer surface of the filled particle.
     conducting
         (n,) share of each surface point that is in electrical contact; a half and more somewhere makes a contact.
-    wet
+    wetted
         (n,) bool, whether electrolyte reaches the point where it is not in contact: current enters there.
     void
         (z, y, x) bool, cracks and pores inside the particle, which do not conduct.
@@ -342,14 +351,14 @@ def conduction_columns(
     Returns
     -------
     dict
-        `conduction_resistance`: current ``j S`` enters evenly over the whole outer surface, and straight leaves it
-        where that is in contact; ``sigma r int(phi dA) / (j S^2)``, 0 when intact. `conduction_detached`: the same for
-        the detached surface alone, ``sigma r int(phi dA) / (j A^2)``, which a small gap with its narrow current does
-        not bring to 0. `conduction_unreached`: share of the solid that no contact reaches, which the others leave out.
+        `conduction_resistance`: current ``j S`` enters evenly over the whole outer surface and leaves at once where
+        that is in contact; ``sigma r int(phi dA) / (j S^2)``, 0 when intact. `conduction_detached`: the same for
+        the detached surface alone, ``sigma r int(phi dA) / (j A^2)``, which does not vanish with the area of a gap.
+        `conduction_unreached`: share of the solid that no contact reaches, which the others leave out.
     """
     solid = (surface.mask > 0) & ~void
-    held = conducting if (conducting >= 0.5).any() else np.zeros_like(conducting)
-    electrode, source = surface.area * held, np.where(wet, surface.area * (1 - held), 0.0)
+    contact = conducting if (conducting >= 0.5).any() else np.zeros_like(conducting)
+    electrode, source = surface.area * contact, np.where(wetted, surface.area * (1 - contact), 0.0)
     found = effective_resistance(solid, electrodes_of(surface, electrode, source), surface.spacing, budget=budget)
     radius = math.cbrt(3 * int(surface.mask.sum(dtype=np.int64)) * math.prod(surface.spacing) / (4 * math.pi))
     detached = found.resistance * radius

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
 
 NONE = "without any contact, where the image shows no carbon-binder, and for particles of fewer than 27 voxels"
-DETOUR = "Way over the surface (or through the solid, by the option path) to the nearest point in contact"
+DETOUR = "Shortest path over the surface (or through the solid, by the option path) to the nearest contact"
 
 
 @of_particle(
     Measure(
         name="resistance_mean", units="1", missing=NONE, shown=("report", "statistics"), heading="resistance, mean",
         long_name="detour to the nearest contact over equivalent radius, mean over the surface",
-        definition=f"{DETOUR}, over the radius of the ball of equal volume; area-weighted mean, 0 in contact.",
+        definition=f"{DETOUR}, over the radius of the ball of equal volume (Jiang et al. 2020); area-weighted "
+        "mean, 0 in contact.",
     ),
     Measure(
         name="resistance_max", units="1", missing=NONE, shown=("statistics",), heading="resistance, largest",
@@ -32,12 +33,13 @@ DETOUR = "Way over the surface (or through the solid, by the option path) to the
     Measure(
         name="resistance_std", units="1", missing=NONE, shown=("report", "statistics"), heading="resistance, spread",
         long_name="detour to the nearest contact over equivalent radius, spread over the surface",
-        definition="Heterogeneity: area-weighted standard deviation over the whole surface, 0 when intact.",
+        definition="Area-weighted standard deviation of the detour over the radius of the ball of equal volume, over "
+        "the whole surface; 0 when intact.",
     ),
     Measure(
         name="resistance_detached_mean", units="1", missing=NONE,
         long_name="detour over equivalent radius, mean over the detached surface",
-        definition="As resistance_mean, over the points that are not in contact; 0 when there are none.",
+        definition="As resistance_mean, over the points that are not in contact; 0 when all are.",
     ),
     Measure(
         name="detour_mean", units="micrometer", missing=NONE, digits=2,
@@ -55,7 +57,7 @@ DETOUR = "Way over the surface (or through the solid, by the option path) to the
     Measure(
         name="fully_detached", dtype="?", units="", long_name="no contact to carbon-binder at all",
         definition="No surface point is in contact with carbon-binder or the current collector.",
-        missing="false where the image shows no carbon-binder",
+        missing="false where the image shows no carbon-binder, and for particles of fewer than 27 voxels",
     ),
 )  # fmt: skip
 def resistance(particle: Particle) -> Values:
