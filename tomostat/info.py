@@ -1,4 +1,4 @@
-"""What a path holds, told in a few lines."""
+"""Short descriptions of what a path holds, and of what tomostat and installed packages offer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tomostat.volume import describe, is_map, label_names, map_names
 
 
 def describe_path(path: Path) -> str:
-    """Tell what a volume, table or output folder holds.
+    """Describe what a volume, table or output folder holds.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        When nothing is there, or it is nothing that tomostat knows.
+        When there is nothing at the path, or tomostat cannot read it.
     """
     if not path.exists():
         raise FileNotFoundError(f"nothing at {path}")
@@ -41,7 +41,7 @@ def describe_path(path: Path) -> str:
 
 
 def summarize(root: Path) -> str:
-    """Summary of an output folder: stages, particles per condition, where the report lies."""
+    """Summary of an output folder: stages, particles per condition, path of the report."""
     layout, content = Layout(root), Content.read(root)
     lines = [f"study {content.study} in {root}"]
     fields: dict[str, list[str]] = {}
@@ -110,7 +110,7 @@ CLOSEST = 10
 
 
 def _graph_lines(path: Path) -> str:
-    """What the merge graph decided, and the pairs of tracks on which it was closest."""
+    """Decisions of the merge graph, and the pairs of tracks whose scores are closest to the limit."""
     graph = open_graph(path)
     tracks, pairs = graph.tracks, graph.candidates
     lines = [f"{len(tracks)} tracks, {tracks.particle[tracks.particle > 0].nunique()} particles, {len(pairs)} pairs"]
@@ -118,14 +118,14 @@ def _graph_lines(path: Path) -> str:
     lines += [f"  by hand: {edit.action} {edit.a} {edit.b}" for edit in graph.edits]
     closest = pairs.iloc[pairs.score.abs().argsort(kind="stable")[:CLOSEST]]
     if len(closest):
-        lines += ["", f"{'closest pairs':<16}{'particles':<14}{'score':>8}  {'place z y x':<22}verdict"]
+        lines += ["", f"{'closest pairs':<16}{'particles':<14}{'score':>8}  {'place z y x':<22}decision"]
     known = tracks.to_dict("index")
     for pair in closest.to_dict("records"):
         a, b = known[pair["a"]], known[pair["b"]]
         place = " ".join(f"{(a[axis] + b[axis]) / 2:.1f}" for axis in "zyx")
         names, both = f"{pair['a']} {pair['b']}", f"{a['particle']} {b['particle']}"
-        verdict = f"{'joined' if pair['joined'] else 'apart'}, {pair['reason']}"
-        lines.append(f"{names:<16}{both:<14}{pair['score']:>8.3f}  {place:<22}{verdict}")
+        decision = f"{'joined' if pair['joined'] else 'apart'}, {pair['reason']}"
+        lines.append(f"{names:<16}{both:<14}{pair['score']:>8.3f}  {place:<22}{decision}")
     return "\n".join(lines)
 
 
@@ -137,7 +137,7 @@ def _instance_lines(path: Path) -> str:
 
 
 def column_lines() -> str:
-    """Every column of the particle table: unit, what it is, how it is defined, when a particle has none."""
+    """Every column of the particle table: unit, meaning, definition, and when it is missing."""
     from tomostat.measure import MeasureOptions, all_columns, chosen_measures
 
     lines = []
@@ -145,12 +145,12 @@ def column_lines() -> str:
         dims = f" by {', '.join(axis.name for axis in measure.dims)}" if measure.dims else ""
         lines += [f"{name} [{measure.units or 'no unit'}]{dims}: {measure.long_name}", f"    {measure.definition}"]
         if measure.missing:
-            lines.append(f"    none: {measure.missing}")
+            lines.append(f"    missing: {measure.missing}")
     return "\n".join(lines)
 
 
 def format_lines() -> str:
-    """Readers and what they read."""
+    """Readers and the formats that they read."""
     from tomostat.ingest import READERS
 
     return "\n".join(f"{name:<12} {READERS.get(name).value.formats}" for name in READERS.names())

@@ -1,0 +1,212 @@
+"""A page that stands alone, says what limits it, and holds for odd studies too."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports import FEW, Written, columns_of, joined_table, make_field
+from tables import study
+from tomostat.analyze import analyze_particles
+from tomostat.report import ReportOptions, write_report
+
+BRIEF = ReportOptions(gallery=1, pictured_fields=1)
+
+PROBE = """
+<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(String(event.message || event.target.src)), true);
+addEventListener("securitypolicyviolation", (event) => errors.push(event.blockedURI));
+addEventListener("load", () => {
+  const rows = () => document.querySelectorAll("#particles-table tbody tr");
+  const cell = (i) => [...rows()].map((row) => row.cells[i].textContent);
+  const all = rows().length;
+  const heads = [...document.querySelectorAll("#particles-table th")];
+  const volume = heads.findIndex((head) => head.textContent.startsWith("volume"));
+  heads[volume].querySelector("button").click();
+  const sorted = cell(volume);
+  const filter = document.getElementById("particles-filter");
+  filter.value = "slow-1";
+  filter.dispatchEvent(new Event("input"));
+  document.body.dataset.probe = JSON.stringify({
+    errors, all, sorted, filtered: rows().length,
+    loaded: performance.getEntriesByType("resource").map((entry) => entry.name),
+    broken: [...document.images].filter((image) => !image.naturalWidth).map((image) => image.src),
+    wide: document.documentElement.scrollWidth > innerWidth,
+  });
+});
+</script>
+"""
+
+
+class Links(HTMLParser):
+    """Everything that a page loads or points to, and alternative texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.found += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "poster") and value]
+        if tag == "img":
+            self.images.append(values)
+
+
+def test_page_stands_alone(written: Written) -> None:
+    page = written.page
+    html = page.read_text(encoding="utf-8")
+    links = Links()
+    links.feed(html)
+    for link in links.found:
+        assert not re.match(r"(https?:)?//", link), link
+        if not link.startswith(("#", "data:")):
+            assert (page.parent / link).is_file(), link
+    assert not re.search(r"@import|url\(|https?://", html)
+    assert len(links.images) > 8
+    for image in links.images:
+        assert len(image["alt"] or "") > 20
+    for figure in (page.parent / "figures").glob("*.svg"):
+        drawing = figure.read_text(encoding="utf-8")
+        assert not re.search(r'(href|src)="(?!#)', drawing)
+    shown = {str(image["src"]).removeprefix("figures/") for image in links.images}
+    assert shown == {path.name for path in (page.parent / "figures").iterdir()}
+
+
+def test_page_says_what_was_found_and_what_limits_it(written: Written) -> None:
+    html = written.page.read_text(encoding="utf-8")
+    assert "<title>Slow &amp; fast</title>" in html
+    assert "&lt;1C&gt; &amp; more" in html
+    assert "<1C>" not in html.replace("\\u003c1C>", "")
+    assert "percentage points more detached" in html
+    assert "confounded" in html
+    assert "No particle was found in fast-1." in html
+    assert "3 particles without any contact" in html
+    assert "the sun was shining" in html
+    assert "detector: maskrcnn" in html
+    assert "ingest: 1.5" in html
+    for heading in ("At a glance", "Detachment", "Size", "Fields of view", "Particles in 3D", "Single particles"):
+        assert f"<h2>{heading}</h2>" in html
+
+
+def test_table_and_file(written: Written) -> None:
+    page, particles = written.page, written.particles
+    html = page.read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="particles-data">(.*?)</script>', html, re.S).group(1))  # type: ignore[union-attr]
+    assert len(data["rows"]) == particles.sizes["particle"]
+    assert len(data["columns"]) == len(data["rows"][0])
+    head = re.findall(r'<button type="button">(.*?)<small>', html)
+    assert len(head) == len(data["columns"])
+    assert data["rows"][0][head.index("field")] == "slow-0"
+    table = pd.read_csv(page.parent / "particles.csv")
+    assert len(table) == particles.sizes["particle"]
+    assert {"label", "field", "detachment", "centroid_z", "centroid_y", "centroid_x"} <= set(table.columns)
+    np.testing.assert_allclose(table["centroid_x"], particles["centroid"].sel(axis="x"))
+
+
+def test_equal_input_gives_an_equal_report(written: Written, tmp_path: Path) -> None:
+    particles, results, fields = written.particles, written.results, written.fields
+    pages = [write_report(tmp_path / name, particles, results, fields, options=BRIEF) for name in "ab"]
+    files = [
+        sorted(path.relative_to(page.parent) for path in page.parent.rglob("*") if path.is_file()) for page in pages
+    ]
+    assert files[0] == files[1]
+    for file in files[0]:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_report_replaces_an_older_one(written: Written, tmp_path: Path) -> None:
+    particles, results, fields = written.particles, written.results, written.fields
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "old.txt").touch()
+    options = ReportOptions(title="Other <title>", gallery=0, pictured_fields=0, table_rows=3)
+    page = write_report(tmp_path / "report", particles, results, fields, options=options)
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert not (tmp_path / "report" / "old.txt").exists()
+    html = page.read_text(encoding="utf-8")
+    assert "Other &lt;title&gt;" in html
+    assert "The first 3 of" in html
+    assert "Single particles" not in html
+
+
+def test_nothing_is_written_when_a_volume_is_missing(written: Written, tmp_path: Path) -> None:
+    particles, results = written.particles, written.results
+    with pytest.raises(FileNotFoundError, match="no volume at"):
+        write_report(tmp_path / "report", particles, results, {"a": tmp_path / "none.zarr"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_empty_study(tmp_path: Path) -> None:
+    labels = make_field(tmp_path / "a.zarr", count=0)
+    particles = joined_table([columns_of(labels, "a", "1C", 0.5)])
+    page = write_report(tmp_path / "report", particles, analyze_particles(particles), {"a": tmp_path / "a.zarr"})
+    html = page.read_text(encoding="utf-8")
+    assert "No particle was found." in html
+    assert "No particle was found in a." in html
+    assert "field-a.png" in html
+    assert len(pd.read_csv(page.parent / "particles.csv")) == 0
+
+
+def test_no_field_at_all(tmp_path: Path) -> None:
+    particles = study(particles=6)
+    page = write_report(tmp_path / "report", particles, analyze_particles(particles, options=FEW), {})
+    assert "percentage points" in page.read_text(encoding="utf-8")
+
+
+def test_one_slice_of_two_phases(tmp_path: Path) -> None:
+    labels = make_field(tmp_path / "a.zarr", (1, 48, 56), cbd=False)
+    rows = columns_of(labels, "a", "unknown", 0.5)
+    for name in ("detachment", "resistance_mean", "resistance_std", "depth"):
+        rows[name] = np.full(len(rows["label"]), np.nan)
+    particles = joined_table([rows])
+    page = write_report(tmp_path / "report", particles, analyze_particles(particles), {"a": tmp_path / "a.zarr"})
+    html = page.read_text(encoding="utf-8")
+    assert "could not be measured" in html
+    assert "A single slice (a)" in html
+    assert "Two phases only (a)" in html
+    assert "Distribution of the degree of detachment" not in html
+    assert "Particles in 3D" not in html
+    assert "nan" not in re.sub(r"<style>.*?</style>|<script.*?</script>|<pre>.*?</pre>", "", html, flags=re.S).lower()
+
+
+@pytest.mark.parametrize("width", [1240, 500])
+def test_page_in_a_browser(written: Written, tmp_path: Path, width: int) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no chromium: the page was not opened in a browser")
+    page, particles = written.page, written.particles
+    shutil.copytree(page.parent, tmp_path / "report")
+    probed = tmp_path / "report" / "probed.html"
+    probed.write_text(page.read_text(encoding="utf-8").replace("<head>", f"<head>{PROBE}"), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    flags += ["--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
+    flags += ["--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom"]
+    run = subprocess.run([browser, *flags, probed.as_uri()], capture_output=True, text=True, timeout=100, check=False)
+    assert "CONSOLE" not in run.stderr, run.stderr
+    found = json.loads(re.search(r'data-probe="(.*?)"', run.stdout).group(1).replace("&quot;", '"'))  # type: ignore[union-attr]
+    assert found["errors"] == []
+    assert found["broken"] == []
+    assert not found["wide"]
+    assert all(name.startswith("file://") for name in found["loaded"])
+    assert found["all"] == particles.sizes["particle"]
+    volumes = [float(value) for value in found["sorted"]]
+    assert volumes == sorted(volumes, reverse=True)
+    assert found["filtered"] == int((particles["field"] == "slow-1").sum())
+
+
+def test_styles_of_the_caller_stay(tmp_path: Path) -> None:
+    particles = study(particles=6)
+    results = analyze_particles(particles, options=FEW)
+    before = dict(mpl.rcParams)
+    write_report(tmp_path / "report", particles, results, {}, options=BRIEF)
+    assert dict(mpl.rcParams) == before

@@ -1,0 +1,100 @@
+"""`tomostat info`: what a path holds, and lists of columns, formats, detectors and measures."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from reports import make_field
+from tables import declared, study
+from tomostat import cli
+from tomostat.info import condition_table, describe_path
+from tomostat.measure import Measure, of_particle, write_particles
+from tomostat.measure.measures import DTYPES
+
+
+@of_particle(Measure(name="colour", units="1", long_name="colour of the particle"))
+def colour(particle: object) -> dict[str, float]:
+    """A measure of another package."""
+    return {"colour": 1.0}
+
+
+def info(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What the command prints."""
+    assert not cli.main(["info", *map(str, arguments)])
+    return capsys.readouterr().out
+
+
+def test_columns_have_unit_meaning_definition(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = info(capsys, "--columns").splitlines()
+    heads = [line for line in lines if not line.startswith(" ")]
+    assert [line.split(" [")[0] for line in heads] == list(declared())
+    for name, measure in declared().items():
+        place = lines.index(next(line for line in heads if line.startswith(f"{name} [")))
+        assert f"[{measure.units or 'no unit'}]" in lines[place]
+        assert lines[place].endswith(f": {measure.long_name}")
+        assert measure.definition, name
+        assert lines[place + 1] == f"    {measure.definition}"
+        if measure.missing:
+            assert lines[place + 2] == f"    missing: {measure.missing}"
+        assert measure.dtype in DTYPES
+    assert "centroid [micrometer] by axis: " in "\n".join(lines)
+
+
+def test_formats_and_detectors(capsys: pytest.CaptureFixture[str]) -> None:
+    formats = info(capsys, "--formats")
+    assert [line.split()[0] for line in formats.splitlines()][:5] == ["hdf5", "npy", "raw", "tiff", "zarr"]
+    assert "OME-Zarr" in formats
+    assert info(capsys, "--detectors").split()[:2] == ["maskrcnn", "watershed"]
+    assert info(capsys, "--detectors", "--formats").count("\n") >= 7
+
+
+def test_measures_of_installed_packages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomostat.plugins.entry_points", lambda group: [])
+    assert info(capsys, "--measures") == "no installed package offers measures\n"
+    point = EntryPoint("colours", f"{__name__}:colour", "tomostat.measures")
+    monkeypatch.setattr("tomostat.plugins.entry_points", lambda group: [point] if group == point.group else [])
+    monkeypatch.setattr(EntryPoint, "load", lambda self: colour)
+    assert info(capsys, "--measures").split() == ["colours", "colour"]
+
+
+def test_neither_path_nor_list_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 2
+    assert "--columns" in capsys.readouterr().err
+
+
+def test_volumes(tmp_path: Path) -> None:
+    make_field(tmp_path / "a.zarr", count=2)
+    lines = describe_path(tmp_path / "a.zarr").splitlines()
+    assert lines[0].startswith("grey: 16 x 48 x 56 voxels of 0.5 x 0.4 x 0.4 micrometer, uint8")
+    assert [line.split(":")[0] for line in lines] == ["grey", "labels/particles", "labels/phases"]
+    tifffile.imwrite(tmp_path / "scan.tif", np.zeros((5, 8, 9), np.uint8))
+    expected = f"{tmp_path / 'scan.tif'}: TIFF: 5 x 8 x 9 uint8, voxel size unknown"
+    assert describe_path(tmp_path / "scan.tif") == expected
+    with pytest.raises(FileNotFoundError, match="nothing at"):
+        describe_path(tmp_path / "none.zarr")
+
+
+def test_particle_tables(tmp_path: Path) -> None:
+    table = study(particles=5, fields=2)
+    write_particles(tmp_path / "particles.zarr", table)
+    text = describe_path(tmp_path / "particles.zarr")
+    assert text.startswith("20 particles\n")
+    line = next(line for line in text.splitlines() if line.startswith("equivalent_diameter"))
+    assert line.split()[1] == "micrometer"
+    assert line.endswith("diameter of the ball of equal volume")
+
+
+def test_means_per_condition() -> None:
+    table = study(particles=5, fields=2)
+    head, _, first, second = condition_table(table).splitlines()
+    assert head.split() == ["condition", "fields", "particles", "diameter", "um", "detachment", "resistance"]
+    slow = table.isel(particle=np.flatnonzero(table["condition"].values == "0.1C"))
+    means = [f"{float(slow[name].mean()):.3f}" for name in ("equivalent_diameter", "detachment", "resistance_mean")]
+    assert first.split() == ["0.1C", "2", "10", *means]
+    assert second.split()[:3] == ["1C", "2", "10"]
+    assert condition_table(table.isel(particle=slice(0, 0))).endswith("no particle")
