@@ -1,4 +1,4 @@
-"""What the network looks at: its features over a slice, as a picture or as an image to compute with."""
+"""Activation map of the network in a slice, as a picture or as an image to compute with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import tifffile
 import torch
+from numpy.typing import NDArray
 
 from tomostat.compare import read_grey
 from tomostat.detect.checkpoint import load_checkpoint, weights_path
@@ -15,8 +16,8 @@ from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import activation_map
 from tomostat.report.style import new_figure, save_png, styled
 
-PICTURES = (".png",)
-IMAGES = (".tif", ".tiff", ".npy")
+PICTURE_SUFFIXES = (".png",)
+IMAGE_SUFFIXES = (".tif", ".tiff", ".npy")
 
 
 def write_activation(
@@ -27,8 +28,8 @@ def write_activation(
     weights: str = "shipped",
     level: str = "0",
     kind: Literal["change", "strength"] = "change",
-) -> np.ndarray:
-    """Write what a network looks at in one slice.
+) -> NDArray[np.float32]:
+    """Write the activation map of a network in one slice.
 
     Parameters
     ----------
@@ -51,11 +52,11 @@ def write_activation(
     Raises
     ------
     FileNotFoundError, ValueError
-        When source or weights are missing, or the section, the kind of file, the level or the kind is none.
+        When source or weights are missing, the volume has no such slice, or the suffix, level or kind is unknown.
     """
     to = Path(to)
-    if to.suffix not in PICTURES + IMAGES:
-        raise ValueError(f"to is {to}; expected a name that ends in {', '.join(PICTURES + IMAGES)}")
+    if to.suffix not in PICTURE_SUFFIXES + IMAGE_SUFFIXES:
+        raise ValueError(f"to is {to}; expected a name that ends in {', '.join(PICTURE_SUFFIXES + IMAGE_SUFFIXES)}")
     network = load_checkpoint(weights_path(weights)).network
     stack = read_grey(Path(source))
     stack = stack[None] if stack.ndim == 2 else stack
@@ -65,25 +66,25 @@ def write_activation(
     reach = network.config.slices // 2
     near = stack[np.clip(np.arange(middle - reach, middle + reach + 1), 0, len(stack) - 1)]
     grey = scale_grey(near.astype(np.float32))
-    seen = activation_map(network, torch.from_numpy(grey), level, kind).numpy()
+    activation = activation_map(network, torch.from_numpy(grey), level, kind).numpy()
     to.parent.mkdir(parents=True, exist_ok=True)
     if to.suffix == ".npy":
-        np.save(to, seen)
-    elif to.suffix in IMAGES:
-        tifffile.imwrite(to, seen)
+        np.save(to, activation)
+    elif to.suffix in IMAGE_SUFFIXES:
+        tifffile.imwrite(to, activation)
     else:
-        _draw(grey[reach], seen, to)
-    return seen
+        _draw(grey[reach], activation, to)
+    return activation
 
 
-def _draw(grey: np.ndarray, seen: np.ndarray, to: Path) -> None:
-    """The slice, and what the network looks at in it."""
+def _draw(grey: NDArray[np.float32], activation: NDArray[np.float32], to: Path) -> None:
+    """Draw the slice and its activation map side by side."""
     with styled():
         figure = new_figure(10.0, 5.0 * grey.shape[0] / grey.shape[1] + 0.3)
         left, right = figure.subplots(1, 2)
         left.imshow(grey, cmap="gray", vmin=0, vmax=1)
-        right.imshow(seen, cmap="inferno", vmin=0, vmax=1)
-        for axes, name in ((left, "slice"), (right, "what the network looks at")):
+        right.imshow(activation, cmap="inferno", vmin=0, vmax=1)
+        for axes, name in ((left, "slice"), (right, "activation map")):
             axes.set_title(name)
             axes.grid(visible=False)
             axes.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Whole studies of simulated volumes, with known truth."""
+"""Studies of simulated volumes with known truth."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ def simulate_study(
     Parameters
     ----------
     folder
-        Where ``volumes/NAME.zarr`` and ``study.yaml`` are written; empty, or not there yet.
+        Folder for ``volumes/NAME.zarr`` and ``study.yaml``; must be empty or not exist.
     conditions
         Mean detachment of the particles by condition.
     fields
-        Fields of view per condition; each is an electrode of its own seed.
+        Fields of view per condition; each is another electrode, with a seed of its own.
     options
-        The electrode; seed and mean detachment vary.
+        Options of all electrodes; the seed and the mean detachment differ between them.
+    execution
+        Where to run, and who receives events; threads of this process when None.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def simulate_study(
     Raises
     ------
     ValueError
-        When the folder is not empty, or there are no fields or conditions.
+        When the folder is not empty, or there is no field or condition.
     """
     folder, options, execution = Path(folder), options or PhantomOptions(), execution or Execution()
     if fields < 1 or not conditions:
@@ -61,10 +63,10 @@ def simulate_study(
             simulate_volume(path, electrode, execution=dataclasses.replace(execution, field=path.stem))
             members.append(Field(path=path))
         samples.append(Sample(name=f"cell-{condition}", condition=condition, fields=tuple(members)))
-    known: dict[str, StageOptions] = {
+    stage_options: dict[str, StageOptions] = {
         "phases": PhasesOptions(collector=options.collector > 0),
         "measure": MeasureOptions(depth_axis="zyx"[options.depth_axis]),  # type: ignore[arg-type]
     }
-    study = Study(study=folder.resolve().name, output=folder / "results", samples=tuple(samples), options=known)
+    study = Study(study=folder.resolve().name, output=folder / "results", samples=tuple(samples), options=stage_options)
     save_study(study, folder / "study.yaml")
     return folder / "study.yaml"
