@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tomostat.detect.kernels.outline import BAND, snap_outlines
+from tomostat.detect.kernels.outline import MAX_SHIFT, snap_outlines
 
 
 def scene(shift, noise=0.05, seed=0):
@@ -47,7 +47,7 @@ def test_no_outline_moves_farther_than_the_band_and_none_is_lost(seed):
     moved = snap_outlines(labels, grey)
     changed = moved != labels
     assert set(np.unique(moved)) == set(np.unique(labels))
-    near = ndimage.maximum_filter(labels, 2 * BAND + 1) != ndimage.minimum_filter(labels, 2 * BAND + 1)
+    near = ndimage.maximum_filter(labels, 2 * MAX_SHIFT + 1) != ndimage.minimum_filter(labels, 2 * MAX_SHIFT + 1)
     assert not (changed & ~near).any()
     assert not (changed & (moved > 0) & (labels > 0)).any()  # never from one particle to another
 

@@ -7,11 +7,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
+from properties import examples
 from tomostat.detect.kernels.masks import Tile, join_tiles, paste, tile_size, tile_starts
 
 
@@ -31,7 +32,7 @@ def brute_paste(mask, box, shape):
     return (value > 0.5) & (yy >= y0) & (yy <= y1) & (xx >= x0) & (xx <= x1)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 2**32 - 1))
 def test_paste_equals_brute_force(seed):
     rng = np.random.default_rng(seed)
@@ -119,7 +120,7 @@ def same_partition(a, b):
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32 - 1))
 def test_joined_tiles_equal_the_whole(seed):
     rng = np.random.default_rng(seed)

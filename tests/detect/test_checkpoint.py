@@ -1,0 +1,73 @@
+"""Checkpoints: what is written and read, and files that are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from networks import TINY
+from tomostat.detect import checkpoint
+from tomostat.detect.checkpoint import TrainingRecord, file_hash, load_checkpoint, save_checkpoint
+from tomostat.detect.detector import make_detector
+from tomostat.detect.kernels.maskrcnn import build
+from tomostat.detect.options import DetectOptions
+
+
+def test_network_and_training_are_read_as_written(tmp_path):
+    network = build(TINY, seed=5)
+    training = TrainingRecord(
+        step=3, options={"rate": 0.1}, share=0.25, validation=0.5, history={"further": {"step": 200}}
+    )
+    save_checkpoint(tmp_path / "a.safetensors", network, training=training)
+    again = load_checkpoint(tmp_path / "a.safetensors")
+    assert again.network.config == TINY
+    assert again.training == training
+    states = network.state_dict().values(), again.network.state_dict().values()
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
+    save_checkpoint(tmp_path / "half.safetensors", network, half=True)
+    ratio = (tmp_path / "half.safetensors").stat().st_size / (tmp_path / "a.safetensors").stat().st_size
+    assert ratio == pytest.approx(0.5, abs=0.01)
+    assert load_checkpoint(tmp_path / "half.safetensors").training == TrainingRecord()
+
+
+def test_files_that_are_not_weights_are_refused(tmp_path, weights):
+    text = tmp_path / "weights.safetensors"
+    text.write_text("not a network")
+    with pytest.raises(ValueError, match="is not a weights file"):
+        load_checkpoint(text)
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="is damaged"):
+        load_checkpoint(cut)
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(2)}, foreign)
+    with pytest.raises(ValueError, match="holds no tomostat network"):
+        load_checkpoint(foreign)
+    pickled = tmp_path / "pickle.pt"
+    torch.save({"a": torch.zeros(2)}, pickled)
+    with pytest.raises(ValueError, match="is not a weights file"):
+        load_checkpoint(pickled)
+    with pytest.raises(FileNotFoundError, match="no weights file"):
+        load_checkpoint(tmp_path / "absent.safetensors")
+
+
+def test_another_architecture_is_refused(tmp_path, weights):
+    config = json.loads('{"backbone": "resnet50"}')
+    record = {"format": checkpoint.FORMAT, "config": json.dumps(config | {"anchors": TINY.anchors, "ratios": [1.0]})}
+    path = tmp_path / "other.safetensors"
+    save_file(load_file(weights), path, record)
+    with pytest.raises(ValueError, match="does not fit the architecture"):
+        load_checkpoint(path)
+
+
+def test_damaged_shipped_weights_are_refused(tmp_path, monkeypatch, weights):
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path)
+    path = shutil.copy(weights, tmp_path / "fast.safetensors")
+    with pytest.raises(ValueError, match="damaged"):
+        make_detector(DetectOptions(weights="fast"))
+    monkeypatch.setitem(checkpoint.SHIPPED, "fast", file_hash(path))
+    assert make_detector(DetectOptions(weights="fast")).weights == str(path)

@@ -1,0 +1,106 @@
+"""Running a detector over a volume, block by block."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from networks import equal
+from tomostat.detect.detector import FunctionDetector
+from tomostat.detect.detectors.watershed import WatershedDetector
+from tomostat.detect.instances import detect_instances, detect_tasks
+from tomostat.detect.options import DetectOptions
+from tomostat.execution import Execution
+from tomostat.instances import Instances, read_instances, read_metadata
+from tomostat.volume import create_volume
+
+
+def test_tasks_are_lazy(volume, tmp_path):
+    calls = []
+    detector = FunctionDetector(lambda *block: calls.append(block))
+    tasks = detect_tasks(volume[0], tmp_path / "out", detector, "recording", DetectOptions(slices=3))
+    assert list(tasks) == sorted(tasks)
+    assert len(tasks) == 3
+    assert not calls
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("slices", [1, 3, 32])
+def test_stage_equals_the_whole_array_for_any_block(volume, tmp_path, slices):
+    path, grey, phases = volume
+    run = WatershedDetector()
+    count = detect_instances(path, tmp_path / "out", options=DetectOptions(slices=slices), detector=run)
+    found = read_instances(tmp_path / "out")
+    assert count == len(found) == int(sum(1 + z % 3 for z in range(7)))
+    assert equal(found, run(grey.astype(np.float32), phases, 0))
+    metadata = read_metadata(next(iter(sorted((tmp_path / "out").glob("*.parquet")))))
+    assert metadata["options"]["slices"] == slices
+    assert metadata["options"]["detector"] == "WatershedDetector"
+
+
+def test_grey_reaches_the_detector_scaled_and_with_its_halo(volume, tmp_path):
+    path, grey, _ = volume
+    seen = {}
+
+    class Recording:
+        halo = 1
+
+        def __call__(self, block, phases, first):
+            seen[first] = (block.shape[0], block.min(), block.max(), phases.max())
+            labels = (block > 0.5).astype(np.int32)
+            parts = [Instances.from_labels(image, first + i) for i, image in enumerate(labels)]
+            return Instances.concatenate(parts)
+
+    detect_instances(path, tmp_path / "out", options=DetectOptions(slices=3), detector=Recording())
+    assert seen == {0: (4, 0, 1, 2), 2: (5, 0, 1, 2), 5: (2, 0, 1, 2)}
+    found = read_instances(tmp_path / "out")
+    assert found.slice.tolist() == list(range(7))
+    assert all(np.array_equal(found.labels(z) > 0, grey[z] > 100) for z in range(7))
+
+
+def test_finished_blocks_are_not_run_again(volume, tmp_path):
+    calls = []
+
+    class Counting(WatershedDetector):
+        def __call__(self, grey, phases, first):
+            calls.append(first)
+            return super().__call__(grey, phases, first)
+
+    for _ in range(2):
+        detect_instances(
+            volume[0],
+            tmp_path / "out",
+            options=DetectOptions(slices=4),
+            detector=Counting(),
+            execution=Execution(markers=tmp_path / "marks"),
+        )
+    assert sorted(calls) == [0, 4]
+
+
+def test_volume_without_phases_is_refused(tmp_path):
+    create_volume(tmp_path / "a.zarr", shape=(1, 8, 8), dtype="uint8", spacing=(1, 1, 1))
+    with pytest.raises((ValueError, FileNotFoundError), match="phases"):
+        detect_instances(tmp_path / "a.zarr", tmp_path / "out", detector=WatershedDetector())
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, tomostat.detect, tomostat.kernels.score; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_results_outside_the_slices_of_a_block_are_not_kept(volume, tmp_path):
+    """A detector may find particles in its halo; each slice is taken from its own block only."""
+
+    class Everywhere:
+        halo = 2
+
+        def __call__(self, grey, phases, first):
+            label = np.zeros(grey.shape[1:], np.int32)
+            label[:5, :5] = 1
+            return Instances.concatenate([Instances.from_labels(label, first + i) for i in range(len(grey))])
+
+    assert detect_instances(volume[0], tmp_path / "out", options=DetectOptions(slices=3), detector=Everywhere()) == 7
+    assert read_instances(tmp_path / "out").slice.tolist() == list(range(7))

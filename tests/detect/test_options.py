@@ -1,0 +1,14 @@
+"""Options that are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from tomostat.detect.options import TrainOptions
+
+
+def test_bad_options():
+    with pytest.raises(ValueError, match="steps is 0"):
+        TrainOptions(steps=0)
+    with pytest.raises(ValueError, match="zoom is"):
+        TrainOptions(zoom=(2.0, 1.0))
