@@ -7,10 +7,10 @@ import pytest
 from scipy import ndimage
 
 from tomostat.volume import (
+    interpolate_grid,
     open_flat,
     read_flat,
     read_shading,
-    spread_grid,
     write_shading,
 )
 from volumes import noise, whole_box
@@ -24,7 +24,7 @@ def test_flat_is_grey_less_shading(filled):
     grid = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
     write_shading(path, grid)
     box = (slice(2, 7), slice(10, 30), slice(250, 280))
-    flat = array - spread_grid(grid, array.shape, whole_box(array.shape))
+    flat = array - interpolate_grid(grid, array.shape, whole_box(array.shape))
     assert np.array_equal(read_flat(path, box), flat[box])
     assert np.array_equal(open_flat(path).compute(scheduler="synchronous"), flat)
     smooth = open_flat(path, smoothing=1.0)

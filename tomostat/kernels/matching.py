@@ -255,18 +255,18 @@ def _sorted_runs(offset, start, length):  # type: ignore[no-untyped-def]
         none = np.zeros(0, np.int64)
         return none, none, np.zeros(0, np.int32)
     scale = n / (start.max() + 1)
-    place = np.zeros(n + 1, np.int64)
+    bucket_start = np.zeros(n + 1, np.int64)
     for run in range(n):
-        place[int(start[run] * scale) + 1] += 1
-    place = np.cumsum(place)
+        bucket_start[int(start[run] * scale) + 1] += 1
+    bucket_start = np.cumsum(bucket_start)
     begin, end, mask = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int32)
-    filled = place.copy()
+    filled = bucket_start.copy()
     for i in range(len(offset) - 1):
         for run in range(offset[i], offset[i + 1]):
             bucket = int(start[run] * scale)
             at = filled[bucket]
             filled[bucket] += 1
-            while at > place[bucket] and begin[at - 1] > start[run]:
+            while at > bucket_start[bucket] and begin[at - 1] > start[run]:
                 begin[at], end[at], mask[at] = begin[at - 1], end[at - 1], mask[at - 1]
                 at -= 1
             begin[at], end[at], mask[at] = start[run], start[run] + length[run], i

@@ -15,7 +15,7 @@ from tomostat.blocks import Block, Box, Shape, block_grid
 from tomostat.execution import Execution
 from tomostat.phases.kernels.outside import HALO, Outside, outside_mask
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import VolumeInfo, describe, read_box, read_shading, spread_grid
+from tomostat.volume import VolumeInfo, describe, interpolate_grid, read_box, read_shading
 
 
 @dataclass(frozen=True)
@@ -86,4 +86,4 @@ def read_block(
         in_field = ~outside_mask(raw, outside.value, outside.circle, [w.start for w in wide])[crop]
     grey = raw[crop].astype(np.float32)
     grid = None if keep_shading else read_shading(path)
-    return (grey if grid is None else grey - spread_grid(grid, describe(path).shape, box)), in_field
+    return (grey if grid is None else grey - interpolate_grid(grid, describe(path).shape, box)), in_field

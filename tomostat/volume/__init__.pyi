@@ -1,4 +1,4 @@
-from .kernels.grid import spread_grid
+from .kernels.grid import interpolate_grid
 from .kernels.halve import halve, halve_sparse
 from .metadata import (
     Calibration,
@@ -40,6 +40,7 @@ __all__ = [
     "describe",
     "halve",
     "halve_sparse",
+    "interpolate_grid",
     "is_map",
     "is_volume",
     "label_names",
@@ -54,7 +55,6 @@ __all__ = [
     "read_shading",
     "remove_map",
     "split_blocks",
-    "spread_grid",
     "storage_layout",
     "store_tasks",
     "update_attributes",

@@ -11,7 +11,7 @@ from dask_image import ndfilters
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
-from tomostat.volume.kernels.grid import spread_grid
+from tomostat.volume.kernels.grid import interpolate_grid
 from tomostat.volume.metadata import describe, open_group
 from tomostat.volume.store import open_volume, read_box
 
@@ -44,7 +44,7 @@ def read_flat(path: str | Path, box: Box) -> NDArray[np.float32]:
     """Grey values of a box with the shading subtracted, float32."""
     grey = read_box(path, box).astype(np.float32)
     grid = read_shading(path)
-    return grey if grid is None else grey - spread_grid(grid, describe(path).shape, box)
+    return grey if grid is None else grey - interpolate_grid(grid, describe(path).shape, box)
 
 
 def open_flat(path: str | Path, *, smoothing: float = 0.0) -> xr.DataArray:
@@ -84,4 +84,4 @@ def _subtract_shading(
 ) -> NDArray[np.float32]:
     """One chunk of `open_flat`; dask passes its location in `block_info`."""
     box = tuple(slice(a, b) for a, b in block_info[0]["array-location"])
-    return block - spread_grid(grid, shape, box)  # type: ignore[arg-type,operator]
+    return block - interpolate_grid(grid, shape, box)  # type: ignore[arg-type,operator]

@@ -14,7 +14,7 @@ from tomostat.blocks import block_grid
 from tomostat.phases.kernels.counts import Bins
 from tomostat.phases.kernels.shading import cell_counts, cell_numbers, fit_shading, shading_grid
 from tomostat.phases.kernels.thresholds import class_means, multi_otsu
-from tomostat.volume import spread_grid
+from tomostat.volume import interpolate_grid
 
 
 @given(st.tuples(*[st.integers(1, 12)] * 3), st.tuples(*[st.integers(1, 3)] * 3), st.integers(0, 2**20))
@@ -49,7 +49,7 @@ def test_shading_is_found_whatever_the_content(amplitude, error):
     smoothed = ndimage.gaussian_filter(grey, 0.7)
     _, counts = cell_counts(smoothed, None, whole_box(grey.shape), grey.shape, cells, bins)
     fit = fit_shading(counts, bins, 2)
-    found = spread_grid(shading_grid(fit.cells, grey.shape), grey.shape, whole_box(grey.shape))
+    found = interpolate_grid(shading_grid(fit.cells, grey.shape), grey.shape, whole_box(grey.shape))
     assert (found - truth).std() < error, "of a contrast of 120"
     assert abs(np.average(fit.cells, weights=counts.sum(axis=-1))) < 1e-6
     means, _ = class_means(fit.counts, bins, multi_otsu(fit.counts, bins, 2))
@@ -61,6 +61,6 @@ def test_a_grid_follows_a_linear_shading():
     shape, cells = (1, 30, 44), (1, 3, 4)
     y, x = (np.arange(n) + 0.5 for n in cells[1:])
     values = (2.0 * y[:, None] * 10 - 1.5 * x * 11)[None]
-    found = spread_grid(shading_grid(values, shape), shape, whole_box(shape))
+    found = interpolate_grid(shading_grid(values, shape), shape, whole_box(shape))
     expected = 2.0 * (np.arange(30)[:, None] + 0.5) - 1.5 * (np.arange(44) + 0.5)
     assert np.allclose(found[0], expected, atol=1e-3)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from properties import examples
 from tomostat.volume import (
-    spread_grid,
+    interpolate_grid,
 )
 from volumes import whole_box
 
@@ -22,7 +22,7 @@ grids = st.tuples(*[st.integers(1, 5)] * 3)
 def test_a_grid_is_spread_linearly(nodes, shape, random):
     """Against interpolation written out voxel by voxel; and a voxel's value does not depend on the box asked for."""
     grid = np.array([random.uniform(-5, 5) for _ in range(int(np.prod(nodes)))], np.float32).reshape(nodes)
-    found = spread_grid(grid, shape, whole_box(shape))
+    found = interpolate_grid(grid, shape, whole_box(shape))
     for place in itertools.product(*map(range, shape)):
         value = 0.0
         for corner in itertools.product((0, 1), repeat=3):
@@ -35,4 +35,4 @@ def test_a_grid_is_spread_linearly(nodes, shape, random):
             value += weight * float(grid[tuple(index)])
         assert abs(found[place] - value) < 1e-4
     box = tuple(slice(n // 3, n) for n in shape)
-    assert np.array_equal(spread_grid(grid, shape, box), found[box])
+    assert np.array_equal(interpolate_grid(grid, shape, box), found[box])

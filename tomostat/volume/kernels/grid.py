@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tomostat.blocks import Box
 
 
-def spread_grid(grid: NDArray[np.float32], shape: Sequence[int], box: Box) -> NDArray[np.float32]:
+def interpolate_grid(grid: NDArray[np.float32], shape: Sequence[int], box: Box) -> NDArray[np.float32]:
     """Interpolate a coarse grid trilinearly at the voxels of a box.
 
     Parameters
