@@ -69,6 +69,6 @@ def test_contacts_of_several_fields(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="tomostat measure"):
         read_contacts(tmp_path / "none.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"no table")
-    with pytest.raises(ValueError, match="no table of contacts"):
+    with pytest.raises(ValueError, match="is not a table of contacts"):
         read_contacts(tmp_path / "bad.parquet")
     assert pq.read_schema(tmp_path / "contacts.parquet").names == ["field", "a", "b", "area"]
