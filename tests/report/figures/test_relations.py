@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tomostat.report.figures.relations import round_gap_resistance
+from tables import study
+from tomostat.report.figures.relations import axis_label, round_gap_resistance
 
 
 def test_resistance_of_a_round_gap() -> None:
@@ -19,3 +20,9 @@ def test_resistance_of_a_round_gap() -> None:
         expected = (area * path).sum()
         assert mean[place] == pytest.approx(expected, rel=1e-3)
         assert spread[place] == pytest.approx(np.sqrt((area * (path - expected) ** 2).sum()), rel=1e-3)
+
+
+def test_axes_carry_heading_and_unit() -> None:
+    table = study(particles=2)
+    assert axis_label(table["depth"]) == "depth (µm)"
+    assert axis_label(table["relative_intensity"]) == "relative intensity"

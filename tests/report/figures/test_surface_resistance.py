@@ -12,7 +12,7 @@ from reports import FEW
 from stores import half_ball
 from tomostat.analyze import analyze_particles
 from tomostat.measure import measure_particles
-from tomostat.report import write_report
+from tomostat.report import ReportOptions, write_report
 from tomostat.report.figures.surface_resistance import STEPS, ColouredParticle, colour_indices, draw_surfaces
 
 
@@ -45,7 +45,8 @@ def test_the_report_shows_the_maps(tmp_path: Path) -> None:
     path = half_ball(tmp_path / "half.zarr")
     table = measure_particles(path)
     results = analyze_particles(table, options=FEW)
-    page = write_report(tmp_path / "report", table, results, {"half": path}).read_text(encoding="utf-8")
+    brief = ReportOptions(pictured_fields=0)
+    page = write_report(tmp_path / "report", table, results, {"half": path}, options=brief).read_text("utf-8")
     assert 'src="figures/resistance.png"' in page
     picture = imread(tmp_path / "report" / "figures" / "resistance.png")
     width = int(picture.shape[1] * 4.6 / 5.3)  # the rest is the scale
@@ -55,5 +56,5 @@ def test_the_report_shows_the_maps(tmp_path: Path) -> None:
     assert back[1] > 0.6
     assert back[1] > 1.5 * front[1]
     shutil.rmtree(path / "maps")
-    page = write_report(tmp_path / "report", table, results, {"half": path}).read_text(encoding="utf-8")
+    page = write_report(tmp_path / "report", table, results, {"half": path}, options=brief).read_text("utf-8")
     assert "resistance.png" not in page

@@ -17,47 +17,59 @@ from tomostat.report.text import RHO, significant, unit_text
 Array = NDArray[np.float64]
 
 
+SHOWN = 2
+"""Columns beside each other in the figure of `other_columns`."""
+
+COLUMNS_BY_PREFERENCE = ("electron_density", "relative_intensity", "soc", "depth")
+
+
 def relations(data: ReportData) -> str:
-    """Resistance, density and the rest against the detachment."""
+    """Resistance, density and other columns against the detachment."""
+    figures = resistance(data) + other_columns(data) if data.measured else ""
+    return figures + quantity_table(data.results)
+
+
+def resistance(data: ReportData) -> str:
+    """Mean and spread of the local resistance."""
     particles = data.counted
-    parts = []
-    if data.measured and "resistance_mean" in particles and np.isfinite(particles["resistance_mean"]).any():
-        labels = {"resistance_mean": "mean local resistance", "resistance_std": "heterogeneity of it"}
-        shown = [(name, f"{label} (relative)") for name, label in labels.items() if name in particles]
-        parts.append(
-            data.svg_figure(
-                "resistance",
-                against_detachment(particles, data.conditions, shown, _round_gap_curves()),
-                "Local electrical resistance, mean and spread over the surface, against degree of detachment.",
-                "<b>Local resistance.</b> The detour of electrons over the surface to the nearest contact, in radii of "
-                "the ball of equal volume: mean and standard deviation over the whole surface. The dashed line is a "
-                "ball whose gap is one round cap; particles below it have several or elongated gaps.",
-            )
-        )
-    labels = {
-        "electron_density": "electron density (1/Å³)",
-        "relative_intensity": "relative intensity",
-        "soc": "state of charge",
-        "depth": "depth (µm)",
-    }
-    shown = [
-        (name, label) for name, label in labels.items() if name in particles and np.isfinite(particles[name]).any()
-    ]
-    if data.measured and shown:
-        words = " and ".join(label.split(" (")[0] for _, label in shown[:2])
-        parts.append(
-            data.svg_figure(
-                "density",
-                against_detachment(particles, data.conditions, shown[:2]),
-                f"{words} of every particle against its degree of detachment.",
-                f"<b>{words.capitalize()} against detachment.</b> One dot per particle.",
-            )
-        )
-    return "".join(parts) + quantity_table(data.results)
+    if "resistance_mean" not in particles or not np.isfinite(particles["resistance_mean"]).any():
+        return ""
+    labels = {"resistance_mean": "mean local resistance", "resistance_std": "spread of local resistance"}
+    shown = [(name, f"{label} (relative)") for name, label in labels.items() if name in particles]
+    return data.svg_figure(
+        "resistance",
+        against_detachment(particles, data.conditions, shown, _round_gap_curves()),
+        "Local electrical resistance, mean and spread over the surface, against degree of detachment.",
+        "<b>Local resistance.</b> The detour of electrons over the surface to the nearest contact, in radii of "
+        "the ball of equal volume: mean and standard deviation over the whole surface. The dashed line is a "
+        "ball whose gap is one round cap; particles below it have several or elongated gaps.",
+    )
+
+
+def other_columns(data: ReportData) -> str:
+    """The first columns out of `COLUMNS_BY_PREFERENCE` that the table has values of."""
+    particles = data.counted
+    known = [name for name in COLUMNS_BY_PREFERENCE if name in particles and np.isfinite(particles[name]).any()]
+    shown = [(name, axis_label(particles[name])) for name in known[:SHOWN]]
+    if not shown:
+        return ""
+    words = " and ".join(str(particles[name].attrs["heading"]) for name, _ in shown)
+    return data.svg_figure(
+        "density",
+        against_detachment(particles, data.conditions, shown),
+        f"{words} of every particle against its degree of detachment.",
+        f"<b>{words.capitalize()} against detachment.</b> One dot per particle.",
+    )
+
+
+def axis_label(column: xr.DataArray) -> str:
+    """Heading and unit of a column of the particle table."""
+    unit = unit_text(str(column.attrs["units"]))
+    return f"{column.attrs['heading']} ({unit})" if unit else str(column.attrs["heading"])
 
 
 def quantity_table(results: xr.Dataset) -> str:
-    """Medians of further columns and their relation to the detachment."""
+    """Medians of the columns shown in statistics, and their rank correlations with the detachment."""
     conditions = [str(name) for name in results["condition"].values]
     rows = []
     for name in results["quantity"].values:
