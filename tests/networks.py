@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.crops import LabelledSlice
@@ -72,9 +71,3 @@ def fine_tune_tiny(folder: Path, slices: list[LabelledSlice], seed: int = 1, **c
     save_checkpoint(initial, build(TINY, seed=seed))
     given = {"weights": str(initial), "options": SHORT, "validation": slices[:1]} | changes
     return fine_tune(slices, folder / "out", **given)
-
-
-def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> NDArray[np.bool_]:
-    """A disc of pixels."""
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    return np.hypot(y - centre[0], x - centre[1]) < radius

@@ -91,7 +91,7 @@ def test_sources():
         FixedSlices([(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.int32))])
 
 
-def test_crops_of_sparse_annotations_always_teach_something():
+def test_crops_of_sparse_annotations_contain_annotated_pixels():
     """One particle in a wide slice where nothing else is annotated."""
     labels = np.full((400, 400), IGNORED, np.int32)
     labels[30:60, 30:60] = 1
@@ -100,7 +100,7 @@ def test_crops_of_sparse_annotations_always_teach_something():
         assert all(len(target["boxes"]) for target in targets)
     labels[labels == 1] = IGNORED
     labels[200:202, 200:202] = 1  # too small to be a target
-    with pytest.raises(ValueError, match="next to nothing that is annotated"):
+    with pytest.raises(ValueError, match="contain almost no annotated pixels"):
         list(Crops(FixedSlices([(np.zeros(labels.shape, np.float32), labels)]), SHORT))
 
 

@@ -37,8 +37,8 @@ def test_stage_equals_the_whole_array_for_any_block(volume, tmp_path, slices):
     assert count == len(found) == int(sum(1 + z % 3 for z in range(7)))
     assert equal(found, run(grey.astype(np.float32), phases, 0))
     metadata = read_metadata(next(iter(sorted((tmp_path / "out").glob("*.parquet")))))
-    assert metadata["options"]["slices"] == slices
-    assert metadata["options"]["detector"] == "WatershedDetector"
+    assert metadata.options["slices"] == slices
+    assert metadata.options["detector"] == "WatershedDetector"
 
 
 def test_grey_reaches_the_detector_scaled_and_with_its_halo(volume, tmp_path):

@@ -116,7 +116,7 @@ def test_command_writes_checkpoint_log_and_curves(tmp_path, capsys):
     out = tmp_path / "out"
     assert f"checkpoint: {out / 'best.safetensors'}" in capsys.readouterr().out
     with Image.open(out / "curves.png") as picture:
-        assert picture.width > picture.height > 300
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 20  # lines and labels, not an empty page
     validated = list(csv.DictReader((out / "validation.csv").read_text().splitlines()))
     known = [(int(row["step"]), float(row["share"])) for row in validated]
     assert known == [(0, 1), (2, 1), (4, 1), (4, 0.25), (4, 0.5), (4, 0.75)]  # checkpoints, and means with the start
