@@ -43,10 +43,9 @@ def test_no_workers_are_refused():
 
 
 def test_the_slurm_example_is_complete():
-    system, settings, jobs = read_jobqueue(DEPLOY / "slurm.yaml")
-    assert system == "slurm"
-    assert jobs == 8
-    assert settings["cores"] == 16
+    batch = read_jobqueue(DEPLOY / "slurm.yaml")
+    assert (batch.system, batch.jobs) == ("slurm", 8)
+    assert batch.settings["cores"] == 16
 
 
 def listening(port: int) -> set[str]:
@@ -62,7 +61,7 @@ def test_the_dashboard_listens_on_this_machine_only():
 def test_settings_that_are_null_are_left_to_dask_jobqueue(tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text("jobqueue: {slurm: {cores: 1, memory: 1 GiB, interface: null, local-directory: /scratch}}")
-    assert read_jobqueue(path)[1] == {"cores": 1, "memory": "1 GiB", "local_directory": "/scratch"}
+    assert read_jobqueue(path).settings == {"cores": 1, "memory": "1 GiB", "local_directory": "/scratch"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
 
 @contextlib.contextmanager
 def open_client(cluster: str = "local", *, workers: int | None = None) -> Iterator[Client]:
-    """Connect to where the work is done, and let go of it at the end.
+    """Connect to the workers, and disconnect at the end.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def open_client(cluster: str = "local", *, workers: int | None = None) -> Iterat
     Raises
     ------
     ValueError
-        When `cluster` is none of these, or a setting is off.
+        When `cluster` is something else, or a setting is invalid.
     FileNotFoundError
         When the file does not exist.
     """
@@ -90,7 +91,7 @@ def _interrupts_held_back() -> Iterator[None]:
     """Hold Ctrl-C back in this thread, and in the threads and processes that it starts, for as long as they live.
 
     A terminal sends Ctrl-C to the workers as well. They must not die of it one by one, to be started anew: this process
-    hears it when the block ends, and ends them.
+    receives it when the block ends, and ends them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -124,15 +125,19 @@ def _connect(address: str) -> Client:
 @contextlib.contextmanager
 def _batch_system(path: Path) -> Iterator[Any]:
     """A dask-jobqueue cluster as a YAML file describes it."""
-    system, settings, jobs = read_jobqueue(path)
+    batch = read_jobqueue(path)
+    given = batch.settings
     exports = [f"export {name}={size}" for name, size in ALLOCATOR.items()]
-    settings["job_script_prologue"] = exports + settings.get("job_script_prologue", [])
-    settings["worker_extra_args"] = ["--no-dashboard", *settings.get("worker_extra_args", [])]
-    settings["scheduler_options"] = {"dashboard_address": DASHBOARD, **settings.get("scheduler_options", {})}
+    settings = {
+        **given,
+        "job_script_prologue": [*exports, *given.get("job_script_prologue", [])],
+        "worker_extra_args": ["--no-dashboard", *given.get("worker_extra_args", [])],
+        "scheduler_options": {"dashboard_address": DASHBOARD, **given.get("scheduler_options", {})},
+    }
     # to the class itself: dask-jobqueue reads dask's configuration anew for every job that it makes
-    with SYSTEMS[system](_import_jobqueue())(**settings) as cluster:
-        logger.info("%s: %d jobs asked for", system, jobs)
-        cluster.scale(jobs=jobs)
+    with SYSTEMS[batch.system](_import_jobqueue())(**settings) as cluster:
+        logger.info("%s: %d jobs asked for", batch.system, batch.jobs)
+        cluster.scale(jobs=batch.jobs)
         yield cluster
 
 
@@ -157,8 +162,27 @@ SYSTEMS: dict[str, Any] = {
 """Class of every batch system that dask-jobqueue knows, looked up when it is needed."""
 
 
-def read_jobqueue(path: str | Path) -> tuple[str, dict[str, Any], int]:
-    """Batch system, settings and number of jobs of a dask-jobqueue YAML.
+@dataclass(frozen=True)
+class BatchSystem:
+    """A batch system as a cluster file describes it.
+
+    Attributes
+    ----------
+    system
+        Its name in `SYSTEMS`.
+    settings
+        Arguments of dask-jobqueue's class; what the file leaves null is left to dask's own configuration.
+    jobs
+        Jobs to keep running.
+    """
+
+    system: str
+    settings: Mapping[str, Any]
+    jobs: int
+
+
+def read_jobqueue(path: str | Path) -> BatchSystem:
+    """Read a cluster file.
 
     Raises
     ------
@@ -186,4 +210,4 @@ def read_jobqueue(path: str | Path) -> tuple[str, dict[str, Any], int]:
         if (settings or {}).get(needed) is None:
             raise ValueError(f"{path}: jobqueue.{system}.{needed} is missing")
     given = {name.replace("-", "_"): value for name, value in settings.items() if value is not None}
-    return system, given, jobs
+    return BatchSystem(system, given, jobs)

@@ -1,4 +1,4 @@
-"""What an execution tells while it works: steps that begin, tasks that end, and what each task took."""
+"""Events of an execution: steps that begin, tasks that end, and the cost of each task."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-"""Where Linux tells the peak memory of this process, and where it is set back to the present memory."""
+"""Where Linux reports the peak memory of this process, and where that peak is reset."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a task took. Bytes and memory are those of its process: of all threads that work in it.
+    """Cost of a task. Bytes and memory are those of its process, all threads included.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class TaskEnded(StepStarted):
     task
         Name of the task, for most steps that of a block.
     cost
-        What it took.
+        Its cost.
     """
 
     task: str
@@ -79,7 +79,7 @@ Listener = Callable[[Event], None]
 
 
 class Meter:
-    """Measures what a task takes, from its creation on."""
+    """Measures the cost of a task, from the creation of the meter on."""
 
     def __init__(self) -> None:
         try:
@@ -90,7 +90,7 @@ class Meter:
         self._read, self._written = _bytes_moved()
 
     def cost(self) -> Cost:
-        """What was taken until now."""
+        """The cost until now."""
         read, written = _bytes_moved()
         return Cost(
             seconds=time.perf_counter() - self._start,
@@ -110,7 +110,7 @@ def _bytes_moved() -> tuple[int, int]:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in bytes since a `Meter` was made; the present one where none is told."""
+    """Peak resident memory of this process in bytes since a `Meter` was made; the current one on systems that report no peak."""
     try:
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
     except (OSError, StopIteration):

@@ -1,4 +1,4 @@
-"""The one place that computes: runs tasks a bounded number at a time, marks each as it ends, tells what it took."""
+"""The one place that computes: runs tasks, a bounded number at a time, marks those that end and reports their cost."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Stopped(Exception):
 
 
 def _ignore(event: StepStarted) -> None:
-    """Listen to nothing."""
+    """Ignore all events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Where tasks run, who hears of them, and where finished ones are marked: handed from stage to step.
+    """Where tasks run, who is notified, and where finished ones are marked; passed to every stage and step.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Execution:
         Folder of marker files: a task whose marker stands is not run again, its value is read from the marker. None
         keeps no markers.
     stage, field
-        What is done, and to which field of view; told with every event.
+        What is done, and to which field of view; part of every event.
     """
 
     client: Client | None = None
@@ -150,13 +150,13 @@ class Execution:
             logger.info("%s: %d of %d tasks are done already", label, len(done), len(tasks))
         if todo and need:
             check_memory(need, self.memory_per_task(), label)
-        told = {"stage": self.stage, "step": step, "field": self.field, "total": len(tasks)}
-        self.listener(StepStarted(**told, done=len(done)))  # type: ignore[arg-type]
+        about = {"stage": self.stage, "step": step, "field": self.field, "total": len(tasks)}
+        self.listener(StepStarted(**about, done=len(done)))  # type: ignore[arg-type]
         for key, outcome in self._outcomes(tasks, todo, retries, resources):
             if folder is not None:
                 _write_marker(folder, key, outcome.value)
             done[key] = outcome.value
-            self.listener(TaskEnded(**told, done=len(done), task=key, cost=outcome.cost))  # type: ignore[arg-type]
+            self.listener(TaskEnded(**about, done=len(done), task=key, cost=outcome.cost))  # type: ignore[arg-type]
         return {key: done[key] for key in tasks}
 
     def run_here(self, step: str, task: Delayed) -> Any:
@@ -189,17 +189,21 @@ class Execution:
             raise failure
 
 
+NOTHING = Cost()
+"""Cost of a task that was never run."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: its value or its error, and what it took."""
+    """Result of a task: its value or its error, and its cost."""
 
     value: Any = None
     error: BaseException | None = None
-    cost: Cost = Cost()
+    cost: Cost = NOTHING
 
 
 def perform(task: Delayed) -> Outcome:
-    """Compute a task where it is called; an error of the user's is an outcome, all others are raised."""
+    """Compute a task where it is called; an error that the user can mend is an outcome, all others are raised."""
     meter = Meter()
     try:
         value = task.compute(scheduler="synchronous")
@@ -235,7 +239,7 @@ class _Threads:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def next(self, start: bool) -> list[tuple[str, Outcome]] | None:
-        """What has ended within `POLL` seconds, new tasks started unless told otherwise; None when all is done."""
+        """Tasks that ended within `POLL` seconds; new ones are started first if `start`. None when all are done."""
         while start and len(self._running) < self._limit and (key := next(self._waiting, None)) is not None:
             self._running[self._pool.submit(perform, self._tasks[key])] = key
         if not self._running:
@@ -290,7 +294,7 @@ class _Cluster:
 
 
 def _outcome(future: Any) -> Outcome:
-    """What became of a task that has ended; errors that it raised as its outcome."""
+    """Outcome of a task that has ended; an exception that it raised is part of it."""
     try:
         found: Outcome = future.result()
     except Exception as error:

@@ -125,7 +125,7 @@ class Content:
         Raises
         ------
         FileNotFoundError, ValueError
-            When there is none, or it is damaged.
+            When the folder has no manifest, or it is damaged.
         """
         path = Layout(root).manifest
         if not path.is_file():
@@ -156,8 +156,8 @@ class Content:
 class Manifest:
     """Which stage of which field is finished, and the key of what it was made from.
 
-    A stage's key is a hash of its options, its version and the keys of what it reads, so a changed option or input makes
-    everything after it stale and nothing else.
+    A stage's key is a hash of its options, its version and the keys of what it reads, so a changed option or input
+    makes everything after it stale and nothing else.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def stage_key(stage: str, version: int, options: Mapping[str, Any], depends: Ite
 
 
 def fingerprint(path: Path) -> list[Any]:
-    """What tells a changed input: names, sizes and times of a file, or of all files of a folder."""
+    """Fingerprint of an input: names, sizes and times of a file, or of all files of a folder."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()
     for file in files:

@@ -99,7 +99,7 @@ def run(
         Names of the stages to run; all when not given. What is finished with the same options and inputs is not run
         again.
     execution
-        Where to run, and who is told; threads of this process when not given.
+        Where to run, and who is notified of progress; threads of this process when not given.
 
     Returns
     -------

@@ -19,19 +19,19 @@ Kind = TypeVar("Kind")
 
 
 class PluginError(ValueError):
-    """Something that a plugin did wrong: the message names it and where it happened."""
+    """An error in a plugin: the message names the plugin and where it failed."""
 
 
 @dataclass(frozen=True)
 class Plugin(Generic[Kind]):
-    """Something that is known by name.
+    """An object that is known by a name.
 
     Attributes
     ----------
     name
         As a study file and the command line name it.
     version
-        Version of the package that it comes from; empty where that has none.
+        Version of the package that offers it; empty if unknown.
     value
         The object itself.
     """
@@ -42,12 +42,12 @@ class Plugin(Generic[Kind]):
 
     @property
     def identity(self) -> list[str]:
-        """What tells results of one plugin, or of one version of it, from those of others."""
+        """Name and version: results of two plugins, or of two versions of one, are kept apart by it."""
         return [self.name, self.version]
 
     @contextmanager
     def blame(self, where: str) -> Iterator[None]:
-        """Name this plugin, and where it was, in every error.
+        """Add the name of this plugin, and where it failed, to every error.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Registry(Generic[Kind]):
         return [name for name in self.names() if name not in self.built_in()]
 
     def get(self, name: str) -> Plugin[Kind]:
-        """Look one up.
+        """Look up a plugin.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class Registry(Generic[Kind]):
         Raises
         ------
         ValueError
-            When there is none of that name, or it is something else.
+            When no such plugin is known, or the object is of another kind.
         """
         if ":" in name:
             module, _, attribute = name.partition(":")
@@ -131,7 +131,7 @@ class Registry(Generic[Kind]):
         return sorted(entry_points(group=self.group), key=lambda point: point.name)
 
     def _checked(self, name: str, version: str, load: Callable[[], object]) -> Plugin[Kind]:
-        """Load one, and refuse what is none."""
+        """Load an object and check that it is of this kind."""
         try:
             value = load()
         except (ImportError, AttributeError) as error:

@@ -30,7 +30,7 @@ def edit_field(study: Study, field: str, edits: Iterable[Edit], *, execution: Ex
     edits
         All corrections that shall hold; they replace earlier ones and are kept in ``edits/FIELD.json``.
     execution
-        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+        Where to run, who is notified, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def mesh_field(
     labels
         Particles to write; all when not given.
     execution
-        Where to run, who is told, and where finished tasks are marked; threads of this process when not given.
+        Where to run, who is notified, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------

@@ -147,7 +147,7 @@ def stage_named(name: str) -> FieldStage[StageOptions] | StudyStage[StageOptions
     Raises
     ------
     ValueError
-        When there is none.
+        When no stage has that name.
     """
     for stage in all_stages():
         if stage.name == name:
@@ -161,7 +161,7 @@ def field_stage(name: str) -> FieldStage[StageOptions]:
     Raises
     ------
     ValueError
-        When there is none.
+        When no stage has that name.
     """
     stage = stage_named(name)
     if not isinstance(stage, FieldStage):

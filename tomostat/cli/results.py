@@ -71,7 +71,7 @@ def info(
     detectors: Annotated[bool, Parameter(negative="")] = False,
     measures: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Tell what a volume, table or output folder holds, or what tomostat knows.
+    """Describe a volume, a table or an output folder, or list columns, formats, detectors and measures.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def info(
         An OME-Zarr volume, an instance or particle table, a merge graph, an output folder, or any file that ingest
         reads.
     columns
-        All columns of the particle table: unit, definition, and when a particle has none.
+        All columns of the particle table: unit, definition, and when a value is missing.
     formats
         Readers and the formats that they read, those of installed packages among them.
     detectors
@@ -87,14 +87,14 @@ def info(
     measures
         Names of measures of installed packages.
     """
-    from tomostat import info as told
+    from tomostat import info as describe
 
-    lists = ((columns, told.column_lines), (formats, told.format_lines), (detectors, told.detector_lines),
-             (measures, told.measure_lines))  # fmt: skip
+    lists = ((columns, describe.column_lines), (formats, describe.format_lines), (detectors, describe.detector_lines),
+             (measures, describe.measure_lines))  # fmt: skip
     asked = [tell for wanted, tell in lists if wanted]
     if path is None and not asked:
         raise ValueError("name a path, or one of --columns, --formats, --detectors, --measures")
     for tell in asked:
         print(tell())
     if path is not None:
-        print(told.describe_path(path))
+        print(describe.describe_path(path))

@@ -85,14 +85,14 @@ def train(
     weights
         What to start from: shipped (the fast one), accurate, random, imagenet, coco, or the path of a checkpoint.
     validation
-        Annotations that judge the checkpoints, the start, and means of both, by mAP; the last quarter of the slices
+        Annotations on which the checkpoints, the initial weights and means of both are scored by mAP; the last quarter of the slices
         when not given. Of fewer than four slices the last checkpoint wins.
     images
         Folder of the images; that of the annotations when not given.
     classes
         Names of what is a particle; all names when not given. "ignore" is always known.
     partial
-        Only some particles are annotated: learn nothing from places where none is.
+        Only some particles are annotated: learn nothing from places without annotation.
     """
     from functools import partial as with_arguments
 
@@ -110,11 +110,11 @@ def train(
         neighbours=input_slices(weights, schedule) // 2,
     )
     known = as_slices(read(annotations))
-    judges = as_slices(read(validation)) if validation else []
+    held_out = as_slices(read(validation)) if validation else []
     with progress_bars() as bars:
         task = bars.add_task("training", total=schedule.steps)
         best = fine_tune(
-            known, out, weights=weights, options=schedule, validation=judges,
+            known, out, weights=weights, options=schedule, validation=held_out,
             progress=lambda step, steps: bars.update(task, completed=step, total=steps),
         )  # fmt: skip
     print(f"checkpoint: {best}")
