@@ -110,7 +110,10 @@ def _bytes_moved() -> tuple[int, int]:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in bytes since a `Meter` was made; the current one on systems that report no peak."""
+    """Peak resident memory of this process in bytes since a `Meter` was made.
+
+    On systems that report no peak it is the current memory.
+    """
     try:
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
     except (OSError, StopIteration):

