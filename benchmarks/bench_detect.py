@@ -1,8 +1,8 @@
-"""Figures of the detector: what was asked beside what is measured.
+"""The detect stage: what is measured beside what is required.
 
-``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [bare] [disturbed] [gpu] [pictures]
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [empty] [disturbed] [gpu] [pictures]
 [finetune] [--weights accurate]`` prints tables; without a name, all but pictures and the long fine-tuning.
-Real slices are looked for in ``../shared/data`` and left out where absent.
+Real slices are read from ``../shared/data``; those that are not there are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from benchmarks import detect_peer
 from benchmarks.disturbances import DISTURBANCES
-from benchmarks.report import Figure, print_figures
+from benchmarks.report import Result, print_results
 from tomostat.activation import write_activation
 from tomostat.detect.annotations import as_slices, read_annotations
 from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
@@ -49,22 +49,22 @@ from tomostat.report.style import save_png, styled
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 REAL = {"nmc_slice_a": 0.99, "nmc_strip_1": 0.95, "nmc_strip_2": 0.98, "nmc_strip_3": 0.90}
-"""Real slices, and the F1 that is asked for."""
+"""Real slices, and the F1 that is required."""
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SHOWN = [50_000, 4]
-"""Seed of the flat phantom that is shown."""
+"""Seed of the flat phantom in the pictures."""
 
 TUNED: list[tempfile.TemporaryDirectory[str]] = []
-"""Folders of fine-tuned weights."""
+"""Folders of fine-tuned weights, kept until the process ends: a detector reads its file at the first call."""
 
 UNSEEN = 50_000
-"""First seed of phantoms that nothing was trained on."""
+"""First seed of the phantoms that no network was trained on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Slices of one shape with truth."""
+    """Slices of one shape with their true instances."""
 
     grey: NDArray[np.float32]
     phases: NDArray[np.uint8]
@@ -93,7 +93,7 @@ def flat_phantoms(count: int = 24) -> list[Case]:
 
 
 def real_slices() -> dict[str, Case]:
-    """The annotated real slices, as they are."""
+    """The annotated real slices."""
     cases = {}
     for name in REAL:
         if (DATA / f"{name}.tif").exists():
@@ -114,10 +114,10 @@ def detect(cases: list[Case], detector: Any) -> list[Instances]:
     return [detector(case.grey, case.phases, 0) for case in cases]
 
 
-def judge(cases: list[Case], found: list[Instances], on_truth: float = 0.0, score: float = 0.0) -> Scores:
-    """Pool slices of several cases as if they were one stack (shapes may differ between cases).
+def pooled_scores(cases: list[Case], found: list[Instances], on_truth: float = 0.0, score: float = 0.0) -> Scores:
+    """Scores of several cases as if their slices were one stack; shapes may differ between cases.
 
-    Average precision takes all detections, everything else those of at least `score`.
+    Average precision is of all detections, all other scores of those with a confidence of at least `score`.
     """
     side = (max(c.truth.shape[0] for c in cases), max(c.truth.shape[1] for c in cases))
     truth, everything = _stack([c.truth for c in cases], cases, side), _stack(found, cases, side)
@@ -151,11 +151,11 @@ def line(name: str, s: Scores) -> str:
 
 def beside_watershed(
     name: str, cases: list[Case], network: NetworkDetector, on_truth: float = 0.0
-) -> tuple[Scores, list[Instances], list[Figure]]:
-    """Print network and watershed; return the network's scores and finds, and the figures that compare the two."""
+) -> tuple[Scores, list[Instances], list[Result]]:
+    """Print scores of network and watershed; return the network's scores and instances, and the comparison."""
     found = detect(cases, replace(network, score=0.05))
-    ours = judge(cases, found, on_truth, network.score)
-    baseline = judge(cases, detect(cases, WatershedDetector()), on_truth)
+    ours = pooled_scores(cases, found, on_truth, network.score)
+    baseline = pooled_scores(cases, detect(cases, WatershedDetector()), on_truth)
     print(line(f"{name}, network", ours))
     print(line(f"{name}, watershed", baseline), flush=True)
     better = sum(getattr(ours, m) >= getattr(baseline, m) for m in SIX)
@@ -163,41 +163,41 @@ def beside_watershed(
         ours,
         found,
         [
-            Figure(f"{name}: metrics of six at least watershed's", better, 6),
-            Figure(f"{name}: splits, of watershed's {baseline.splits}", ours.splits, baseline.splits / 2, "<="),
+            Result(f"{name}: metrics of six at least watershed's", better, 6),
+            Result(f"{name}: splits, of watershed's {baseline.splits}", ours.splits, baseline.splits / 2, "<="),
         ],
     )
 
 
 def precision_at(cases: list[Case], found: list[Instances], recall: float, on_truth: float = 0.0) -> float:
     """Best precision that any score threshold gives at this recall or more; NaN where none reaches it."""
-    scores = [judge(cases, found, on_truth, float(t)) for t in np.arange(0.3, 0.96, 0.05)]
+    scores = [pooled_scores(cases, found, on_truth, float(t)) for t in np.arange(0.3, 0.96, 0.05)]
     return max((s.precision for s in scores if s.recall >= recall), default=float("nan"))
 
 
 def phantoms(network: NetworkDetector) -> None:
     """Unseen phantoms, network beside watershed with its default parameters.
 
-    Flat phantoms hold particles so faint that nobody could tell them: there recall is given by contrast.
+    Flat phantoms hold particles too faint to be seen, so that their recall is given by contrast.
     """
     print(f"\n{'unseen phantoms':31s} {HEAD}")
     cases = volume_phantoms()
-    got, found, compared = beside_watershed("volumes", cases, network)
-    figures = [
-        Figure("AP50", got.ap50, 0.97),
-        Figure("mAP (trained on CPU alone)", got.map, 0.75),
-        Figure("best precision at a recall of 0.93 or more", precision_at(cases, found, 0.93), 0.98),
-        Figure("mean IoU", got.mean_iou, 0.92),
+    scores, found, compared = beside_watershed("volumes", cases, network)
+    results = [
+        Result("AP50", scores.ap50, 0.97),
+        Result("mAP (trained on CPU alone)", scores.map, 0.75),
+        Result("best precision at a recall of 0.93 or more", precision_at(cases, found, 0.93), 0.98),
+        Result("mean IoU", scores.mean_iou, 0.92),
     ]
-    print_figures("unseen phantoms, volumes", figures + compared)
+    print_results("unseen phantoms, volumes", results + compared)
     cases = flat_phantoms()
-    got, found, compared = beside_watershed("flat", cases, network)
-    figures = [Figure("AP50", got.ap50), Figure("mAP", got.map), Figure("mean IoU", got.mean_iou)]
-    print_figures("unseen phantoms, flat", figures + recall_by_contrast(cases, found, network.score) + compared)
+    scores, found, compared = beside_watershed("flat", cases, network)
+    results = [Result("AP50", scores.ap50), Result("mAP", scores.map), Result("mean IoU", scores.mean_iou)]
+    print_results("unseen phantoms, flat", results + recall_by_contrast(cases, found, network.score) + compared)
 
 
-def recall_by_contrast(cases: list[Case], found: list[Instances], score: float) -> list[Figure]:
-    """Recall of particles that stand out little or much (Rose 1973: what stands out by less than 5 is missed)."""
+def recall_by_contrast(cases: list[Case], found: list[Instances], score: float) -> list[Result]:
+    """Recall of particles by their contrast-to-noise ratio (Rose 1973: below about 5, objects are missed)."""
     contrast, hit = [], []
     for case, one in zip(cases, found, strict=True):
         sure = one.take(one.score >= score)
@@ -209,36 +209,36 @@ def recall_by_contrast(cases: list[Case], found: list[Instances], score: float) 
             matched = table.first_label[table.first[2 * table.overlap >= union]]
             hit.append(np.isin(np.arange(1, truth.max() + 1), matched))
     values, hits = np.concatenate(contrast), np.concatenate(hit)
-    figures = []
+    results = []
     for low, high in pairwise((0, 1, 2, 3, 5, np.inf)):
         within = (values >= low) & (values < high)
-        name = f"recall of {within.sum()} at {low} to {high:g} times the noise"
-        figures.append(Figure(name, float(hits[within].mean()) if within.any() else float("nan")))
-    return figures
+        name = f"recall of {within.sum()} at a contrast of {low} to {high:g} times the noise"
+        results.append(Result(name, float(hits[within].mean()) if within.any() else float("nan")))
+    return results
 
 
 def contrast_to_noise(grey: NDArray[np.float32], labels: NDArray[np.int32], ring: int = 4) -> NDArray[np.float64]:
-    """How far each particle's grey stands out from that of `ring` pixels around it, in spreads of the latter."""
+    """Difference of each particle's mean grey from that of `ring` pixels around it, over the latter's deviation."""
     values = np.full(labels.max(), np.nan)
     for i, box in enumerate(ndimage.find_objects(labels)):
         if box is None:
             continue
         box = tuple(slice(max(side.start - ring, 0), side.stop + ring) for side in box)
-        inside = labels[box] == i + 1
-        around = grey[box][ndimage.binary_dilation(inside, iterations=ring) & (labels[box] == 0)]
+        own = labels[box] == i + 1
+        around = grey[box][ndimage.binary_dilation(own, iterations=ring) & (labels[box] == 0)]
         if len(around) > ring:
-            values[i] = (grey[box][inside].mean() - around.mean()) / around.std()
+            values[i] = (grey[box][own].mean() - around.mean()) / around.std()
     return values
 
 
 def real(network: NetworkDetector) -> None:
-    """Real slices with the weights as they are; found objects off the annotated ones are not counted."""
+    """Real slices with the weights as they are; found objects where nothing is annotated do not count."""
     print(f"\n{'real slices':31s} {HEAD}")
-    figures = []
+    results = []
     for name, case in real_slices().items():
-        got, _, compared = beside_watershed(name, [case], network, 0.2)
-        figures += [Figure(f"{name}: F1", got.f1, REAL[name]), *compared]
-    print_figures("real slices, weights as they are", figures)
+        scores, _, compared = beside_watershed(name, [case], network, 0.2)
+        results += [Result(f"{name}: F1", scores.f1, REAL[name]), *compared]
+    print_results("real slices, shipped weights or those of --weights", results)
 
 
 def pictures(network: NetworkDetector) -> None:
@@ -247,7 +247,7 @@ def pictures(network: NetworkDetector) -> None:
     with styled():
         for name, cases, on_truth in (("phantoms", volume_phantoms(), 0.0), ("real", [*real_slices().values()], 0.2)):
             scores = {
-                kind: judge(cases, detect(cases, detector), on_truth, 0.5)
+                kind: pooled_scores(cases, detect(cases, detector), on_truth, 0.5)
                 for kind, detector in (("network", network), ("watershed", WatershedDetector()))
             }
             save_png(draw_metrics(scores), IMAGES / f"metrics-{name}.png")
@@ -258,11 +258,11 @@ def pictures(network: NetworkDetector) -> None:
             for kind, detector in (("network", replace(network, score=0.5)), ("watershed", WatershedDetector()))
         }
         save_png(draw_outcomes(case.truth.labels(0), found, grey), IMAGES / "outcomes.png")
-    write_activation_beside(grey, network.weights)
+    save_activation(grey, network.weights)
 
 
-def write_activation_beside(grey: NDArray[np.float32], weights: str) -> None:
-    """What the network looks at in the same slice."""
+def save_activation(grey: NDArray[np.float32], weights: str) -> None:
+    """Picture of the network's activations in the same slice."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slice.npy"
         np.save(path, grey)
@@ -272,25 +272,26 @@ def write_activation_beside(grey: NDArray[np.float32], weights: str) -> None:
 def finetune(network: NetworkDetector, counts: tuple[int, ...] = (0, 2, 8)) -> None:
     """Fine-tuning: a learning curve on real slices, each held out in turn, and powder images of another kind."""
     cases = real_slices()
-    figures = []
+    results = []
     for count in counts:
         found = []
         for held, case in cases.items():
             others = [_crop(cases[name], seed) for seed, name in enumerate(n for n in [*cases] * 3 if n != held)]
             tuned = _tuned(network, others[:count], GENTLE)
             found += detect([case], replace(tuned, score=0.05))
-            print(line(f"{held}, {count} crops of others", judge([case], found[-1:], 0.2, network.score)), flush=True)
-        pooled = judge([*cases.values()], found, 0.2, network.score)
+            alone = pooled_scores([case], found[-1:], 0.2, network.score)
+            print(line(f"{held}, {count} crops of others", alone), flush=True)
+        pooled = pooled_scores([*cases.values()], found, 0.2, network.score)
         precise = precision_at([*cases.values()], found, 0.95, 0.2)
-        asked = count == max(counts)
-        figures += [
-            Figure(f"{count} crops: AP50", pooled.ap50, 0.97 if asked else None),
-            Figure(f"{count} crops: best precision at a recall of 0.95 or more", precise, 0.98 if asked else None),
-            Figure(f"{count} crops: precision at a score of 0.5", pooled.precision),
-            Figure(f"{count} crops: recall at a score of 0.5", pooled.recall),
-            Figure(f"{count} crops: mean IoU", pooled.mean_iou),
+        bounded = count == max(counts)
+        results += [
+            Result(f"{count} crops: AP50", pooled.ap50, 0.97 if bounded else None),
+            Result(f"{count} crops: best precision at a recall of 0.95 or more", precise, 0.98 if bounded else None),
+            Result(f"{count} crops: precision at a score of 0.5", pooled.precision),
+            Result(f"{count} crops: recall at a score of 0.5", pooled.recall),
+            Result(f"{count} crops: mean IoU", pooled.mean_iou),
         ]
-    print_figures("real slices, each held out in turn, pooled", figures)
+    print_results("real slices, each held out in turn, pooled", results)
     powder(network)
 
 
@@ -303,19 +304,19 @@ def powder(network: NetworkDetector) -> None:
     grey, labels = images[3]
     case = Case(grey[None], phases_of(grey)[None], Instances.from_labels(labels, 0))
     baseline, plain, better = (
-        judge([case], detect([case], detector)).ap50
+        pooled_scores([case], detect([case], detector)).ap50
         for detector in (WatershedDetector(), replace(network, score=0.05), replace(tuned, score=0.05))
     )
-    figures = [
-        Figure("AP50 as it is", plain),
-        Figure("AP50 fine-tuned on three images", better, baseline + 0.2),
-        Figure("AP50 of watershed", baseline),
+    results = [
+        Result("AP50 without fine-tuning", plain),
+        Result("AP50 fine-tuned on three images", better, baseline + 0.2),
+        Result("AP50 of watershed", baseline),
     ]
-    print_figures("powder", figures)
+    print_results("powder", results)
 
 
 def _crop(case: Case, seed: int, side: int = 256) -> LabelledSlice:
-    """A crop of a real slice; it is annotated in part, and what is not is ignored."""
+    """A crop of a real slice; pixels that are not annotated are ignored in training."""
     _, ny, nx = case.grey.shape
     rng = np.random.default_rng(seed)
     y, x = rng.integers(0, max(ny - side, 0) + 1), rng.integers(0, max(nx - side, 0) + 1)
@@ -324,26 +325,26 @@ def _crop(case: Case, seed: int, side: int = 256) -> LabelledSlice:
 
 
 GENTLE = TrainOptions(steps=48, rate=5e-5, checkpoint_every=12, zoom=(0.5, 1.25))
-"""Slices like those that the network knows; a quarter of the crops tells which checkpoint is best, if any."""
+"""For slices like those of the training; a quarter of the crops chooses the checkpoint."""
 THOROUGH = TrainOptions(steps=150, checkpoint_every=150, zoom=(0.5, 1.25))
-"""Images of another kind; all crops are trained on."""
+"""For images of another kind; all crops are trained on."""
 
 
 def _tuned(network: NetworkDetector, slices: list[LabelledSlice], options: TrainOptions) -> NetworkDetector:
-    """The network fine-tuned on slices; as it is when there is none."""
+    """The network fine-tuned on slices; unchanged without any."""
     if not slices:
         return network
     folder = tempfile.TemporaryDirectory()
-    TUNED.append(folder)  # kept until the process ends: the detector loads the file when it is called
-    judges = slices[-max(len(slices) // 4, 1) :] if options is GENTLE else []
-    known = slices[: len(slices) - len(judges)]
-    path = fine_tune(known, folder.name, weights=network.weights, options=options, validation=judges)
+    TUNED.append(folder)
+    validation = slices[-max(len(slices) // 4, 1) :] if options is GENTLE else []
+    training = slices[: len(slices) - len(validation)]
+    path = fine_tune(training, folder.name, weights=network.weights, options=options, validation=validation)
     return replace(network, weights=str(path), fingerprint=file_hash(path))
 
 
 def speed(network: NetworkDetector) -> None:
-    """Seconds per slice, and the time after the heads beside torchvision's pasting."""
-    figures = []
+    """Seconds per slice, and seconds to paste masks beside torchvision."""
+    results = []
     for side in (512, 1024, 2048):
         grey = np.tile(flat_phantoms(1)[0].grey, (1, 6, 6))[:, :side, :side]
         detector = replace(network, threads=2)
@@ -351,21 +352,21 @@ def speed(network: NetworkDetector) -> None:
         start = time.perf_counter()
         found = detector(grey, grey, 0)
         seconds = time.perf_counter() - start
-        figures.append(
-            Figure(f"{side} x {side}, {len(found)} found, 2 cores", seconds, 0.8 if side == 512 else None, "<=", "s")
+        results.append(
+            Result(f"{side} x {side}, {len(found)} found, 2 cores", seconds, 0.8 if side == 512 else None, "<=", "s")
         )
     for side in (1024, 2048):
         ours, theirs = pasting_seconds(side)
-        figures += [
-            Figure(f"{side} x {side}, masks of 300 particles", ours, unit="s"),
-            Figure(f"{side} x {side}, masks: times faster than torchvision's {theirs:.2f} s", theirs / ours, 20),
+        results += [
+            Result(f"{side} x {side}, masks of 300 particles", ours, unit="s"),
+            Result(f"{side} x {side}, masks: times faster than torchvision's {theirs:.2f} s", theirs / ours, 20),
         ]
-    print_figures("inference", figures)
+    print_results("inference", results)
 
 
 def peer(network: NetworkDetector) -> None:
     """Whole slices beside plain torchvision, the same weights."""
-    print_figures("beside torchvision's model(images)", detect_peer.figures(network.weights))
+    print_results("beside torchvision's model(images)", detect_peer.results(network.weights))
 
 
 def tiles(network: NetworkDetector, side: int = 2048) -> None:
@@ -374,7 +375,7 @@ def tiles(network: NetworkDetector, side: int = 2048) -> None:
     wide = [random_options(np.random.default_rng(UNSEEN + k), (4, half, half)) for k in range(2)]
     electrodes = [render(make_scene(options), (1, 0, 0), (1, half, half)).grey[0] for options in wide]
     flat = [random_slice(np.random.default_rng([90_000, k]), (side, side))[0] for k in range(4)]
-    figures = []
+    results = []
     for name, slices, tile in (
         (f"electrodes of {half} x {half}", [scale_grey(g.astype(np.float32)) for g in electrodes], 512),
         (f"flat phantoms of {side} x {side}", flat, network.tile),
@@ -384,45 +385,45 @@ def tiles(network: NetworkDetector, side: int = 2048) -> None:
             whole = replace(network, threads=2, tile=side)(grey[None], grey[None], 0)
             cut = replace(network, threads=2, tile=tile)(grey[None], grey[None], 0)
             scores.append(score_instances(whole, cut))
-        told = ", ".join(f"{s.f1:.3f}" for s in scores)
+        each = ", ".join(f"{s.f1:.3f}" for s in scores)
         both, matched = sum(s.truth + s.found for s in scores), sum(s.matched for s in scores)
-        print(f"{name}, {both // 2} particles: {told}", flush=True)
-        figures.append(Figure(f"{name}: F1 of tiles to one pass", 2 * matched / both, 0.99))
-    large = detect_peer.run_side("ours", 4096, network.weights)
-    figures += [
-        Figure(f"4096 x 4096, {large['count']} particles: memory", large["bytes"] / 2**30, 4.0, "<=", "GiB"),
-        Figure("its time", large["seconds"], unit="s"),
+        print(f"{name}, {both // 2} particles: {each}", flush=True)
+        results.append(Result(f"{name}: F1 of tiles to one pass", 2 * matched / both, 0.99))
+    large = detect_peer.measure_alone("ours", 4096, network.weights)
+    results += [
+        Result(f"4096 x 4096, {large['count']} particles: memory", large["bytes"] / 2**30, 4.0, "<=", "GiB"),
+        Result("its time", large["seconds"], unit="s"),
     ]
-    print_figures("tiles", figures)
+    print_results("tiles", results)
 
 
-def bare(network: NetworkDetector, count: int = 6) -> None:
-    """What is found in slices that hold no particle, each stretched to full contrast."""
+def empty(network: NetworkDetector, count: int = 6) -> None:
+    """False detections in slices without particles, each scaled to full contrast."""
     rng = np.random.default_rng(UNSEEN)
     noise = [scale_grey(rng.normal(size=(128, 128)).astype(np.float32)) for _ in range(count)]
-    figures = [Figure("noise, 128 x 128: found per slice", _found_per_slice(network, noise))]
+    results = [Result("noise, 128 x 128: found per slice", _found_per_slice(network, noise))]
     binder = []
     for seed in range(UNSEEN, UNSEEN + count):
         options = random_options(np.random.default_rng(seed), (8, 256, 256))
         drawn = render(make_scene(replace(options, active_fraction=0.0)), (4, 0, 0), (1, 256, 256))
         binder.append(scale_grey(drawn.grey[0].astype(np.float32)))
-    figures.append(Figure("binder and pores, 256 x 256: found per slice", _found_per_slice(network, binder)))
-    print_figures("slices without a particle", figures)
+    results.append(Result("binder and pores, 256 x 256: found per slice", _found_per_slice(network, binder)))
+    print_results("slices without a particle", results)
 
 
 def disturbed(network: NetworkDetector) -> None:
-    """F1 on all real slices together, as they are and with the faults of other instruments."""
-    whole = {"as they are": lambda rng, one: one, **DISTURBANCES}
-    cases, figures = real_slices(), []
-    for name, disturb in whole.items():
+    """F1 on all real slices together, unchanged and disturbed as by other instruments."""
+    changes = {"unchanged": lambda rng, one: one, **DISTURBANCES}
+    cases, results = real_slices(), []
+    for name, disturb in changes.items():
         changed = []
         for seed, case in enumerate(cases.values()):
             grey, labels = disturb(np.random.default_rng(seed), (case.grey[0], case.truth.labels(0)))
             truth = Instances.from_labels(remove_small_objects(labels), 0)
             changed.append(Case(grey[None], np.zeros((1, *grey.shape), np.uint8), truth))
-        scores = judge(changed, detect(changed, network), 0.2, network.score)
-        figures.append(Figure(name, scores.f1))
-    print_figures("real slices, disturbed: F1 of all four", figures)
+        scores = pooled_scores(changed, detect(changed, network), 0.2, network.score)
+        results.append(Result(name, scores.f1))
+    print_results("real slices, disturbed: F1 of all four", results)
 
 
 def _found_per_slice(network: NetworkDetector, slices: list[NDArray[np.float32]]) -> float:
@@ -430,28 +431,31 @@ def _found_per_slice(network: NetworkDetector, slices: list[NDArray[np.float32]]
 
 
 def gpu(network: NetworkDetector, device: str = "cuda", sides: tuple[int, ...] = (1024, 2048), count: int = 24) -> None:
-    """Half precision on a GPU: slices per second of ResNet-101 and of the given network, and what it costs."""
+    """Half precision on a GPU: slices per second of ResNet-101 and of the given network, and the loss of accuracy."""
     if device == "cuda" and not torch.cuda.is_available():
-        print("\nno GPU here: its figures are not measured")
+        print("\nno GPU here: half precision on a GPU is not measured")
         return
-    figures = []
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "resnet101.safetensors"
-        save_checkpoint(path, build(NETWORKS["resnet101"]))  # its speed does not hang on what it has learnt
+        save_checkpoint(path, build(NETWORKS["resnet101"]))  # its speed does not depend on the weights
         heavy = replace(network, weights=str(path), fingerprint=file_hash(path))
         for side in sides:
             grey = np.tile(flat_phantoms(1)[0].grey, (1, 6, 6))[:, :side, :side].repeat(count, axis=0)
             for name, detector in (("ResNet-101", heavy), (Path(network.weights).stem, network)):
                 rate, busy = _slices_per_second(replace(detector, device=device, tile=side, batch=4), grey)
-                bar = 30.0 if (name, side) == ("ResNet-101", 1024) else None
-                figures += [
-                    Figure(f"{name}, {side} x {side}: slices per second", rate, bar),
-                    Figure(f"{name}, {side} x {side}: share of the time that the GPU is busy", busy),
+                required = 30.0 if (name, side) == ("ResNet-101", 1024) else None
+                results += [
+                    Result(f"{name}, {side} x {side}: slices per second", rate, required),
+                    Result(f"{name}, {side} x {side}: share of the time that the GPU is busy", busy),
                 ]
     cases = volume_phantoms()
-    full, half = (judge(cases, detect(cases, replace(network, device=d, score=0.05))).map for d in ("cpu", device))
-    figures.append(Figure(f"{Path(network.weights).stem}: mAP, off full precision", abs(full - half), 0.005, "<="))
-    print_figures("half precision on a GPU", figures)
+    detectors = [replace(network, device=name, score=0.05) for name in ("cpu", device)]
+    full, half = (pooled_scores(cases, detect(cases, detector)).map for detector in detectors)
+    results.append(
+        Result(f"{Path(network.weights).stem}: mAP, difference to full precision", abs(full - half), 0.005, "<=")
+    )
+    print_results("half precision on a GPU", results)
 
 
 def _slices_per_second(detector: NetworkDetector, grey: NDArray[np.float32]) -> tuple[float, float]:
@@ -470,6 +474,16 @@ def _slices_per_second(detector: NetworkDetector, grey: NDArray[np.float32]) -> 
         profiled = time.perf_counter() - start
     busy = sum(event.self_device_time_total for event in profile.key_averages()) * 1e-6
     return len(grey) / seconds, busy / profiled
+
+
+def pasted(
+    masks: NDArray[np.float32], boxes: NDArray[np.float32], side: int
+) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.bool_]]]:
+    """Full masks of one slice as pasted here and by torchvision, (side, side) each."""
+    labels, _ = paste(masks, boxes, (side, side))
+    with torch.inference_mode():
+        full = paste_masks_in_image(torch.from_numpy(masks)[:, None], torch.from_numpy(boxes), (side, side))
+    return [labels == i + 1 for i in range(len(masks))], [image[0].numpy() > 0.5 for image in full]
 
 
 def pasting_seconds(side: int, count: int = 300) -> tuple[float, float]:
@@ -506,7 +520,7 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
     "speed": speed,
     "peer": peer,
     "tiles": tiles,
-    "bare": bare,
+    "empty": empty,
     "disturbed": disturbed,
     "gpu": gpu,
     "pictures": pictures,
@@ -517,13 +531,13 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=[[], *TABLES], default=[])
+    parser.add_argument("names", nargs="*", choices=[[], *TABLES], default=[])
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--score", type=float, default=0.5)
     arguments = parser.parse_args()
     path = weights_path(arguments.weights)
     network = NetworkDetector(weights=str(path), fingerprint=file_hash(path), score=arguments.score)
-    for name in arguments.what or [name for name in TABLES if name not in ("pictures", "finetune")]:
+    for name in arguments.names or [name for name in TABLES if name not in ("pictures", "finetune")]:
         TABLES[name](network)
 
 

@@ -1,8 +1,8 @@
-"""Figures of measuring: what was asked beside what is measured.
+"""The measure stage: what is measured beside what is required.
 
 ``python -m benchmarks.bench_measure [area] [caps] [paths] [peers] [solid] [sums] [charge] [conduction] [contact]
-[table]`` prints tables; without a name, all but the long ones (contact, table). Times are of one core unless said. Each
-is also importable.
+[table]`` prints tables; without a name, all but the long ones (contact, table). Times are processor seconds of one core
+unless the line says otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from benchmarks import geodesic_peers
-from benchmarks.report import Figure, peak_memory, print_figures
+from benchmarks.report import Result, print_results
+from benchmarks.resources import peak_memory, shortest_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
 from tomostat.cluster import open_client
 from tomostat.execution import Execution
@@ -38,21 +39,11 @@ from tomostat.measure.transport.geodesic import surface_distance
 from tomostat.measure.transport.solid import solid_distance
 from tomostat.phantom import simulate_volume
 from tomostat.phantom.options import PhantomOptions
+from tomostat.phase import Phase
 from tomostat.phases import segment_phases
 from tomostat.volume import create_volume, describe, open_volume, pyramid_tasks, read_box, store_tasks
 
 Floats = NDArray[np.float64]
-
-
-def best_seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Shortest processor time of some runs, after one to compile."""
-    work()
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def percent(errors: list[float]) -> Floats:
@@ -60,29 +51,29 @@ def percent(errors: list[float]) -> Floats:
     return 100 * np.abs(np.array(errors))
 
 
-def area_figures(seeds: int = 5) -> list[Figure]:
+def area_results(seeds: int = 5) -> list[Result]:
     """Surface of balls, spheroids, boxes, planes and slotted balls."""
-    figures = []
+    results = []
     for spacing in SPACINGS:
         for radius, bound in ((10, 1.5), (20, 0.5), (40, 0.5), (80, 0.5)):
             true = 4 * np.pi * radius**2
             errors = [extract_surface(ball(radius, spacing, seed), spacing).total / true - 1 for seed in range(seeds)]
-            figures.append(
-                Figure(f"ball R {radius}, {spacing}, largest error", percent(errors).max(), bound, "<=", "%")
+            results.append(
+                Result(f"ball R {radius}, {spacing}, largest error", percent(errors).max(), bound, "<=", "%")
             )
-    figures.append(Figure("spheroids 20 x 40, largest error", percent(spheroids(seeds)).max(), 0.5, "<=", "%"))
+    results.append(Result("spheroids 20 x 40, largest error", percent(spheroids(seeds)).max(), 0.5, "<=", "%"))
     worst = percent(boxes(4 * seeds)).max()
-    figures.append(Figure("tilted boxes of 40 x 48 x 60, largest error", worst, 0.5, "<=", "%"))
+    results.append(Result("tilted boxes of 40 x 48 x 60, largest error", worst, 0.5, "<=", "%"))
     for spacing in SPACINGS:
         worst = percent(planes(12 * seeds, spacing)).max()
-        figures.append(Figure(f"planes at any tilt, {spacing}, largest error", worst, 1.0, "<=", "%"))
+        results.append(Result(f"planes at any tilt, {spacing}, largest error", worst, 1.0, "<=", "%"))
     for width in (1.5, 2.0, 3.0, 4.0):
         errors = []
         for normal in ((1, 0, 0), (1, 1, 1), (0.7, 0.5, 0.2), (0.1, 0.9, 0.4)):
             mask, true, _, _ = slotted(40, width, np.array(normal, float))
             errors.append(extract_surface(mask, CUBIC).total / true - 1)
-        figures.append(Figure(f"slot of {width} voxels in a ball R 40", percent(errors).max(), 2.0, "<=", "%"))
-    return figures
+        results.append(Result(f"slot of {width} voxels in a ball R 40", percent(errors).max(), 2.0, "<=", "%"))
+    return results
 
 
 def spheroids(seeds: int) -> list[float]:
@@ -109,9 +100,10 @@ def boxes(seeds: int) -> list[float]:
 
 
 def planes(seeds: int, spacing: Spacing) -> list[float]:
-    """Relative area errors of planes, half of them hardly tilted against an axis, which is where steps are long.
+    """Relative area errors of planes, half of them almost perpendicular to an axis, where the voxel steps are long.
 
-    Weighted around an axis along the normal and down to nothing, so that no point lies on a rim.
+    Points are weighted by a function of the distance to the middle of the plane that falls to zero before the edge of
+    the box.
     """
     errors, radius = [], 28.0
     shape = (int(70 / spacing[0]), int(70 / spacing[1]), int(70 / spacing[2]))
@@ -136,9 +128,9 @@ def angles(surface: Surface, pole: Floats) -> Floats:
     return found
 
 
-def caps_figures(turns: int = 12) -> list[Figure]:
+def caps_results(turns: int = 12) -> list[Result]:
     """Share of the surface in caps of known size."""
-    figures = []
+    results = []
     for radius in (40, 80):
         surface = extract_surface(ball(radius), CUBIC)
         errors = [
@@ -147,14 +139,14 @@ def caps_figures(turns: int = 12) -> list[Figure]:
             for share in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
         ]
         rms = float(np.sqrt(np.mean(np.square(errors))))
-        figures.append(Figure(f"caps of 2-50 %, R {radius}, rms", rms, 0.3, "<=", "points"))
-        figures.append(Figure(f"caps of 2-50 %, R {radius}, largest", float(np.abs(errors).max()), 0.7, "<=", "points"))
-    return figures
+        results.append(Result(f"caps of 2-50 %, R {radius}, rms", rms, 0.3, "<=", "points"))
+        results.append(Result(f"caps of 2-50 %, R {radius}, largest", float(np.abs(errors).max()), 0.7, "<=", "points"))
+    return results
 
 
-def path_figures(radii: tuple[int, ...] = (40, 80, 120), turns: int = 3) -> list[Figure]:
-    """Surface paths on balls with a cap of 10 %, and around slots."""
-    figures = []
+def path_results(radii: tuple[int, ...] = (40, 80, 120), turns: int = 3) -> list[Result]:
+    """Paths over the surface of balls from a cap of 10 %, and around slots."""
+    results = []
     for radius in radii:
         mask = ball(radius)
         surface = extract_surface(mask, CUBIC)
@@ -166,18 +158,18 @@ def path_figures(radii: tuple[int, ...] = (40, 80, 120), turns: int = 3) -> list
             error = 100 * np.abs(surface_distance(surface, contact)[far] / (radius * beyond[far]) - 1)
             mean.append(float(error.mean()))
             largest.append(float(error.max()))
-        figures.append(Figure(f"surface path, R {radius}, mean error", max(mean), 0.7, "<=", "%"))
-        figures.append(Figure(f"surface path, R {radius}, largest error", max(largest), 3.0, "<=", "%"))
-        alone = best_seconds(lambda surface=surface, contact=contact: surface_distance(surface, contact))
-        whole = alone + best_seconds(lambda mask=mask: extract_surface(mask, CUBIC))
-        asked = {80: 0.3, 120: 0.8}.get(radius)
-        figures.append(Figure(f"surface path, R {radius}, path alone", alone, None, "<=", "s"))
-        figures.append(Figure(f"surface path, R {radius}, surface included", whole, asked, "<=", "s"))
-    figures += [Figure("shortest way around a slot of 2 x 75 voxels", min(slot_paths()), 140, ">=", "voxels")]
-    return figures
+        results.append(Result(f"surface path, R {radius}, mean error", max(mean), 0.7, "<=", "%"))
+        results.append(Result(f"surface path, R {radius}, largest error", max(largest), 3.0, "<=", "%"))
+        alone = shortest_seconds(lambda surface=surface, contact=contact: surface_distance(surface, contact))
+        whole = alone + shortest_seconds(lambda mask=mask: extract_surface(mask, CUBIC))
+        required = {80: 0.3, 120: 0.8}.get(radius)
+        results.append(Result(f"surface path, R {radius}, path alone", alone, None, "<=", "s"))
+        results.append(Result(f"surface path, R {radius}, surface included", whole, required, "<=", "s"))
+    results += [Result("shortest way around a slot of 2 x 75 voxels", min(slot_paths()), 140, ">=", "voxels")]
+    return results
 
 
-def peer_figures(radius: int = 40, slow: tuple[str, ...] = ()) -> list[Figure]:
+def peer_results(radius: int = 40, slow: tuple[str, ...] = ()) -> list[Result]:
     """Surface paths beside other libraries, surface included, on a ball with a cap of 10 %."""
     mask, pole = ball(radius), turn(0)[0]
     centre = np.array(ndimage.center_of_mass(mask))
@@ -188,22 +180,22 @@ def peer_figures(radius: int = 40, slow: tuple[str, ...] = ()) -> list[Figure]:
         return radius * (np.arccos(np.clip(out @ pole, -1, 1)) - np.arccos(0.8))
 
     seconds, errors = {}, {}
-    for name, way in {"tomostat": geodesic_peers.ours, **geodesic_peers.installed()}.items():
+    for name, method in {"tomostat": geodesic_peers.ours, **geodesic_peers.installed()}.items():
         if name in slow:
             continue
-        points, found = way(mask, beyond)
+        points, found = method(mask, beyond)
         true = beyond(points)
         far = true > 5
         errors[name] = 100 * float(np.abs(found[far] / true[far] - 1).mean())
-        seconds[name] = best_seconds(lambda way=way: way(mask, beyond), 1)
-    figures = []
+        seconds[name] = shortest_seconds(lambda method=method: method(mask, beyond), 1)
+    results = []
     for name in seconds:
-        figures.append(Figure(f"R {radius}, {name}: mean error", errors[name], unit="%"))
-        figures.append(Figure(f"R {radius}, {name}: surface and path", seconds[name], unit="s"))
+        results.append(Result(f"R {radius}, {name}: mean error", errors[name], unit="%"))
+        results.append(Result(f"R {radius}, {name}: surface and path", seconds[name], unit="s"))
     rivals = [seconds[name] for name in seconds if name != "tomostat" and errors[name] < 2]
     if rivals:
-        figures.append(Figure("times faster than the best below 2 %", min(rivals) / seconds["tomostat"], 5))
-    return figures
+        results.append(Result("times faster than the best below 2 %", min(rivals) / seconds["tomostat"], 5))
+    return results
 
 
 def slot_paths() -> Iterator[float]:
@@ -220,9 +212,9 @@ def slot_paths() -> Iterator[float]:
             yield float(surface_distance(surface, contact)[second])
 
 
-def solid_figures(radii: tuple[int, ...] = (20, 40, 80)) -> list[Figure]:
+def solid_results(radii: tuple[int, ...] = (20, 40, 80)) -> list[Result]:
     """Paths through solid balls against chords."""
-    figures = []
+    results = []
     for radius in radii:
         mask = ball(radius)
         surface, void = extract_surface(mask, CUBIC), np.zeros(mask.shape, bool)
@@ -231,10 +223,10 @@ def solid_figures(radii: tuple[int, ...] = (20, 40, 80)) -> list[Figure]:
         true = 2 * radius * np.sin(np.maximum(beyond, 0) / 2)
         far = true > 5
         error = 100 * np.abs(solid_distance(surface, contact, void)[far] / true[far] - 1)
-        seconds = best_seconds(lambda s=surface, c=contact, v=void: solid_distance(s, c, v), 1)
-        figures.append(Figure(f"solid path, R {radius}, mean error", float(error.mean()), 1.5, "<=", "%"))
-        figures.append(Figure(f"solid path, R {radius}, time", seconds, None, "<=", "s"))
-    return figures
+        seconds = shortest_seconds(lambda s=surface, c=contact, v=void: solid_distance(s, c, v), 1)
+        results.append(Result(f"solid path, R {radius}, mean error", float(error.mean()), 1.5, "<=", "%"))
+        results.append(Result(f"solid path, R {radius}, time", seconds, None, "<=", "s"))
+    return results
 
 
 def capped_ball(radius: int, fine: int = 1, *, crack: bool = False, budget: int = BUDGET) -> Callable[[], float]:
@@ -249,26 +241,26 @@ def capped_ball(radius: int, fine: int = 1, *, crack: bool = False, budget: int 
     return lambda: conduction_columns(surface, contact, wet, void, budget=budget)["conduction_resistance"]
 
 
-def conduction_figures(radii: tuple[int, ...] = (20, 40, 80)) -> list[Figure]:
+def conduction_results(radii: tuple[int, ...] = (20, 40, 80)) -> list[Result]:
     """Conduction through balls: error against finer grids, error of blocks, time."""
-    figures = []
+    results = []
     for crack in (False, True):
         name = "cracked ball" if crack else "ball"
         for radius in radii[:-1]:
             found, finer = capped_ball(radius, crack=crack)(), capped_ball(radius, 2, crack=crack, budget=10**7)()
-            figures.append(
-                Figure(f"{name} R {radius}, off a grid twice as fine", 100 * abs(found / finer - 1), 3.0, "<=", "%")
+            results.append(
+                Result(f"{name} R {radius}, off a grid twice as fine", 100 * abs(found / finer - 1), 3.0, "<=", "%")
             )
         radius = radii[1]
         voxels, *blocks = (capped_ball(radius, crack=crack, budget=budget)() for budget in (10**7, 40_000, 12_000))
         for edge, found in zip((2, 3), blocks, strict=True):
             error = 100 * abs(found / voxels - 1)
-            figures.append(Figure(f"{name} R {radius}, blocks of {edge} voxels, off voxels", error, None, "<=", "%"))
+            results.append(Result(f"{name} R {radius}, blocks of {edge} voxels, off voxels", error, None, "<=", "%"))
     for radius in radii:
-        figures.append(
-            Figure(f"cracked ball R {radius}, time", best_seconds(capped_ball(radius, crack=True)), None, "<=", "s")
+        results.append(
+            Result(f"cracked ball R {radius}, time", shortest_seconds(capped_ball(radius, crack=True)), None, "<=", "s")
         )
-    return figures
+    return results
 
 
 def packed(size: int = 512, count: int = 300) -> NDArray[np.uint32]:
@@ -290,34 +282,34 @@ def packed(size: int = 512, count: int = 300) -> NDArray[np.uint32]:
     return labels
 
 
-def sums_figures(size: int = 512) -> list[Figure]:
-    """One pass over the voxels."""
+def sums_results(size: int = 512) -> list[Result]:
+    """Sums over the voxels of every particle, in one pass."""
     labels = packed(size)
     grey = np.random.default_rng(1).integers(0, 60_000, labels.shape, np.uint16)
     phases = np.where(labels > 0, 2, 0).astype(np.uint8)
-    plain = best_seconds(lambda: centroids(block_moments(labels, grey), CUBIC))
-    faces = best_seconds(lambda: block_moments(labels, grey, phases))
+    plain = shortest_seconds(lambda: centroids(block_moments(labels, grey), CUBIC))
+    faces = shortest_seconds(lambda: block_moments(labels, grey, phases))
     start = time.process_time()
     properties = ("label", "area", "bbox", "centroid", "intensity_mean", "intensity_std", "inertia_tensor")
     regionprops_table(labels.astype(np.int32), grey, properties=properties)
     other = time.process_time() - start
-    figures = [
-        Figure(f"sums, {size}^3, 300 particles, without faces", plain, 0.3, "<=", "s"),
-        Figure(f"sums, {size}^3, 300 particles, with phases and faces", faces, 0.8, "<=", "s"),
-        Figure("regionprops_table for the same columns, times slower", other / plain, 8.0),
-        Figure("dask-image, area and mean, per label", per_label(labels, grey), unit="s"),
+    results = [
+        Result(f"sums, {size}^3, 300 particles, without faces", plain, 0.3, "<=", "s"),
+        Result(f"sums, {size}^3, 300 particles, with phases and faces", faces, 0.8, "<=", "s"),
+        Result("regionprops_table for the same columns, times slower", other / plain, 8.0),
+        Result("dask-image, area and mean, per label", per_label(labels, grey), unit="s"),
     ]
     if find_spec("cc3d") is None:
         print("cc3d is left out: it is not installed")
     else:
         statistics = import_module("cc3d").statistics
-        alone = best_seconds(lambda: statistics(labels), 1)
+        alone = shortest_seconds(lambda: statistics(labels), 1)
         start = time.process_time()
         rest_of_sums(labels, grey)
         seconds = alone + time.process_time() - start
-        figures.append(Figure("cc3d, volume, box and centroid only, times slower", alone / plain))
-        figures.append(Figure("cc3d and bincount for the same columns, times slower", seconds / plain, 5.0))
-    return figures
+        results.append(Result("cc3d, volume, box and centroid only, times slower", alone / plain))
+        results.append(Result("cc3d and bincount for the same columns, times slower", seconds / plain, 5.0))
+    return results
 
 
 def rest_of_sums(labels: NDArray[np.uint32], grey: NDArray[np.uint16]) -> list[Floats]:
@@ -338,7 +330,7 @@ def per_label(labels: NDArray[np.uint32], grey: NDArray[np.uint16], count: int =
     return (time.process_time() - start) / count
 
 
-def charge_figures() -> list[Figure]:
+def charge_results() -> list[Result]:
     """State of charge through the shipped curve."""
     curve = NMC811.interpolate()
     grid = np.linspace(0, 0.885, 8851)
@@ -347,11 +339,11 @@ def charge_figures() -> list[Figure]:
         found, error, _ = state_of_charge(curve(x), 1e-3, branch)  # type: ignore[arg-type]
         worst = max(worst, float((np.abs(found - x) / error).max()))
     return [
-        Figure("round trip, largest error over stated error", worst, 1.0, "<="),
-        Figure("electrons at x = 1", float(electrons(1)), 130.8, "=="),
-        Figure("turning point, distance from 0.70", abs(float(grid[np.argmin(curve(grid))]) - 0.7), 0.01, "<="),
-        Figure("density at x = 0, off 1.3782", abs(float(curve(0)) - 1.3782), 1e-4, "<="),
-        Figure("density at x = 0.885, off 1.3812", abs(float(curve(0.885)) - 1.3812), 1e-4, "<="),
+        Result("round trip, largest error over stated error", worst, 1.0, "<="),
+        Result("electrons at x = 1", float(electrons(1)), 130.8, "=="),
+        Result("turning point, distance from 0.70", abs(float(grid[np.argmin(curve(grid))]) - 0.7), 0.01, "<="),
+        Result("density at x = 0, off 1.3782", abs(float(curve(0)) - 1.3782), 1e-4, "<="),
+        Result("density at x = 0.885, off 1.3812", abs(float(curve(0.885)) - 1.3812), 1e-4, "<="),
     ]
 
 
@@ -368,12 +360,12 @@ def phantom_field(folder: Path, name: str, **options: Any) -> Path:
     return path
 
 
-def counted(path: Path, label: int, box: Any) -> float:
-    """Detachment by thresholded phases and a count of voxel faces."""
+def detachment_by_count(path: Path, label: int, box: Any) -> float:
+    """Detachment by thresholded phases: share of the voxels around a particle that are not carbon-binder."""
     labels, phases = read_box(path, box, "particles"), read_box(path, box, "phases")
     own = labels == label
-    skin = ndimage.binary_dilation(own) & (labels == 0)
-    return 1 - float((phases == 1)[skin].mean())
+    shell = ndimage.binary_dilation(own) & (labels == 0)
+    return 1 - float((phases == Phase.CBD)[shell].mean())
 
 
 def contact_table(path: Path) -> pd.DataFrame:
@@ -382,28 +374,28 @@ def contact_table(path: Path) -> pd.DataFrame:
     truth = pd.read_parquet(path / "truth.parquet").set_index("label").loc[table["label"].to_numpy()]
     chosen = np.flatnonzero(~table["touches_border"].to_numpy() & (table["voxel_count"].to_numpy() > 1500))
     boxes_of = table["bbox"].to_numpy()
-    rows = []
+    particles = []
     for i in chosen:
         box = tuple(slice(int(max(a - 2, 0)), int(b + 2)) for a, b in boxes_of[i].T)
-        rows.append(
+        particles.append(
             {
                 "found": float(table["detachment"][i]),
-                "doubt": float(table["detachment_std"][i]),
+                "uncertainty": float(table["detachment_std"][i]),
                 "true": float(truth["detachment"].iloc[i]),
-                "counted": counted(path, int(table["label"][i]), box),
+                "counted": detachment_by_count(path, int(table["label"][i]), box),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(particles)
 
 
-def contact_figures(
+def contact_results(
     blurs: tuple[float, ...] = (0.8, 1.2, 2.0),
     noises: tuple[float, ...] = (0.07, 0.14, 0.25),
     shape: tuple[int, int, int] = (128, 320, 320),
     texture: float = 0.0,
-) -> list[Figure]:
-    """Detachment on blurred noisy phantoms with true labels, gaps of 3 voxels and wider; one with gaps of 2 at last."""
-    figures, tables = [], []
+) -> list[Result]:
+    """Detachment on blurred noisy phantoms with true labels; gaps of 3 voxels and wider, in the last one of 2."""
+    results, tables = [], []
     images = [(blur, noise, (0.6, 1.2), "") for blur in blurs for noise in noises]
     images.append((blurs[len(blurs) // 2], noises[len(noises) // 2], (0.4, 0.401), ", gaps of 2 voxels"))
     with tempfile.TemporaryDirectory() as folder:
@@ -413,32 +405,34 @@ def contact_figures(
                 texture=texture, gap_width=gap,
             )  # fmt: skip
             tables.append(contact_table(path))
-            figures += judge_contact(tables[-1], f"blur {blur} noise {noise} texture {texture}{note}", asked=not note)
-    rows = pd.concat(tables[:-1])
-    cover = float(((rows["found"] - rows["true"]).abs() < rows["doubt"]).mean())
+            results += contact_errors(
+                tables[-1], f"blur {blur} noise {noise} texture {texture}{note}", bounded=not note
+            )
+    particles = pd.concat(tables[:-1])
+    cover = float(((particles["found"] - particles["true"]).abs() < particles["uncertainty"]).mean())
     return [
-        *figures,
-        Figure("all: covered at one sigma, at least", cover, 0.60),
-        Figure("all: covered at one sigma, at most", cover, 0.76, "<="),
+        *results,
+        Result("all: covered at one sigma, at least", cover, 0.60),
+        Result("all: covered at one sigma, at most", cover, 0.76, "<="),
     ]
 
 
-def judge_contact(rows: pd.DataFrame, name: str, asked: bool = True) -> list[Figure]:
-    """Errors of the detachment; bars where the image is the one they were set for."""
-    error = rows["found"] - rows["true"]
-    asked = asked and name.startswith("blur 1.2 noise 0.14")
-    cover = float((error.abs() < rows["doubt"]).mean())
+def contact_errors(particles: pd.DataFrame, name: str, bounded: bool = True) -> list[Result]:
+    """Errors of the detachment; bounds for the blur and noise that they were set for."""
+    error = particles["found"] - particles["true"]
+    bounded = bounded and name.startswith("blur 1.2 noise 0.14")
+    cover = float((error.abs() < particles["uncertainty"]).mean())
     return [
-        Figure(f"{name}: mean error of {len(rows)}", float(error.abs().mean()), 0.02 if asked else None, "<="),
-        Figure(f"{name}: bias", abs(float(error.mean())), 0.01 if asked else None, "<="),
-        Figure(f"{name}: correlation", float(rows["found"].corr(rows["true"])), 0.98 if asked else None),
-        Figure(f"{name}: covered at one sigma", cover),
-        Figure(f"{name}: threshold and count, error", float((rows["counted"] - rows["true"]).abs().mean())),
-        Figure(f"{name}: threshold and count, correlation", float(rows["counted"].corr(rows["true"]))),
+        Result(f"{name}: mean error of {len(particles)}", float(error.abs().mean()), 0.02 if bounded else None, "<="),
+        Result(f"{name}: bias", abs(float(error.mean())), 0.01 if bounded else None, "<="),
+        Result(f"{name}: correlation", float(particles["found"].corr(particles["true"])), 0.98 if bounded else None),
+        Result(f"{name}: covered at one sigma", cover),
+        Result(f"{name}: threshold and count, error", float((particles["counted"] - particles["true"]).abs().mean())),
+        Result(f"{name}: threshold and count, correlation", float(particles["counted"].corr(particles["true"]))),
     ]
 
 
-def table_figures(size: int = 512) -> list[Figure]:
+def table_results(size: int = 512) -> list[Result]:
     """The whole table of a volume, with two workers."""
     with tempfile.TemporaryDirectory() as folder, open_client(workers=2) as client:
         small = phantom_field(Path(folder), "small", shape=(64, 96, 96), diameters=(5.0, 9.0))
@@ -449,31 +443,31 @@ def table_figures(size: int = 512) -> list[Figure]:
         seconds = time.perf_counter() - start
         peak = sum(client.run(peak_memory).values())
     return [
-        Figure(f"whole table and maps, {size}^3, {count} particles", seconds, None, "<=", "s"),
-        Figure("the same for 300 particles", seconds * 300 / max(count, 1), 60.0, "<=", "s"),
-        Figure("peak memory of both workers", peak / 2**30, 4.0, "<=", "GiB"),
+        Result(f"whole table and maps, {size}^3, {count} particles", seconds, None, "<=", "s"),
+        Result("the same for 300 particles", seconds * 300 / max(count, 1), 60.0, "<=", "s"),
+        Result("peak memory of both workers", peak / 2**30, 4.0, "<=", "GiB"),
     ]
 
 
-SHORT: dict[str, Callable[[], list[Figure]]] = {
-    "area": area_figures,
-    "caps": caps_figures,
-    "paths": path_figures,
-    "peers": peer_figures,
-    "solid": solid_figures,
-    "sums": sums_figures,
-    "charge": charge_figures,
-    "conduction": conduction_figures,
+SHORT: dict[str, Callable[[], list[Result]]] = {
+    "area": area_results,
+    "caps": caps_results,
+    "paths": path_results,
+    "peers": peer_results,
+    "solid": solid_results,
+    "sums": sums_results,
+    "charge": charge_results,
+    "conduction": conduction_results,
 }
-LONG: dict[str, Callable[[], list[Figure]]] = {"contact": contact_figures, "table": table_figures}
+LONG: dict[str, Callable[[], list[Result]]] = {"contact": contact_results, "table": table_results}
 
 
 def main() -> None:
-    """Print the tables that are asked for."""
+    """Print the tables that are named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *SHORT, *LONG], default=[])
     for name in parser.parse_args().names or SHORT:
-        print_figures(name, (SHORT | LONG)[name]())
+        print_results(name, (SHORT | LONG)[name]())
 
 
 if __name__ == "__main__":

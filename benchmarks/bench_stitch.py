@@ -1,7 +1,7 @@
-"""Figures of stitching: what was asked beside what is measured.
+"""The stitch stage: what is measured beside what is required.
 
 ``python -m benchmarks.bench_stitch [pair] [disturbed] [paint] [peers] [network] [scale]`` prints tables; without a
-name, all but the long ones (network, scale). Each is also importable: the tests run them small.
+name, all but the long ones (network, scale).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numba
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.report import Figure, peak_memory, print_figures
+from benchmarks.report import Result, print_results
+from benchmarks.resources import peak_memory, shortest_seconds
 from benchmarks.stitch_peers import Outcome, alone, installed
 from tomostat.instances import Instances, write_instances
 from tomostat.kernels.matching import overlaps_of_labels, overlaps_of_runs
@@ -40,17 +40,6 @@ DENSE = (200, 360, 360)
 SPACING = (0.2, 0.2, 0.2)
 
 
-def best_seconds(work: Callable[[], object], repeats: int = 7) -> float:
-    """Shortest of some runs, after one to compile."""
-    work()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
 def two_slices(count: int = 300, size: int = 2048) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Two neighbouring slices with `count` disks each."""
     rng = np.random.default_rng(0)
@@ -71,15 +60,15 @@ def two_slices(count: int = 300, size: int = 2048) -> tuple[NDArray[np.int32], N
     return images[0], images[1]
 
 
-def pair() -> list[Figure]:
+def pair() -> list[Result]:
     """One pair of slices, matched one to one."""
     first, second = two_slices()
     runs = [(i.offset, i.run_start, i.run_length) for i in (Instances.from_labels(a, 0) for a in (first, second))]
-    dense = best_seconds(lambda: overlaps_of_labels(first, second).assign())
-    lengths = best_seconds(lambda: overlaps_of_runs(runs[0], runs[1]).assign())
+    dense = shortest_seconds(lambda: overlaps_of_labels(first, second).assign(), 7)
+    lengths = shortest_seconds(lambda: overlaps_of_runs(runs[0], runs[1]).assign(), 7)
     return [
-        Figure("2048^2 pair, 300 instances, from label images", 1e3 * dense, 25, "<=", "ms"),
-        Figure("2048^2 pair, 300 instances, from run lengths", 1e3 * lengths, 5, "<=", "ms"),
+        Result("2048^2 pair, 300 instances, from label images", 1e3 * dense, 25, "<=", "ms"),
+        Result("2048^2 pair, 300 instances, from run lengths", 1e3 * lengths, 5, "<=", "ms"),
     ]
 
 
@@ -98,22 +87,22 @@ def disturb(labels: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
         following = truth.max() + 1
         boxes = ndimage.find_objects(truth)
         for number in (i + 1 for i, box in enumerate(boxes) if box):
-            fate = rng.uniform()
-            if fate < 0.02:
+            draw = rng.uniform()
+            if draw < 0.02:
                 grown = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in boxes[number - 1])
                 near = truth[grown][ndimage.distance_transform_edt(truth[grown] != number) <= 3]
                 others = np.setdiff1d(near, [0, number])
                 if len(others):
                     image[image == rng.choice(others)] = number
-            elif fate < 0.07:
+            elif draw < 0.07:
                 y, x = np.nonzero(image == number)
                 if len(y) > 3:
                     angle = rng.uniform(0, np.pi)
-                    along = (y - y.mean()) * np.sin(angle) + (x - x.mean()) * np.cos(angle)
-                    side = along > rng.uniform(-0.3, 0.3) * np.sqrt(len(y) / np.pi)
+                    distance = (y - y.mean()) * np.sin(angle) + (x - x.mean()) * np.cos(angle)
+                    side = distance > rng.uniform(-0.3, 0.3) * np.sqrt(len(y) / np.pi)
                     image[y[side], x[side]] = following
                     following += 1
-            elif fate < 0.17:
+            elif draw < 0.17:
                 image[truth == number] = 0
     return disturbed
 
@@ -143,7 +132,7 @@ def merged(truth: NDArray[np.int32], found: NDArray[np.uint32]) -> int:
     return int(counts[counts > 1].sum())
 
 
-def disturbed(seeds: range = range(60_000, 60_006)) -> list[Figure]:
+def disturbed(seeds: range = range(60_000, 60_006)) -> list[Result]:
     """True instances of dense phantoms, as they are and disturbed."""
     plain: list[Scores] = []
     after: list[Scores] = []
@@ -163,17 +152,17 @@ def disturbed(seeds: range = range(60_000, 60_006)) -> list[Figure]:
         ceiling.append(score_labels(truth, np.where(worse > 0, truth, 0)))
     mean = {name: np.mean([getattr(s, name) for s in after]) for name in ("f1", "pq", "truth")}
     return [
-        Figure("particles in a phantom, mean", float(mean["truth"])),
-        Figure("undisturbed, worst F1", min(s.f1 for s in plain), 1),
-        Figure("undisturbed, worst PQ", min(s.pq for s in plain), 1),
-        Figure("oracle on what is left of the disturbed, mean F1", float(np.mean([s.f1 for s in ceiling]))),
-        Figure("oracle on what is left of the disturbed, mean PQ", float(np.mean([s.pq for s in ceiling]))),
-        Figure("disturbed, mean F1 (best peer 0.51)", float(mean["f1"]), 0.95),
-        Figure("disturbed, worst F1", min(s.f1 for s in after), 0.95),
-        Figure("disturbed, mean PQ (best peer 0.41)", float(mean["pq"]), 0.85),
-        Figure("disturbed, worst PQ", min(s.pq for s in after), 0.85),
-        Figure("disturbed, particles merged, worst", max(mixed), 3, "<="),
-        Figure("disturbed, seconds for the stack (cellpose 1.5)", min(seconds[1:] or seconds), 1.5, "<=", "s"),
+        Result("particles in a phantom, mean", float(mean["truth"])),
+        Result("undisturbed, worst F1", min(s.f1 for s in plain), 1),
+        Result("undisturbed, worst PQ", min(s.pq for s in plain), 1),
+        Result("oracle on what is left of the disturbed, mean F1", float(np.mean([s.f1 for s in ceiling]))),
+        Result("oracle on what is left of the disturbed, mean PQ", float(np.mean([s.pq for s in ceiling]))),
+        Result("disturbed, mean F1 (best peer 0.51)", float(mean["f1"]), 0.95),
+        Result("disturbed, worst F1", min(s.f1 for s in after), 0.95),
+        Result("disturbed, mean PQ (best peer 0.41)", float(mean["pq"]), 0.85),
+        Result("disturbed, worst PQ", min(s.pq for s in after), 0.85),
+        Result("disturbed, particles merged, worst", max(mixed), 3, "<="),
+        Result("disturbed, seconds for the stack (cellpose 1.5)", min(seconds[1:] or seconds), 1.5, "<=", "s"),
     ]
 
 
@@ -182,16 +171,16 @@ def ours(stack: NDArray[np.int32]) -> NDArray[np.uint32]:
     return stitched(slices_of(stack), stack.shape, StitchOptions())
 
 
-def numbered_anew(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Every slice numbered on its own: numbers tell nothing about the next slice."""
+def renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Every slice numbered on its own, so that numbers carry nothing from one slice to the next."""
     images = [np.unique(image, return_inverse=True)[1].reshape(image.shape) for image in labels]
     return np.stack([image if (labels[z] == 0).any() else image + 1 for z, image in enumerate(images)]).astype(np.int32)
 
 
-def peers(seed: int = 60_000, shape: tuple[int, int, int] = DENSE) -> list[Figure]:
-    """Ours beside what else there is, on one dense phantom, as it is and disturbed; each in a process of its own."""
+def peers(seed: int = 60_000, shape: tuple[int, int, int] = DENSE) -> list[Result]:
+    """tomostat beside other methods on one dense phantom, undisturbed and disturbed; each in a process of its own."""
     truth = dense_truth(seed)[tuple(slice(0, n) for n in shape)]
-    stacks = {"undisturbed": numbered_anew(truth), "disturbed": numbered_anew(disturb(truth, seed))}
+    stacks = {"undisturbed": renumbered(truth), "disturbed": renumbered(disturb(truth, seed))}
     two = np.stack(two_slices())
     table: dict[str, dict[str, tuple[Scores, Outcome]]] = {}
     print(f"{'':20s}" + "".join(f"{kind:>32s}" for kind in stacks) + f"{'a pair of 2048^2':>20s}")
@@ -205,18 +194,18 @@ def peers(seed: int = 60_000, shape: tuple[int, int, int] = DENSE) -> list[Figur
             row += f"{scores.f1:8.3f} {scores.pq:6.3f} {outcome.seconds:6.2f} s {outcome.memory / 2**20:5.0f} MB"
         print(f"{row}{1e3 * alone(work, two).seconds:17.0f} ms", flush=True)
     mine, others = table.pop("tomostat"), table
-    figures = []
+    results = []
     for kind in stacks:
         for metric in ("f1", "pq"):
             best = max(getattr(other[kind][0], metric) for other in others.values())
-            figures.append(Figure(f"{kind}: {metric}, best peer {best:.3f}", getattr(mine[kind][0], metric), best))
+            results.append(Result(f"{kind}: {metric}, best peer {best:.3f}", getattr(mine[kind][0], metric), best))
     if "cellpose stitch3D" in others:
-        bar = others["cellpose stitch3D"]["disturbed"][1].seconds
-        figures.append(Figure("seconds, in no more than cellpose's", mine["disturbed"][1].seconds, bar, "<=", "s"))
-    return figures
+        longest = others["cellpose stitch3D"]["disturbed"][1].seconds
+        results.append(Result("seconds, at most those of cellpose", mine["disturbed"][1].seconds, longest, "<=", "s"))
+    return results
 
 
-def surface_distance(truth: NDArray[np.int32], found: NDArray[np.uint32]) -> float:
+def boundary_error(truth: NDArray[np.int32], found: NDArray[np.uint32]) -> float:
     """Mean distance, in voxels, from the surface voxels of matched particles to the true surface."""
     table = overlaps_of_labels(truth, found)
     distances = []
@@ -232,7 +221,7 @@ def surface_distance(truth: NDArray[np.int32], found: NDArray[np.uint32]) -> flo
     return float(np.mean(distances))
 
 
-def network(seeds: range = range(70_000, 70_003), shape: tuple[int, int, int] = (160, 384, 384)) -> list[Figure]:
+def network(seeds: range = range(70_000, 70_003), shape: tuple[int, int, int] = (160, 384, 384)) -> list[Result]:
     """End to end with the shipped network on phantoms that nothing was trained on."""
     from tomostat.detect import detect_instances  # torch would count as memory of the other benchmarks
 
@@ -248,23 +237,23 @@ def network(seeds: range = range(70_000, 70_003), shape: tuple[int, int, int] = 
             truth = np.asarray(open_volume(path, "truth_particles").data).astype(np.int32)
             found = np.asarray(open_volume(path, "particles").data)
         scores.append(score_labels(truth, found))
-        distances.append(surface_distance(truth, found))
+        distances.append(boundary_error(truth, found))
     return [
-        Figure("network, worst F1", min(s.f1 for s in scores), 0.95),
-        Figure("network, worst PQ", min(s.pq for s in scores), 0.85),
-        Figure("network, particles merged, worst", max(s.merges for s in scores)),
-        Figure("network, boundary to the true surface, worst", max(distances), 0.7, "<=", "voxels"),
+        Result("network, worst F1", min(s.f1 for s in scores), 0.95),
+        Result("network, worst PQ", min(s.pq for s in scores), 0.85),
+        Result("network, particles merged, worst", max(s.merges for s in scores)),
+        Result("network, boundary to the true surface, worst", max(distances), 0.7, "<=", "voxels"),
     ]
 
 
-def paint() -> list[Figure]:
+def paint() -> list[Result]:
     """Label voxels from tables, one core."""
     labels = dense_truth(60_000)
     instances = slices_of(labels)
     numbers = labels.reshape(len(labels), -1)[instances.slice, instances.run_start[instances.offset[:-1]]]
     masks = Masks(instances, numbers.astype(np.uint32), np.zeros(len(instances), np.uint8))
-    seconds = best_seconds(lambda: paint_box(masks, (slice(0, 200), slice(0, 360), slice(0, 360))))
-    return [Figure("painting", labels.size / seconds / 1e6, 50, ">=", "Mvoxel/s")]
+    seconds = shortest_seconds(lambda: paint_box(masks, (slice(0, 200), slice(0, 360), slice(0, 360))), 7)
+    return [Result("painting", labels.size / seconds / 1e6, 50, ">=", "Mvoxel/s")]
 
 
 @numba.njit(cache=True)
@@ -290,7 +279,7 @@ def _draw_slices(z0, z1, top, radius, centre, offset_of_column, nx):  # type: ig
 
 
 def many_balls(folder: Path, slices: int, columns: int, step: int = 64) -> int:
-    """Write tables of `columns` ** 2 columns of touching balls, two in a hundred instances missed; tells how many."""
+    """Write tables of `columns` ** 2 columns of touching balls, 2 % of the instances missed; return their number."""
     rng = np.random.default_rng(0)
     size = 28 * columns
     top, radius, centre, offset = [], [], [], [0]
@@ -331,31 +320,31 @@ def link_many(folder: Path, graph: Path, slices: int, size: int) -> float:
     return time.perf_counter() - start
 
 
-def scale(counts: tuple[tuple[int, int], ...] = ((64, 20), (500, 75), (2000, 75))) -> list[Figure]:
+def scale(counts: tuple[tuple[int, int], ...] = ((64, 20), (500, 75), (2000, 75))) -> list[Result]:
     """Linking, merging and numbering, up to ten million instances, on one core (linking alone runs on several)."""
-    figures = []
+    results = []
     rates = []
     for slices, columns in counts:
         with tempfile.TemporaryDirectory() as name:
             number = many_balls(Path(name) / "instances", slices, columns)
             seconds = link_many(Path(name) / "instances", Path(name) / "graph", slices, 28 * columns)
         rates.append(seconds / number)
-        bar = (300, "<=") if number > 5e6 else (None, "")
-        figures.append(Figure(f"{number} instances", seconds, bar[0], bar[1], "s"))
+        required = 300 if number > 5e6 else None
+        results.append(Result(f"{number} instances", seconds, required, "<=", "s"))
     peak = peak_memory() / 2**30
-    figures.append(Figure("peak memory, largest", peak, 4, "<=", "GiB"))
+    results.append(Result("peak memory, largest", peak, 4, "<=", "GiB"))
     if len(rates) > 2:
-        figures.append(Figure("seconds per instance, largest to middle", rates[-1] / rates[-2], 1.1, "<="))
-    return figures
+        results.append(Result("seconds per instance, largest to middle", rates[-1] / rates[-2], 1.1, "<="))
+    return results
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    works = {"pair": pair, "disturbed": disturbed, "paint": paint, "peers": peers, "network": network, "scale": scale}
-    parser.add_argument("what", nargs="*", choices=[[], *works], default=["pair", "disturbed", "paint", "peers"])
-    for name in parser.parse_args().what:
-        print_figures(name, works[name]())
+    tables = {"pair": pair, "disturbed": disturbed, "paint": paint, "peers": peers, "network": network, "scale": scale}
+    parser.add_argument("names", nargs="*", choices=[[], *tables], default=["pair", "disturbed", "paint", "peers"])
+    for name in parser.parse_args().names:
+        print_results(name, tables[name]())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Codec and chunk for grey values and for labels: size on disk, seconds to write and read, slice and box access.
 
-``python -m benchmarks.bench_storage`` prints the table from which `tomostat.volume.create_volume` takes its choice.
-Only codecs of the zarr v3 specification are tried. The classes are asv-style: ``time_`` methods are timed, ``track_``
-methods give one number each; `Grey.options` and `Labels.options` are small enough for a smoke test.
+``python -m benchmarks.bench_storage`` prints the table by which the codec and chunks of `tomostat.volume.create_volume`
+were chosen. Only codecs of the zarr v3 specification are compared. The classes follow asv: ``time_`` methods are timed,
+``track_`` methods return one number each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
+from benchmarks.resources import shortest_seconds
 from tomostat.phantom import make_scene, render
 from tomostat.phantom.options import PhantomOptions
 
@@ -55,16 +55,6 @@ def electrode(options: PhantomOptions) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def best_of(function: Callable[[], object], repeats: int = 3) -> float:
-    """Shortest of some runs in seconds."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
 class Store:
     """One array in one layout."""
 
@@ -76,7 +66,9 @@ class Store:
             self.folder / "a.zarr", shape=data.shape, dtype=data.dtype, chunks=chunk, shards=shard,
             compressors=CODECS[codec], fill_value=0,
         )  # fmt: skip
-        self.write_seconds = best_of(self.write, 1)
+        start = time.perf_counter()
+        self.write()
+        self.write_seconds = time.perf_counter() - start
 
     def write(self) -> None:
         """Write all of it."""
@@ -151,7 +143,10 @@ class Labels(Layouts):
 
 
 def _row(name: str, store: Store) -> str:
-    times = store.write_seconds, best_of(store.read), best_of(store.read_slices), best_of(store.read_boxes)
+    reads = (
+        shortest_seconds(work, clock=time.perf_counter) for work in (store.read, store.read_slices, store.read_boxes)
+    )
+    times = store.write_seconds, *reads
     line = f"  {name:20s} {store.ratio():8.4f} " + " ".join(f"{1e3 * t:9.0f}" for t in times)
     store.close()
     return line

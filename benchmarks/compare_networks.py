@@ -1,8 +1,8 @@
-"""Light networks side by side: the same batches, the same steps, from scratch; and a slice with and without neighbours.
+"""Light networks compared after the same training steps; and one slice compared with a slice and its neighbours.
 
 ``python -m benchmarks.compare_networks [backbones] [slices] [--steps N]`` prints scores on unseen electrodes,
-seconds for a slice of 512 x 512 pixels, and weights. Some hundred steps tell which network learns faster, not how
-good it becomes.
+seconds for a slice of 512 x 512 pixels, and weights. After some hundred steps they say which network learns faster,
+not how good it becomes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.bench_detect import HEAD, UNSEEN, Case, judge, line
+from benchmarks.bench_detect import HEAD, UNSEEN, Case, line, pooled_scores
 from benchmarks.train_shipped import FIRST_SEED, phantom_slice
 from tomostat.detect.checkpoint import file_hash, load_checkpoint
 from tomostat.detect.crops import Mixture, Source
@@ -41,11 +41,11 @@ BACKBONES = {
     "efficientnet_lite0, from scratch": ("efficientnet_lite0", "random"),
     "efficientnet_lite0, ImageNet": ("efficientnet_lite0", "imagenet"),
 }
-"""Name to architecture and start."""
+"""By name: architecture and initial weights."""
 
 
 def middle_cases(count: int = 12) -> list[Case]:
-    """The middle one of three slices of unseen electrodes; truth is that of the middle one."""
+    """Three slices of each of some unseen electrodes, with the true instances of the middle one."""
     cases = []
     for seed in range(UNSEEN, UNSEEN + count):
         drawn = render(make_scene(random_options(np.random.default_rng(seed))), (6, 0, 0), (3, 256, 256))
@@ -56,7 +56,8 @@ def middle_cases(count: int = 12) -> list[Case]:
 
 
 def trained(network: MaskRCNN, source: Source, folder: Path, steps: int, rate: float) -> NetworkDetector:
-    """The network after some steps, as a detector; depthwise convolutions are slow in half precision on a CPU."""
+    """A detector with the network after some steps of training."""
+    # Depthwise convolutions are slow in half precision on a CPU.
     precision: Literal["single", "half"] = "half" if network.config.backbone.startswith("resnet") else "single"
     options = TrainOptions(
         steps=steps, rate=rate, warmup=min(50, steps), average=0.98, zoom=(0.6, 1.6), precision=precision,
@@ -78,8 +79,8 @@ def show(name: str, detector: NetworkDetector, cases: list[Case]) -> None:
         found.append(Instances.from_labels(labels, 0, np.concatenate([[0], middle.score])))
     alone = [Case(case.grey[1:2], case.phases[1:2], case.truth) for case in cases]
     weights = sum(value.numel() for value in load_checkpoint(detector.weights).network.parameters())
-    told = f"{seconds(detector):5.2f} s, {weights / 1e6:.1f} million weights"
-    print(line(name, judge(alone, found, 0.0, 0.5)), told, flush=True)
+    costs = f"{seconds(detector):5.2f} s, {weights / 1e6:.1f} million weights"
+    print(line(name, pooled_scores(alone, found, 0.0, 0.5)), costs, flush=True)
 
 
 def seconds(detector: NetworkDetector) -> float:
@@ -96,10 +97,10 @@ def seconds(detector: NetworkDetector) -> float:
 def backbones(steps: int) -> None:
     """Three light feature extractors."""
     cases, source = middle_cases(), Mixture([random_slice, phantom_slice], [0.5, 0.5])
-    for name, (network, start) in BACKBONES.items():
-        config = replace(NETWORKS[network], norm="group" if start == "random" else "frozen")
+    for name, (network, initial) in BACKBONES.items():
+        config = replace(NETWORKS[network], norm="group" if initial == "random" else "frozen")
         with tempfile.TemporaryDirectory() as folder:
-            show(name, trained(initial_network(start, config), source, Path(folder), steps, 4e-4), cases)
+            show(name, trained(initial_network(initial, config), source, Path(folder), steps, 4e-4), cases)
 
 
 def slices(steps: int) -> None:
@@ -119,13 +120,13 @@ def slices(steps: int) -> None:
 def main() -> None:
     """Train and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=[[], "backbones", "slices"], default=[])
+    parser.add_argument("names", nargs="*", choices=[[], "backbones", "slices"], default=[])
     parser.add_argument("--steps", type=int, default=250)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(2)
     print(f"{'':31s} {HEAD}   after {arguments.steps} steps, electrodes of seeds from {FIRST_SEED}")
-    for name in arguments.what or ("backbones", "slices"):
+    for name in arguments.names or ("backbones", "slices"):
         {"backbones": backbones, "slices": slices}[name](arguments.steps)
 
 

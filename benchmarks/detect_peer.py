@@ -1,4 +1,4 @@
-"""A whole slice beside plain torchvision ``model(images)``, same weights: each side in a process of its own.
+"""A whole slice beside torchvision's own model with the same weights, each in a process of its own.
 
 ``python -m benchmarks.detect_peer ours|torchvision SIDE WEIGHTS`` prints seconds, bytes of memory taken and objects as
 JSON.
@@ -23,20 +23,21 @@ from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from benchmarks.report import Figure, memory, peak_memory
+from benchmarks.report import Result
+from benchmarks.resources import memory, peak_memory
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.kernels.maskrcnn import MaskRCNN
 from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.predict import NetworkDetector
 
 SCORE = 0.5
-"""Detections below it are dropped before masks are pasted, on both sides."""
+"""Detections of a lower score are dropped before masks are pasted, by both."""
 
 SEED = [90_000, 1]
 """A flat phantom with some 300 particles on 2048 x 2048 pixels."""
 
 
-def twin(network: MaskRCNN, shape: tuple[int, int]) -> GeneralizedRCNN:
+def torchvision_model(network: MaskRCNN, shape: tuple[int, int]) -> GeneralizedRCNN:
     """Torchvision's own model around our network's parts, at native scale."""
     network._scale_limits(shape)
     backbone = nn.Sequential(OrderedDict(body=network.body, fpn=network.fpn))
@@ -55,8 +56,8 @@ def _image(side: int) -> NDArray[np.float32]:
     return random_slice(np.random.default_rng(SEED), (side, side))[0]
 
 
-def one_side(name: str, side: int, weights: str) -> dict[str, float]:
-    """Time and memory of one side, the second of two runs timed."""
+def measure(name: str, side: int, weights: str) -> dict[str, float]:
+    """Seconds (the shorter of two runs), bytes and number of objects of one of the two."""
     torch.set_num_threads(2)
     image = _image(side)
     with tempfile.TemporaryDirectory() as folder:
@@ -71,10 +72,10 @@ def one_side(name: str, side: int, weights: str) -> dict[str, float]:
                 return len(detector(image[None], image[None], 0))
 
         else:
-            model = twin(_network(weights), image.shape)
+            model = torchvision_model(_network(weights), image.shape)
             small = torch.from_numpy(image[None, :512, :512])
             with torch.inference_mode():
-                twin(_network(weights), (512, 512))([small])
+                torchvision_model(_network(weights), (512, 512))([small])
 
             def run() -> int:
                 with torch.inference_mode():
@@ -92,7 +93,7 @@ def one_side(name: str, side: int, weights: str) -> dict[str, float]:
 def same_detections(weights: str, side: int = 512) -> float:
     """Largest difference of boxes (pixels), scores and mask probabilities; infinite where the number differs."""
     network, image = _network(weights), torch.from_numpy(_image(side)[None])
-    model = twin(network, (side, side))
+    model = torchvision_model(network, (side, side))
     with torch.inference_mode():
         ours = network(image[None])[0]
         features = model.backbone(model.transform([image])[0].tensors)
@@ -104,18 +105,18 @@ def same_detections(weights: str, side: int = 512) -> float:
     return max(float((ours[k] - theirs[k]).abs().max()) for k in ("boxes", "scores", "masks"))
 
 
-def figures(weights: str) -> list[Figure]:
-    """Ours beside torchvision's, both with the weights of a file."""
-    found = [Figure("boxes, scores, masks: largest difference", same_detections(weights), 1e-3, "<=")]
+def results(weights: str) -> list[Result]:
+    """tomostat beside torchvision, both with the weights of a file."""
+    found = [Result("boxes, scores, masks: largest difference", same_detections(weights), 1e-3, "<=")]
     for side, faster in ((1024, 1.0), (2048, 1.5)):
-        ours, theirs = run_side("ours", side, weights), run_side("torchvision", side, weights)
+        ours, theirs = measure_alone("ours", side, weights), measure_alone("torchvision", side, weights)
         name = f"{side} x {side}, {theirs['count']:.0f} particles"
         found += [
-            Figure(f"{name}: ours", ours["seconds"], unit="s"),
-            Figure(f"{name}: torchvision", theirs["seconds"], unit="s"),
-            Figure(f"{name}: times faster", theirs["seconds"] / ours["seconds"], faster),
-            Figure(f"{name}: memory of ours", ours["bytes"] / 2**30, unit="GiB"),
-            Figure(
+            Result(f"{name}: ours", ours["seconds"], unit="s"),
+            Result(f"{name}: torchvision", theirs["seconds"], unit="s"),
+            Result(f"{name}: times faster", theirs["seconds"] / ours["seconds"], faster),
+            Result(f"{name}: memory of ours", ours["bytes"] / 2**30, unit="GiB"),
+            Result(
                 f"{name}: memory, share of torchvision's {theirs['bytes'] / 2**30:.1f} GiB",
                 ours["bytes"] / theirs["bytes"], 0.2 if side == 2048 else None, "<=",
             ),
@@ -123,8 +124,8 @@ def figures(weights: str) -> list[Figure]:
     return found
 
 
-def run_side(name: str, side: int, weights: str) -> dict[str, Any]:
-    """Time and memory of one side in a process of its own."""
+def measure_alone(name: str, side: int, weights: str) -> dict[str, Any]:
+    """`measure` in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.detect_peer", name, str(side), weights]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     result: dict[str, Any] = json.loads(printed)
@@ -132,4 +133,4 @@ def run_side(name: str, side: int, weights: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(one_side(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3])))

@@ -1,9 +1,9 @@
-"""Digests of what a study's results say: labels, tables and statistics, whatever the names of files and the order of columns.
+"""Digests of a study's results: labels, tables and statistics, for any names of files and any order of columns.
 
     python -m benchmarks.digests RESULTS [RESULTS ...]
 
-prints one line per label image, column and statistic. Two versions of tomostat that give the same science give the same
-lines: `diff` tells what changed.
+prints one line per label image, column and statistic. Two versions of tomostat with equal results print equal lines;
+`diff` shows which differ.
 """
 
 from __future__ import annotations

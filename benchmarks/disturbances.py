@@ -1,4 +1,4 @@
-"""What instruments, and other magnifications, do to a slice; each maps grey and labels to other grey and labels."""
+"""Changes of a slice as other instruments and magnifications make them: grey and labels in, grey and labels out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def turned(rng: np.random.Generator, one: LabelledSlice) -> LabelledSlice:
 
 
 def changed(rng: np.random.Generator, one: LabelledSlice, change: Change) -> LabelledSlice:
-    """Other grey values, stretched anew."""
+    """Changed grey values, scaled again to the same percentiles."""
     return scale_grey(change(rng, one[0]).astype(np.float32)), one[1]
 
 
@@ -92,4 +92,4 @@ DISTURBANCES: dict[str, Callable[[np.random.Generator, LabelledSlice], LabelledS
         }.items()
     },
 }
-"""By name; grey is scaled so that the percentiles 0.5 and 99.5 are 0 and 1."""
+"""By name. Grey values are scaled so that the percentiles 0.5 and 99.5 are 0 and 1."""

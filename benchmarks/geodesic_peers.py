@@ -1,8 +1,9 @@
-"""Other ways from a voxel mask to distances over its surface, for `benchmarks.bench_measure`; left out where absent.
+"""Other methods for distances over the surface of a voxel mask, for `benchmarks.bench_measure`.
 
-Each takes a mask (z, y, x) and a function that tells how far points (n, 3) lie beyond the contact, in voxels, and gives
-surface points (n, 3) and their distance to the contact (n,): surface, graph or mesh included, as a user would have to
-make it. Who starts from points starts from those in contact; who tells where between points it ends may use that.
+Each takes a mask (z, y, x) and a function that gives the distance in voxels of points (n, 3) from the edge of the
+contact (negative in contact), and returns surface points (n, 3) and their distance to the contact (n,). The time to
+make a surface, graph or mesh from the mask counts. Methods that start from points start from those in contact; methods
+that locate the edge between points use the function. Libraries that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tomostat.measure.transport.geodesic import surface_distance
 Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]
 Beyond = Callable[[Floats], Floats]
-Way = Callable[[Mask, Beyond], tuple[Floats, Floats]]
+Method = Callable[[Mask, Beyond], tuple[Floats, Floats]]
 
 
 def ours(mask: Mask, beyond: Beyond) -> tuple[Floats, Floats]:
@@ -78,18 +79,18 @@ def _mesh(mask: Mask) -> tuple[Floats, NDArray[np.int32]]:
     return points.astype(np.float64), faces
 
 
-PEERS: dict[str, tuple[str, Way]] = {
+METHODS: dict[str, tuple[str, Method]] = {
     "MCP_Geometric": ("skimage", voxel_graph),
     "scikit-fmm": ("skfmm", fast_marching),
     "pygeodesic": ("pygeodesic", exact_on_mesh),
     "potpourri3d": ("potpourri3d", heat),
 }
-"""Library that is needed, and the way."""
+"""By name: library that is needed, and the method."""
 
 
-def installed() -> dict[str, Way]:
-    """Peers that can run here; says which cannot."""
-    absent = [name for name, (library, _) in PEERS.items() if importlib.util.find_spec(library) is None]
+def installed() -> dict[str, Method]:
+    """Methods that can run here; those that cannot are printed."""
+    absent = [name for name, (library, _) in METHODS.items() if importlib.util.find_spec(library) is None]
     for name in absent:
         print(f"{name} is left out: it is not installed")
-    return {name: way for name, (_, way) in PEERS.items() if name not in absent}
+    return {name: method for name, (_, method) in METHODS.items() if name not in absent}

@@ -1,13 +1,15 @@
-"""Real volumes from file to report: ``python -m benchmarks.real_data DATA OUT`` prints what `docs/real-data.md` states.
+"""Real volumes from file to report.
 
-DATA is the folder with ``sand_ct.tif``, ``sand_ct_truth.tif``, ``nmc_fullres.tif`` and ``nmc_phases.tif``; names after
-OUT choose some: sand, axes, slice, phases. Only pictures of the sand and of the phases are written to ``docs/images``:
-their licences allow that.
+``python -m benchmarks.real_data DATA OUT`` prints the numbers of `docs/real-data.md`. DATA is the folder with
+``sand_ct.tif``, ``sand_ct_truth.tif``, ``nmc_fullres.tif`` and ``nmc_phases.tif``; names after OUT choose some: sand,
+axes, slice, phases. Only pictures of the sand and of the phases are written to ``docs/images``: their licences allow
+that.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +20,22 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import find_boundaries
 
 import tomostat as ts
-from benchmarks.report import Figure as Bar
-from benchmarks.report import print_figures
+from benchmarks.report import Result, print_results
 from tomostat.cluster import open_client
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.manifest import Layout
+from tomostat.options import StageOptions
 from tomostat.phases.options import PhasesOptions
-from tomostat.pipeline import STAGES
 from tomostat.study import study_of_volume
+from tomostat.volume import read_fit
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
-def run(source: Path, out: Path, spacing: float, stages: tuple[str, ...] = STAGES, **options: object) -> Layout:
+def run(
+    source: Path, out: Path, spacing: float, stages: Sequence[str] | None = None, **options: StageOptions
+) -> Layout:
     """From file to report, or through some stages."""
     study = study_of_volume(source, out, spacing=spacing).with_options(**options)
     with open_client() as client:
@@ -48,11 +52,11 @@ def sand(data: Path, out: Path) -> None:
     layout = run(data / "sand_ct.tif", out / "sand", 1.0, phases=PhasesOptions(phases=2))
     grey = tifffile.imread(data / "sand_ct.tif")
     drawn = tifffile.imread(data / "sand_ct_truth.tif") > 0
-    inside = ts.open_volume(layout.volume("sand_ct"), "phases")[:3].values
-    solid, seen = inside == ts.Phase.ACTIVE, inside != ts.Phase.OUTSIDE
-    plain = grey[:3] > threshold_otsu(grey[:3][seen])
+    found = ts.open_volume(layout.volume("sand_ct"), "phases")[:3].values
+    solid, field = found == ts.Phase.ACTIVE, found != ts.Phase.OUTSIDE
+    plain = grey[:3] > threshold_otsu(grey[:3][field])
     particles = ts.open_particles(layout.particles)
-    ours, otsu = (dice(found & seen, drawn & seen) for found in (solid, plain))
+    ours, otsu = (dice(mask & field, drawn & field) for mask in (solid, plain))
     print(f"sand: Dice of the solid phase {ours:.3f}, plain Otsu {otsu:.3f}")
     whole = ~particles["touches_border"].values
     print(f"sand: {len(whole)} grains, {whole.sum()} whole, median diameter "
@@ -78,7 +82,7 @@ def axes(data: Path, out: Path) -> None:
         print(f"sand, slices along {name}: {counts[name]} grains, median {np.median(voxels[voxels > 0]):.0f} voxels")
         picture(grey, labels, IMAGES / "sand-watershed.png" if name == "z" else folder / "sand-watershed.png")
     spread = max(counts.values()) / min(counts.values()) - 1
-    print_figures("casting sand by watershed", [Bar("grains by axis: most over fewest, less 1", spread, 0.2, "<=")])
+    print_results("casting sand by watershed", [Result("grains by axis: most over fewest, less 1", spread, 0.2, "<=")])
 
 
 def phases(data: Path, out: Path) -> None:
@@ -131,23 +135,23 @@ def slice_of_nmc(data: Path, out: Path) -> None:
     layout = run(data / "nmc_fullres.tif", out / "nmc", 0.05)
     particles = ts.open_particles(layout.particles)
     whole = ~particles["touches_border"].values
-    fit = ts.describe(layout.volume("nmc_fullres"), "phases").attributes
+    fit = read_fit(layout.volume("nmc_fullres"))
     labels = ts.open_volume(layout.volume("nmc_fullres"), "particles").values
     picture_path = out / "nmc_fullres.png"
     shown = np.repeat(tifffile.imread(data / "nmc_fullres.tif")[..., None], 3, axis=2)
     shown[find_boundaries(labels[0], mode="inner")] = (255, 150, 0)
     tifffile.imwrite(picture_path.with_suffix(".tif"), shown, photometric="rgb")
-    print(f"nmc_fullres: {len(whole)} particles, {whole.sum()} whole, levels {fit['levels']}, circle {fit['circle']}")
+    print(f"nmc_fullres: {len(whole)} particles, {whole.sum()} whole, {fit.levels}, circle {fit.circle}")
     print(f"nmc_fullres: median diameter {np.median(particles['equivalent_diameter'].values[whole]):.2f} micrometer, "
           f"median crack fraction {np.median(particles['crack_fraction'].values[whole]):.3f}")  # fmt: skip
 
 
 def main() -> None:
-    """Run those that are named, or all."""
+    """Run the cases that are named, or all."""
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    works = {"sand": sand, "axes": axes, "slice": slice_of_nmc, "phases": phases}
-    for name in sys.argv[3:] or works:
-        works[name](data, out)
+    cases = {"sand": sand, "axes": axes, "slice": slice_of_nmc, "phases": phases}
+    for name in sys.argv[3:] or cases:
+        cases[name](data, out)
 
 
 if __name__ == "__main__":

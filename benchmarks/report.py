@@ -1,58 +1,51 @@
-"""Figures asked and got, side by side: what every benchmark's `main` prints; and the memory of a process."""
+"""The table that every benchmark prints: what is measured beside what is required."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    ">=": lambda got, asked: got >= asked,
-    "<=": lambda got, asked: got <= asked,
-    "==": lambda got, asked: got == asked,
+    ">=": lambda value, required: value >= required,
+    "<=": lambda value, required: value <= required,
+    "==": lambda value, required: value == required,
 }
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One line: what was measured, what was asked, what came out."""
+class Result:
+    """One line of a table.
 
-    what: str
-    got: float
-    asked: float | None = None
+    Attributes
+    ----------
+    name
+        What was measured.
+    value
+        What came out.
+    required
+        The bound that the value must keep; None where there is none.
+    comparison
+        How it must compare with the bound, one of `COMPARISONS`.
+    unit
+        Unit of both.
+    """
+
+    name: str
+    value: float
+    required: float | None = None
     comparison: str = ">="
     unit: str = ""
 
     @property
-    def holds(self) -> bool | None:
-        """Whether the bar is met; None where nothing was asked."""
-        return None if self.asked is None else COMPARISONS[self.comparison](self.got, self.asked)
+    def met(self) -> bool | None:
+        """Whether the bound is kept; None where there is none."""
+        return None if self.required is None else COMPARISONS[self.comparison](self.value, self.required)
 
 
-def print_figures(title: str, figures: list[Figure]) -> None:
-    """Print a table of figures."""
+def print_results(title: str, results: list[Result]) -> None:
+    """Print a table."""
     print(f"\n{title}\n" + "-" * 96)
-    for figure in figures:
-        asked = "" if figure.asked is None else f"asked {figure.comparison} {figure.asked:g}"
-        verdict = {True: "met", False: "SHORT", None: ""}[figure.holds]
-        print(f"{figure.what:<58}{figure.got:>11.4g} {figure.unit:<8}{asked:<16}{verdict}", flush=True)
-
-
-def memory() -> int:
-    """Memory that this process holds, in bytes."""
-    return _status("VmRSS")
-
-
-def peak_memory() -> int:
-    """Most memory that this process has held since it began, or since `forget_peak`, in bytes."""
-    return _status("VmHWM")
-
-
-def forget_peak() -> None:
-    """Let the peak start anew (man 5 proc)."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _status(name: str) -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split(f"{name}:")[1].split()[0]) * 1024
+    for result in results:
+        required = "" if result.required is None else f"required {result.comparison} {result.required:g}"
+        met = {True: "met", False: "NOT MET", None: ""}[result.met]
+        print(f"{result.name:<58}{result.value:>11.4g} {result.unit:<8}{required:<19}{met}", flush=True)

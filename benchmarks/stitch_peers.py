@@ -1,7 +1,7 @@
-"""Other ways to make one stack of label images of per-slice instances: plain ones, and libraries where installed.
+"""Other methods that join the instances of slices to 3D objects: simple ones, and libraries where installed.
 
-Each takes slices (n, ny, nx) int32, numbered anew in every slice, and gives (n, ny, nx) labels of 3D objects. Libraries
-are extras (``pip install -e '.[bench]'``) and left out where absent.
+Each takes label images (n, ny, nx) int32, numbered from 1 in every slice, and returns labels (n, ny, nx) of 3D objects.
+Libraries are extras (``pip install -e '.[bench]'``); those that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from benchmarks.report import forget_peak, memory, peak_memory
+from benchmarks.resources import memory, peak_memory, reset_peak_memory
 from tomostat.kernels.matching import overlaps_of_labels
 
 Stack = NDArray[np.int32]
@@ -30,21 +30,21 @@ def hungarian(stack: Stack) -> Stack:
 
 
 def union_find(stack: Stack) -> Stack:
-    """Whatever overlaps well enough becomes one."""
+    """Union-find: all instances that overlap by enough IoU become one object."""
     return _link(stack, one_to_one=False)
 
 
 def _link(stack: Stack, one_to_one: bool) -> Stack:
     counts = stack.reshape(len(stack), -1).max(axis=1)
     first = np.concatenate([[0], np.cumsum(counts)])
-    rows, columns = [], []
+    lower, upper = [], []
     for z in range(len(stack) - 1):
         table = overlaps_of_labels(stack[z], stack[z + 1])
         good = table.iou >= LEAST_IOU
         pairs = table.assign(np.where(good, table.iou, 0)) if one_to_one else np.flatnonzero(good)
-        rows.append(first[z] + table.first_label[table.first[pairs]] - 1)
-        columns.append(first[z + 1] + table.second_label[table.second[pairs]] - 1)
-    a, b = np.concatenate(rows), np.concatenate(columns)
+        lower.append(first[z] + table.first_label[table.first[pairs]] - 1)
+        upper.append(first[z + 1] + table.second_label[table.second[pairs]] - 1)
+    a, b = np.concatenate(lower), np.concatenate(upper)
     total = int(first[-1])
     group = connected_components(coo_matrix((np.ones(len(a)), (a, b)), (total, total)), directed=False)[1]
     return np.stack([np.concatenate([[0], group[first[z] : first[z + 1]] + 1])[stack[z]] for z in range(len(stack))])
@@ -101,14 +101,14 @@ def _laptrack(stack: Stack, column: str, **options: float) -> Stack:
     )  # fmt: skip
     tracks = tracker.predict_overlap_dataframe(stack)[0].reset_index()
     out = np.zeros_like(stack)
-    for z, rows in tracks.groupby("frame"):
+    for z, frame in tracks.groupby("frame"):
         table = np.zeros(stack[z].max() + 1, np.int32)
-        table[rows["label"].to_numpy()] = rows[column].to_numpy() + 1
+        table[frame["label"].to_numpy()] = frame[column].to_numpy() + 1
         out[z] = table[stack[z]]
     return out
 
 
-PEERS: dict[str, tuple[str | None, Callable[[Stack], Stack]]] = {
+METHODS: dict[str, tuple[str | None, Callable[[Stack], Stack]]] = {
     "plain Hungarian": (None, hungarian),
     "union-find": (None, union_find),
     "cellpose stitch3D": ("cellpose", cellpose),
@@ -117,12 +117,12 @@ PEERS: dict[str, tuple[str | None, Callable[[Stack], Stack]]] = {
     "laptrack, gaps": ("laptrack", laptrack_gaps),
     "laptrack, splits": ("laptrack", laptrack_splits),
 }
-"""Library that is needed, and the function."""
+"""By name: library that is needed, and the function."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method gave, in how many seconds, and how many bytes its process took at its peak beyond its start."""
+    """Labels that a method returned, its seconds, and the bytes by which the memory of its process rose at most."""
 
     labels: NDArray[np.integer]
     seconds: float
@@ -130,9 +130,9 @@ class Outcome:
 
 
 def installed() -> dict[str, Callable[[Stack], Stack]]:
-    """Peers that can run here; says which cannot."""
+    """Methods that can run here; those that cannot are printed."""
     found = {}
-    for name, (library, work) in PEERS.items():
+    for name, (library, work) in METHODS.items():
         if library is None or importlib.util.find_spec(library) is not None:
             found[name] = work
         else:
@@ -141,7 +141,7 @@ def installed() -> dict[str, Callable[[Stack], Stack]]:
 
 
 def alone(work: Callable[[Stack], Stack], stack: Stack) -> Outcome:
-    """Run a method in a process of its own, warmed up on a corner of the stack."""
+    """Run a method in a process of its own, after a first run on a corner of the stack."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_timed, (work, stack))
 
@@ -149,16 +149,16 @@ def alone(work: Callable[[Stack], Stack], stack: Stack) -> Outcome:
 def _timed(work: Callable[[Stack], Stack], stack: Stack) -> Outcome:
     corner = stack[:6, :120, :120]
     work(np.stack([np.unique(image, return_inverse=True)[1].reshape(image.shape) for image in corner]).astype(np.int32))
-    forget_peak()
+    reset_peak_memory()
     before = memory()
     start = time.perf_counter()
     labels = work(stack)
     seconds = time.perf_counter() - start
-    return Outcome(_seen_twice(labels), seconds, peak_memory() - before)
+    return Outcome(_drop_single_slices(labels), seconds, peak_memory() - before)
 
 
-def _seen_twice(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Objects of a single inner slice are dropped, as tomostat does by default: tips that a threshold parts off."""
+def _drop_single_slices(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Drop objects that lie in one slice only, as tomostat does by default, unless it is the first or the last."""
     dense = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     slices = sum((np.bincount(np.unique(image), minlength=dense.max() + 1) for image in dense), np.int64(0))
     slices[np.unique(dense[[0, -1]])] += 1

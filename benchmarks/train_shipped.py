@@ -1,9 +1,13 @@
-"""Train the networks that come along: flat phantoms and slices of volume phantoms, nothing measured.
+"""Train the shipped networks on synthetic images only: flat phantoms and slices of volume phantoms.
 
-``python benchmarks/train_shipped.py scratch|accurate|fast FOLDER`` trains, and again resumes: the accurate one from
-random weights; the accurate one on from what is shipped; the fast one from those of the accurate one's weights that fit
-into it. ``--ship FILE`` then writes the weights, or with ``--mean`` their mean with others, as float16 and prints the
-hash for `tomostat.detect.checkpoint`.
+``python benchmarks/train_shipped.py scratch|accurate|fast FOLDER`` trains, and resumes when it is run again:
+
+- scratch: the accurate network from random weights;
+- accurate: the accurate network further from its shipped weights;
+- fast: the fast network, at first with the part of the accurate one's weights that fits into it.
+
+``--ship FILE`` writes the weights as float16, with ``--mean`` their mean with others, and prints the hash for
+`tomostat.detect.checkpoint`.
 """
 
 from __future__ import annotations
@@ -26,15 +30,15 @@ from tomostat.detect.options import TrainOptions
 from tomostat.detect.train import train
 from tomostat.phantom import Scene, make_scene, random_options, render
 
-FIRST_SEED, SCENES, BARE_SCENES = 10_000, 120, 40
-"""Seeds of the volume phantoms that are trained on, with and without particles; figures are measured on others."""
+FIRST_SEED, SCENES, EMPTY_SCENES = 10_000, 120, 40
+"""Seeds of the volume phantoms that are trained on, with and without particles; benchmarks use others."""
 
 OPTIONS = TrainOptions(
     steps=3200, rate=4e-4, warmup=100, average=0.998, zoom=(0.6, 1.6), precision="half", checkpoint_every=100
 )
 FAST_OPTIONS = replace(OPTIONS, steps=7000, zoom=(0.6, 1.9), outline=2.0, seed=3, threads=1, precision="single")
-FURTHER_FAST = replace(FAST_OPTIONS, steps=2500, rate=2e-4, seed=4)
-FURTHER_ACCURATE = replace(FAST_OPTIONS, steps=850, rate=2e-4, seed=5)
+FAST_FURTHER_OPTIONS = replace(FAST_OPTIONS, steps=2500, rate=2e-4, seed=4)
+ACCURATE_FURTHER_OPTIONS = replace(FAST_OPTIONS, steps=850, rate=2e-4, seed=5)
 
 
 @cache
@@ -52,24 +56,24 @@ def phantom_slice(rng: np.random.Generator, slices: int = 1) -> LabelledSlice:
 
 
 @cache
-def _bare_scene(seed: int) -> Scene:
+def _empty_scene(seed: int) -> Scene:
     options = random_options(np.random.default_rng(seed), (16, 320, 320))
     return make_scene(replace(options, active_fraction=0.0))
 
 
-def bare_slice(rng: np.random.Generator) -> LabelledSlice:
+def slice_without_particles(rng: np.random.Generator) -> LabelledSlice:
     """A slice of a volume phantom without particles."""
-    scene = _bare_scene(FIRST_SEED + int(rng.integers(BARE_SCENES)))
+    scene = _empty_scene(FIRST_SEED + int(rng.integers(EMPTY_SCENES)))
     drawn = render(scene, (int(rng.integers(16)), 0, 0), (1, 320, 320))
     return scale_grey(drawn.grey[0].astype(np.float32), rng=rng), np.zeros((320, 320), np.int32)
 
 
-MIXED = Mixture([random_slice, phantom_slice, empty_slice, bare_slice], [0.3, 0.54, 0.08, 0.08])
-"""Flat and volume phantoms, some of them bare."""
+MIXED = Mixture([random_slice, phantom_slice, empty_slice, slice_without_particles], [0.3, 0.54, 0.08, 0.08])
+"""Flat and volume phantoms, some of them without particles."""
 
 
 def smaller(network: MaskRCNN, config: NetworkConfig) -> MaskRCNN:
-    """A network of fewer blocks and channels with the first of another's weights, as many as fit."""
+    """A network of fewer blocks and channels, with the leading part of each of another's weights."""
     given, small = network.state_dict(), build(config)
     small.load_state_dict(
         {name: given[name][tuple(map(slice, own.shape))].clone() for name, own in small.state_dict().items()}
@@ -78,26 +82,26 @@ def smaller(network: MaskRCNN, config: NetworkConfig) -> MaskRCNN:
 
 
 def train_scratch(folder: Path) -> Path:
-    """The accurate one, from random weights."""
+    """The accurate network, from random weights."""
     return train(build(), Mixture([random_slice, phantom_slice], [0.5, 0.5]), folder / "scratch", options=OPTIONS)
 
 
 def train_accurate(folder: Path) -> Path:
-    """The accurate one, on from what is shipped, with slices that hold no particle."""
-    return train(initial_network("accurate"), MIXED, folder / "accurate", options=FURTHER_ACCURATE)
+    """The accurate network, further from its shipped weights, also on slices without particles."""
+    return train(initial_network("accurate"), MIXED, folder / "accurate", options=ACCURATE_FURTHER_OPTIONS)
 
 
 def train_fast(folder: Path) -> Path:
-    """The fast one, from parts of the accurate one, and on from there with a gentler schedule."""
+    """The fast network, from parts of the accurate one, then further at a lower rate."""
     first = train(smaller(initial_network("accurate"), FAST), MIXED, folder / "fast", options=FAST_OPTIONS)
-    return train(load_checkpoint(first).network, MIXED, folder / "fast-further", options=FURTHER_FAST)
+    return train(load_checkpoint(first).network, MIXED, folder / "fast-further", options=FAST_FURTHER_OPTIONS)
 
 
 TRAIN = {"scratch": train_scratch, "accurate": train_accurate, "fast": train_fast}
 
 
 def main() -> None:
-    """Train, and write what came out where it is asked for."""
+    """Train, and write the weights to the file that is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=TRAIN)
     parser.add_argument("folder", type=Path)
