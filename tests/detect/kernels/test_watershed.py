@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import ConvexHull
 
+from properties import examples
 from tomostat.detect.kernels.watershed import fill_small_holes, solidity, split
 
 
@@ -26,3 +30,13 @@ def test_solidity():
     ell = square.copy()
     ell[:5, :5] = False
     assert solidity(ell) == pytest.approx(75 / 87.5)
+
+
+@examples(50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 30), st.sampled_from([0.02, 0.2, 0.9]))
+def test_solidity_against_the_hull_of_all_corners(seed: int, ny: int, nx: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((ny, nx)) < share
+    mask[seed % ny, seed % nx] = True
+    y, x = np.nonzero(mask)
+    corners = np.concatenate([np.stack([y + dy, x + dx], 1) for dy in (0, 1) for dx in (0, 1)])
+    assert solidity(mask) == pytest.approx(len(y) / ConvexHull(corners).volume, rel=1e-12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
@@ -70,31 +71,17 @@ def solidity(mask: NDArray[np.bool_]) -> float:
 
     The hull is that of the corners of the pixels, so that the solidity of a convex shape is close to 1.
     """
-    points = _row_corners(mask)
-    x, y = _convex_hull(points).T
+    corners = _row_corners(mask)
+    # The corners are whole numbers, so that this area is exact; `ConvexHull.volume` is rounded.
+    y, x = corners[ConvexHull(corners).vertices].T
     area = 0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))
     return float(np.count_nonzero(mask) / area)
 
 
 def _row_corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Corners (y, x) of the first and last pixel of every row, sorted by row and column, (k, 2)."""
+    """Corners (y, x) of the first and last pixel of every row, (k, 2)."""
     rows = np.flatnonzero(mask.any(1))
     left, right = mask[rows].argmax(1), mask.shape[1] - mask[rows, ::-1].argmax(1)
-    corners = {
-        (int(y) + dy, int(x)) for y, a, b in zip(rows, left, right, strict=True) for x in (a, b) for dy in (0, 1)
-    }
-    return np.array(sorted(corners), float)
-
-
-def _convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convex hull of sorted points (n, 2) by Andrew's monotone chain (1979), (k, 2)."""
-
-    def chain(sequence: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        hull: list[NDArray[np.float64]] = []
-        for p in sequence:
-            while len(hull) > 1 and np.linalg.det([hull[-1] - hull[-2], p - hull[-2]]) <= 0:
-                hull.pop()
-            hull.append(p)
-        return hull[:-1]
-
-    return np.array(chain(points) + chain(points[::-1]))
+    y = np.concatenate([rows, rows + 1, rows, rows + 1])
+    x = np.concatenate([left, left, right, right])
+    return np.stack([y, x], 1).astype(np.float64)
