@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from properties import DEEP, examples
+from studies import SMALL, WATERSHED
+
+if TYPE_CHECKING:
+    from tomostat.manifest import Layout
+    from tomostat.study import Study
 
 settings.register_profile("tomostat", examples(100))
 settings.load_profile("tomostat")
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study file of two small simulated fields."""
+    from tomostat.simulation import simulate_study
+
+    folder = tmp_path_factory.mktemp("simulated") / "small"
+    return simulate_study(folder, {"slow": 0.1, "fast": 0.5}, fields=1, options=SMALL)
+
+
+@pytest.fixture(scope="session")
+def study(simulated: Path) -> Study:
+    """That study, with the watershed."""
+    from tomostat.study import load_study
+
+    return load_study(simulated).with_options(detect=WATERSHED)
+
+
+@pytest.fixture(scope="session")
+def results(study: Study) -> Layout:
+    """Its results; tests that change them work on a copy."""
+    from tomostat import pipeline
+
+    return pipeline.run(study)
 
 
 @pytest.fixture(scope="session")

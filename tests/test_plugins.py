@@ -97,20 +97,35 @@ def test_provenance_names_what_was_used(results):
     assert json.loads(json.dumps(read_metadata(table).options))["detector"] == "blobs"
 
 
-def test_name_and_version_enter_the_key_of_the_stage(results, environment, monkeypatch):
-    """Another version of the package makes what it computed stale, and nothing before it."""
-    for info in Path(environment["PYTHONPATH"]).glob("tomostat_example-*.dist-info/METADATA"):
-        text = info.read_text()
-        info.write_text(text.replace("Version: 1.2.3", "Version: 1.2.4"))
-    before = Content.read(results).stages
+KEYS = """
+import sys
+from tomostat.pipeline import Run
+from tomostat.stage import field_stage
+from tomostat.study import load_study
+
+running = Run.of(load_study(sys.argv[1]))
+for name in ("ingest", "detect", "measure"):
+    print(running.field_key(field_stage(name), running.study.fields[0]))
+"""
+
+
+def test_name_and_version_enter_the_key_of_the_stage(results, environment):
+    """Another version of the package makes what it computed stale."""
+
+    def keys() -> list[str]:
+        words = [sys.executable, "-c", KEYS, str(results.parent / "study.yaml")]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    before = keys()
+    assert before == [Content.read(results).stages[f"scan/{name}"].key for name in ("ingest", "detect", "measure")]
+    (info,) = Path(environment["PYTHONPATH"]).glob("tomostat_example-*.dist-info/METADATA")
+    text = info.read_text()
+    info.write_text(text.replace("Version: 1.2.3", "Version: 1.2.4"))
     try:
-        tomostat("run", results.parent / "study.yaml", "--workers", 1, environment=environment)
+        after = keys()
     finally:
         info.write_text(text)
-    after = Content.read(results).stages
-    same = {name for name in after if after[name].key == before[name].key}
-    assert same == set(), "the reader is the package's as well, so everything after it is made anew"
-    assert after["scan/ingest"].finished != before["scan/ingest"].finished
+    assert not set(before) & set(after)
 
 
 def test_an_error_names_the_plugin_and_the_particle(results, environment):
@@ -124,7 +139,7 @@ def test_an_error_names_the_plugin_and_the_particle(results, environment):
         environment=environment,
         status=2,
     )
-    assert said.strip() == (
+    assert said.strip().splitlines()[-1] == (
         "tomostat: tomostat_example.measure:broken failed at particle 2: ZeroDivisionError: no second particle, please"
     )
 
@@ -137,19 +152,17 @@ def test_a_study_file_names_no_objects(volume, environment, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
-def test_an_object_by_a_flag_is_not_imported_again_from_the_record(volume, environment, tmp_path):
-    words = ("--workers", 1)
-    tomostat("ingest", volume, "--out", tmp_path / "out", *words, environment=environment)
-    tomostat("phases", tmp_path / "out", *words, environment=environment)
+def test_an_object_by_a_flag_is_not_imported_again_from_the_record(results, environment, tmp_path):
+    out, words = tmp_path / "out", ("--workers", 1)
+    subprocess.run(["cp", "-r", str(results), str(out)], check=True)
     detector = ("--detector", "tomostat_example.detector:make")
-    tomostat("detect", tmp_path / "out", *detector, *words, environment=environment)
-    tomostat("stitch", tmp_path / "out", *words, environment=environment)
-    said = tomostat("detect", tmp_path / "out", *words, environment=environment, status=2)
+    tomostat("detect", out, *detector, *words, environment=environment)
+    assert Content.read(out).stages["scan/detect"].options["detector"] == detector[1]
+    said = tomostat("detect", out, *words, environment=environment, status=2)
     assert "give --detector tomostat_example.detector:make again" in said
-    assert Content.read(tmp_path / "out").stages["scan/detect"].options["detector"] == detector[1]
 
 
-def test_what_is_none_of_a_kind_is_refused():
+def test_objects_of_another_kind_are_refused():
     registry: Registry[str] = Registry("greeting", "tomostat.greetings", lambda value: isinstance(value, str), "text")
     assert registry.get("string:digits").value == "0123456789"
     with pytest.raises(ValueError, match="greeting 'string:Template' is a type; expected text"):

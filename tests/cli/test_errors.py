@@ -177,7 +177,8 @@ def test_help_names_every_stage(capsys):
 
 def test_commands_say_no_more_than_they_must(tmp_path):
     """In a process of its own: `distributed` sets its own levels when it is first imported."""
-    call = f"from tomostat.cli import main; main(['simulate', {str(tmp_path / 'demo')!r}, '--shape', '16', '48', '48'])"
+    words = ["simulate", str(tmp_path / "demo"), "--shape", "16", "48", "48", "--fields", "1", "--conditions", "a=0.1"]
+    call = f"from tomostat.cli import main; main({words!r})"
     done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
     assert "INFO" not in done.stdout + done.stderr
     assert (tmp_path / "demo").exists()

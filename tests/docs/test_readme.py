@@ -46,7 +46,7 @@ def test_links_lead_somewhere(target):
     assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"tomostat ([a-z]+) ", TEXT)) - {"as"}))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"tomostat ([a-z]+) ", TEXT)) - {"as", "uses"}))
 def test_commands_are_known(command, capsys):
     assert cli.main([command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
