@@ -45,6 +45,9 @@ from tomostat.volume import create_volume, describe, open_volume, pyramid_tasks,
 
 Floats = NDArray[np.float64]
 
+SLOTS = (1.5, 2.0, 3.0, 4.0)
+"""Widths of slots in voxels."""
+
 
 def percent(errors: list[float]) -> Floats:
     """Relative errors in per cent."""
@@ -67,7 +70,7 @@ def area_results(seeds: int = 5) -> list[Result]:
     for spacing in SPACINGS:
         worst = percent(planes(12 * seeds, spacing)).max()
         results.append(Result(f"planes at any tilt, {spacing}, largest error", worst, 1.0, "<=", "%"))
-    for width in (1.5, 2.0, 3.0, 4.0):
+    for width in SLOTS:
         errors = []
         for normal in ((1, 0, 0), (1, 1, 1), (0.7, 0.5, 0.2), (0.1, 0.9, 0.4)):
             mask, true, _, _ = slotted(40, width, np.array(normal, float))
@@ -144,7 +147,9 @@ def caps_results(turns: int = 12) -> list[Result]:
     return results
 
 
-def path_results(radii: tuple[int, ...] = (40, 80, 120), turns: int = 3) -> list[Result]:
+def path_results(
+    radii: tuple[int, ...] = (40, 80, 120), turns: int = 3, slots: tuple[float, ...] = SLOTS
+) -> list[Result]:
     """Paths over the surface of balls from a cap of 10 %, and around slots."""
     results = []
     for radius in radii:
@@ -165,7 +170,7 @@ def path_results(radii: tuple[int, ...] = (40, 80, 120), turns: int = 3) -> list
         required = {80: 0.3, 120: 0.8}.get(radius)
         results.append(Result(f"surface path, R {radius}, path alone", alone, None, "<=", "s"))
         results.append(Result(f"surface path, R {radius}, surface included", whole, required, "<=", "s"))
-    results += [Result("shortest way around a slot of 2 x 75 voxels", min(slot_paths()), 140, ">=", "voxels")]
+    results += [Result("shortest way around a slot of 2 x 75 voxels", min(slot_paths(slots)), 140, ">=", "voxels")]
     return results
 
 
@@ -198,9 +203,9 @@ def peer_results(radius: int = 40, slow: tuple[str, ...] = ()) -> list[Result]:
     return results
 
 
-def slot_paths() -> Iterator[float]:
-    """Distance between the two sides of a slot's mouth, R 60, slots of 1.5 to 4 voxels."""
-    for width in (1.5, 2.0, 3.0, 4.0):
+def slot_paths(widths: tuple[float, ...] = SLOTS) -> Iterator[float]:
+    """Distance over the surface between the two sides of the mouth of a slot in a ball R 60."""
+    for width in widths:
         for normal in ((1, 0, 0), (1, 1, 1), (0.7, 0.5, 0.2), (0.1, 0.9, 0.4)):
             mask, _, across, open_to = slotted(60, width, np.array(normal, float))
             surface = extract_surface(mask, CUBIC)

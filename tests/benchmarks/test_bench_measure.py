@@ -26,7 +26,7 @@ def test_areas():
 
 
 def test_surface_paths():
-    found = values(bench_measure.path_results((20,), 1))
+    found = values(bench_measure.path_results((20,), 1, (1.5,)))
     assert found["surface path, R 20, mean error"] < 1
     assert found["surface path, R 20, largest error"] < 5
     assert found["surface path, R 20, path alone"] < found["surface path, R 20, surface included"]

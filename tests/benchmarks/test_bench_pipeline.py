@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ from distributed import Client
 import tomostat as ts
 from benchmarks import bench_pipeline
 from tomostat.detect.options import DetectOptions
+from tomostat.manifest import Layout
+from tomostat.volume import create_volume, write_box
 
 WATERSHED = DetectOptions(detector="watershed", slices=8)
 
@@ -47,8 +49,33 @@ def test_all_stages_but_the_report():
     assert whole.track_detachment_correlation() > 0.5
 
 
-def test_chunking():
+def output(folder: Path, label: int, row: str) -> Layout:
+    """An output folder with a label image and a table."""
+    layout = Layout(folder)
+    create_volume(layout.volume("electrode"), shape=(4, 8, 8), dtype=np.uint8, spacing=(1.0, 1.0, 1.0))
+    create_volume(
+        layout.volume("electrode"), shape=(4, 8, 8), dtype=np.uint32, spacing=(1.0, 1.0, 1.0), label="particles"
+    )
+    write_box(layout.volume("electrode"), (0, 0, 0), np.full((4, 8, 8), label, np.uint32), "particles")
+    layout.particles.with_suffix(".csv").write_text(f"label,volume\n{row}\n")
+    return layout
+
+
+def test_different_results_are_counted(tmp_path, monkeypatch):
+    """Three runs of equal results, one with another table, one with other labels."""
+    made = [(1, "1,5"), (1, "1,5"), (1, "1,6"), (2, "1,5"), (1, "1,5")]
+    outputs = iter([output(tmp_path / str(i), label, row) for i, (label, row) in enumerate(made)])
+    runs = []
+
+    def run(volume, workers, last, detect):
+        runs.append((detect.slices, workers))
+        return next(outputs), {}, {}
+
+    monkeypatch.setattr(bench_pipeline, "run", run)
+    monkeypatch.setattr(bench_pipeline, "electrode", lambda options: tmp_path)
     chunking = bench_pipeline.Chunking()
-    chunking.options, chunking.detect = replace(bench_pipeline.SMALL, shape=(32, 64, 64)), WATERSHED
-    chunking.cases = ((8, 1), (32, 2))
+    chunking.detect, chunking.cases = WATERSHED, ((8, 1), (32, 2))
     assert chunking.track_distinct_results() == 1
+    chunking.cases = ((8, 1), (32, 2), (96, 2))
+    assert chunking.track_distinct_results() == 3
+    assert runs == [(8, 1), (32, 2), (8, 1), (32, 2), (96, 2)]
