@@ -48,4 +48,4 @@ def print_results(title: str, results: list[Result]) -> None:
     for result in results:
         required = "" if result.required is None else f"required {result.comparison} {result.required:g}"
         met = {True: "met", False: "NOT MET", None: ""}[result.met]
-        print(f"{result.name:<58}{result.value:>11.4g} {result.unit:<8}{required:<19}{met}", flush=True)
+        print(f"{result.name:<58}{result.value:>11.4g} {result.unit:<9}{required:<19}{met}", flush=True)
