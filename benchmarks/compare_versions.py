@@ -27,11 +27,15 @@ DEMO = PhantomOptions(shape=(104, 256, 256), depth_axis=0, headspace=0.4)
 STAGES = [stage.name for stage in all_stages() if stage.part_of is None]
 
 RUN = """
-import json, sys, time
+import importlib, json, pkgutil, sys, time
 import dask
+import tomostat
 from tomostat import pipeline
 from tomostat.study import study_of_volume
 
+for module in pkgutil.walk_packages(tomostat.__path__, "tomostat."):  # importing is not what is compared
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 study = study_of_volume(sys.argv[1], sys.argv[2])
 seconds = {}
 with dask.config.set(num_workers=1):
