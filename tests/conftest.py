@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,15 @@ def results(study: Study) -> Layout:
     from tomostat import pipeline
 
     return pipeline.run(study)
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[list[str]]:
+    """Flags that send a command to workers that are there already: starting them takes longer than most commands."""
+    from tomostat.cluster import open_client
+
+    with open_client(workers=1) as client:
+        yield ["--cluster", client.scheduler.address]
 
 
 @pytest.fixture(scope="session")

@@ -99,32 +99,33 @@ def test_provenance_names_what_was_used(results):
 
 KEYS = """
 import sys
+from pathlib import Path
 from tomostat.pipeline import Run
 from tomostat.stage import field_stage
 from tomostat.study import load_study
 
-running = Run.of(load_study(sys.argv[1]))
-for name in ("ingest", "detect", "measure"):
-    print(running.field_key(field_stage(name), running.study.fields[0]))
+def keys():
+    running = Run.of(load_study(sys.argv[1]))
+    return [running.field_key(field_stage(name), running.study.fields[0]) for name in ("ingest", "detect", "measure")]
+
+print(*keys())
+metadata = Path(sys.argv[2])
+metadata.write_text(metadata.read_text().replace("Version: 1.2.3", "Version: 1.2.4"))
+print(*keys())
 """
 
 
 def test_name_and_version_enter_the_key_of_the_stage(results, environment):
     """Another version of the package makes what it computed stale."""
-
-    def keys() -> list[str]:
-        words = [sys.executable, "-c", KEYS, str(results.parent / "study.yaml")]
-        return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
-
-    before = keys()
-    assert before == [Content.read(results).stages[f"scan/{name}"].key for name in ("ingest", "detect", "measure")]
-    (info,) = Path(environment["PYTHONPATH"]).glob("tomostat_example-*.dist-info/METADATA")
-    text = info.read_text()
-    info.write_text(text.replace("Version: 1.2.3", "Version: 1.2.4"))
+    (metadata,) = Path(environment["PYTHONPATH"]).glob("tomostat_example-*.dist-info/METADATA")
+    text = metadata.read_text()
+    words = [sys.executable, "-c", KEYS, str(results.parent / "study.yaml"), str(metadata)]
     try:
-        after = keys()
+        said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
     finally:
-        info.write_text(text)
+        metadata.write_text(text)
+    before, after = (line.split() for line in said.splitlines())
+    assert before == [Content.read(results).stages[f"scan/{name}"].key for name in ("ingest", "detect", "measure")]
     assert not set(before) & set(after)
 
 

@@ -33,6 +33,7 @@ def two_tracks(layout: Layout) -> tuple[int, int]:
     return int(first), int(second)
 
 
+@pytest.mark.slow
 def test_a_correction_stays_and_is_taken_back(results, study, copy):
     layout = Layout(copy.output)
     before, count = science(layout), ts.open_particles(layout.particles).sizes["particle"]
@@ -81,8 +82,8 @@ def test_a_killed_correction_is_finished_by_the_next_run(study, copy, monkeypatc
     assert science(layout) == killed
 
 
-def test_corrections_and_the_seam_check_at_the_command_line(copy, tmp_path, capsys):
-    layout, place = Layout(copy.output), ["--workers", "1"]
+def test_corrections_and_the_seam_check_at_the_command_line(copy, tmp_path, capsys, place):
+    layout = Layout(copy.output)
     first, second = map(str, two_tracks(layout))
     out = str(layout.root)
     assert cli.main(["stitch", out, "--join", first, second, *place]) == 2
@@ -105,7 +106,7 @@ def test_corrections_and_the_seam_check_at_the_command_line(copy, tmp_path, caps
     assert "label 9999 belongs to no particle" in capsys.readouterr().out
 
 
-def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path, capsys):
+def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path, capsys, place):
     graph = ts.open_contacts(results.root)
     table = ts.open_particles(results.root)
     assert len(graph) == table.sizes["particle"]
@@ -114,7 +115,7 @@ def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path,
     assert degrees == table["neighbours"].values.tolist()
     label = int(ts.open_particles(results.table("slow-1"))["label"][0])
     to, out = tmp_path / "meshes", str(results.root)
-    assert cli.main(["mesh", out, "--field", "slow-1", "--labels", str(label), "--to", str(to), "--workers", "1"]) == 0
+    assert cli.main(["mesh", out, "--field", "slow-1", "--labels", str(label), "--to", str(to), *place]) == 0
     assert f"1 meshes of slow-1 are in {to}" in capsys.readouterr().out
     assert [file.name for file in to.iterdir()] == [f"slow-1-{label}.ply"]
     for tokens, message in (
@@ -122,7 +123,7 @@ def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path,
         (["--field", "none"], "there is no field 'none'"),
         ([], "--field is missing"),
     ):
-        assert cli.main(["mesh", out, *tokens, "--to", str(tmp_path / "no"), "--workers", "1"]) == 2
+        assert cli.main(["mesh", out, *tokens, "--to", str(tmp_path / "no"), *place]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
     shutil.rmtree(Layout(copy.output).volume("slow-1") / "maps")

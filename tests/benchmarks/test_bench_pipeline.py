@@ -31,6 +31,7 @@ def _workers_in_threads(monkeypatch):
     monkeypatch.setattr(bench_pipeline, "open_client", threads)
 
 
+@pytest.mark.slow
 def test_all_stages_but_the_report():
     whole = bench_pipeline.EndToEnd()
     whole.options, whole.detect, whole.last = bench_pipeline.SMALL, WATERSHED, "analyze"

@@ -76,11 +76,11 @@ def test_no_output_folder(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("fill", [np.nan, 7.0])
-def test_nan_and_constant_volumes(tmp_path, capsys, fill):
+def test_nan_and_constant_volumes(tmp_path, capsys, fill, place):
     grey = np.full((4, 32, 32), 7, np.float32)
     grey[2, 3, 3] = fill
     tifffile.imwrite(tmp_path / "scan.tif", grey, photometric="minisblack")
-    line = refused(capsys, "run", tmp_path / "scan.tif", "--spacing", 0.1, "--out", tmp_path / "out")
+    line = refused(capsys, "run", tmp_path / "scan.tif", "--spacing", 0.1, "--out", tmp_path / "out", *place)
     assert ("NaN" if np.isnan(fill) else "constant") in line
     assert not list(tmp_path.glob("out/fields/*"))
 
@@ -153,12 +153,12 @@ def test_unknown_option_and_command(tmp_path, capsys):
     assert "smoothing" in refused(capsys, "phases", tmp_path, "--smoothing", -1)
 
 
-def test_a_stage_asks_for_the_one_before(tmp_path, capsys):
+def test_a_stage_asks_for_the_one_before(tmp_path, capsys, place):
     out = tmp_path / "out"
-    assert cli.main(["ingest", str(volume(tmp_path)), "--spacing", "0.1", "--out", str(out), "--workers", "1"]) == 0
+    assert cli.main(["ingest", str(volume(tmp_path)), "--spacing", "0.1", "--out", str(out), *place]) == 0
     capsys.readouterr()
     before = snapshot(out / "fields")
-    assert "tomostat phases" in refused(capsys, "detect", out, "--detector", "watershed", "--workers", 1)
+    assert "tomostat phases" in refused(capsys, "detect", out, "--detector", "watershed", *place)
     assert snapshot(out / "fields") == before
 
 

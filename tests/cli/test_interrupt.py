@@ -35,7 +35,9 @@ def wait_for(what: Path, seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_local_run_ends_within_seconds_and_resumes(tmp_path, scan, number, status):
     words = ("phases", tmp_path / "out", "--workers", 1)
     pipeline.run(study_of_volume(scan, tmp_path / "out", spacing=0.2), stages=["ingest"])

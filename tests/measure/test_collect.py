@@ -141,6 +141,7 @@ def test_fields_of_different_samples_are_independent() -> None:
     assert not any(table["counted_elsewhere"].any() for table in flag_duplicates(apart, offsets))
 
 
+@pytest.mark.slow
 def test_two_overlapping_fields_of_a_phantom(tmp_path: Path) -> None:
     """From volumes to the table: nothing that counts lies where something of the other field counts."""
     simulate_volume(tmp_path / "whole.zarr", PhantomOptions(shape=(24, 80, 128), diameters=(4.0, 6.0)))
