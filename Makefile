@@ -16,7 +16,7 @@ demo: demo/study.yaml
 
 demo/study.yaml: | .venv/installed
 	rm -rf demo
-	$(BIN)/tomostat simulate demo --shape 64 192 192 --depth-axis 0 --headspace 0.4
+	$(BIN)/tomostat simulate demo --shape 104 256 256 --depth-axis 0 --headspace 0.4
 
 test: .venv/installed
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
