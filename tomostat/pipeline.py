@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tomostat.execution import Execution
@@ -120,7 +121,7 @@ def run(
     for stage in chosen:
         if isinstance(stage, StudyStage):
             work = Work(study, running.layout, running.execution.of("", running.layout.markers(ALL, stage.name)))
-            running.once(ALL, stage, running.study_key(stage), lambda stage=stage, work=work: stage.run(work))  # type: ignore[misc]
+            running.once(ALL, stage, running.study_key(stage), partial(stage.run, work))
     return running.layout
 
 
@@ -168,4 +169,4 @@ def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> Non
 def _run_field(running: Run, field: Field, stages: Sequence[FieldStage[StageOptions]]) -> None:
     for stage in stages:
         work = running.field_work(field, stage.name)
-        running.once(field.name, stage, running.field_key(stage, field), lambda stage=stage, work=work: stage.run(work))  # type: ignore[misc]
+        running.once(field.name, stage, running.field_key(stage, field), partial(stage.run, work))
