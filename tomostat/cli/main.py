@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
 
 from cyclopts import CycloptsError
@@ -48,11 +50,20 @@ def _refuse(error: BaseException) -> int:
     return 2
 
 
+PATIENCE = 3.0
+"""Seconds that threads have to end after an interruption."""
+
+
 def entry() -> None:
-    """The program: ends at once after an interruption, whatever threads of this process are still at."""
+    """The program: ends soon after an interruption, whatever threads of this process still compute."""
     status = main()
     if status in (INTERRUPTED, TERMINATED):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        others = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+        end = time.monotonic() + PATIENCE
+        for thread in others:
+            thread.join(max(0.0, end - time.monotonic()))
+        if any(thread.is_alive() for thread in others):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
     sys.exit(status)
