@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from numpy.typing import NDArray
 
 from properties import DEEP, examples
 from studies import SMALL, WATERSHED
@@ -52,6 +54,17 @@ def place() -> Iterator[list[str]]:
 
     with open_client(workers=1) as client:
         yield ["--cluster", client.scheduler.address]
+
+
+@pytest.fixture
+def true_and_found() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """True objects 1 to 4 and found ones: a hit, a split, a merge of two, and one that is false."""
+    truth, found = np.zeros((2, 40, 60), np.int32)
+    truth[2:12, 2:12], truth[2:12, 20:40], truth[20:30, 2:12], truth[20:30, 13:23], truth[32:38, 50:58] = 1, 2, 3, 4, 7
+    found[3:12, 2:12], found[2:12, 20:30], found[2:12, 30:40] = 5, 6, 7
+    found[20:30, 2:23] = 8
+    found[20:28, 40:48] = 9
+    return truth, found
 
 
 @pytest.fixture(scope="session")

@@ -15,17 +15,6 @@ from tomostat.report.scores import TINTS, draw_outcomes
 from tomostat.report.style import colour
 
 
-@pytest.fixture
-def scene():
-    """True objects 1 to 4 and found ones: a hit, a split, a merge of two, and one that is false."""
-    truth, found = np.zeros((2, 40, 60), np.int32)
-    truth[2:12, 2:12], truth[2:12, 20:40], truth[20:30, 2:12], truth[20:30, 13:23], truth[32:38, 50:58] = 1, 2, 3, 4, 7
-    found[3:12, 2:12], found[2:12, 20:30], found[2:12, 30:40] = 5, 6, 7
-    found[20:30, 2:23] = 8
-    found[20:28, 40:48] = 9
-    return truth, found
-
-
 def drawn_outcomes(picture):
     """Outcomes whose colour, 45 % over true objects in white and false ones in black, fills part of a picture."""
     found = set()
@@ -36,8 +25,8 @@ def drawn_outcomes(picture):
     return found
 
 
-def test_evaluate_writes_table_and_pictures(tmp_path, scene, capsys):
-    truth, found = scene
+def test_evaluate_writes_table_and_pictures(tmp_path, true_and_found, capsys):
+    truth, found = true_and_found
     paths = [tmp_path / f"{name}.tif" for name in ("truth", "network", "watershed", "grey")]
     for path, image in zip(paths, (truth, found, truth, (truth > 0).astype(np.uint8)), strict=True):
         tifffile.imwrite(path, image)
@@ -58,8 +47,8 @@ def test_evaluate_writes_table_and_pictures(tmp_path, scene, capsys):
         assert bar.sum() > 500, "bars of both segmentations"
 
 
-def test_evaluate_refuses_what_does_not_fit(tmp_path, scene, capsys):
-    truth, found = scene
+def test_evaluate_refuses_what_does_not_fit(tmp_path, true_and_found, capsys):
+    truth, found = true_and_found
     np.save(tmp_path / "truth.npy", truth)
     np.save(tmp_path / "found.npy", found[:20])
     assert cli.main(["evaluate", str(tmp_path / "truth.npy")]) == 2
@@ -69,8 +58,8 @@ def test_evaluate_refuses_what_does_not_fit(tmp_path, scene, capsys):
     assert cli.main(["evaluate", str(tmp_path / "truth.npy"), str(tmp_path / "absent.npy")]) == 2
 
 
-def test_a_section_of_a_volume_is_drawn(scene):
-    truth, found = (np.stack([0 * image, image]) for image in scene)
+def test_a_section_of_a_volume_is_drawn(true_and_found):
+    truth, found = (np.stack([0 * image, image]) for image in true_and_found)
     assert len(draw_outcomes(truth, {"a": found, "b": truth}).axes) == 2
     with pytest.raises(ValueError, match="slice is 2"):
         draw_outcomes(truth, {"a": found}, section=2)

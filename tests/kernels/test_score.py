@@ -225,23 +225,12 @@ def test_bad_input():
         score_instances(Instances.empty((3, 3)), Instances.empty((4, 4)))
 
 
-@pytest.fixture
-def scene():
-    """True objects 1 to 4 and found ones: a hit, a split, a merge of two, and one that is false."""
-    truth, found = np.zeros((2, 40, 60), np.int32)
-    truth[2:12, 2:12], truth[2:12, 20:40], truth[20:30, 2:12], truth[20:30, 13:23], truth[32:38, 50:58] = 1, 2, 3, 4, 7
-    found[3:12, 2:12], found[2:12, 20:30], found[2:12, 30:40] = 5, 6, 7
-    found[20:30, 2:23] = 8
-    found[20:28, 40:48] = 9
-    return truth, found
-
-
-def test_outcomes_of_every_kind(scene):
-    truth, found = outcomes(*scene)
+def test_outcomes_of_every_kind(true_and_found):
+    truth, found = outcomes(*true_and_found)
     assert [Outcome(truth[i]).name for i in (1, 2, 3, 4, 7)] == ["HIT", "SPLIT", "MERGED", "MERGED", "MISSED"]
     assert [Outcome(found[i]).name for i in (5, 8, 9)] == ["HIT", "MERGED", "FALSE"]
     assert {Outcome(found[i]).name for i in (6, 7)} == {"HIT", "SPLIT"}  # one half passes an IoU of 0.5
-    assert outcomes(*scene, on_truth=0.2)[1][9] == Outcome.OFF_TRUTH
+    assert outcomes(*true_and_found, on_truth=0.2)[1][9] == Outcome.OFF_TRUTH
     assert truth[5] == Outcome.NONE
 
 

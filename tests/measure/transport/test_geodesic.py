@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from shapes import CUBIC, SPACINGS, Spacing, ball, slotted, turn
-from tomostat.measure.shape.surface import Surface, extract_surface
+from surfaces import cap_contact, polar_angle, rims
+from tomostat.measure.shape.surface import extract_surface
 from tomostat.measure.transport.geodesic import surface_distance
 from tomostat.measure.transport.solid import solid_distance
-
-
-def polar_angle(surface: Surface, pole: NDArray[np.float64]) -> NDArray[np.float64]:
-    centre = np.array(ndimage.center_of_mass(surface.mask)) * surface.spacing
-    out = surface.point - centre
-    out /= np.linalg.norm(out, axis=1, keepdims=True)
-    return np.arccos(np.clip(out @ pole, -1, 1))
-
-
-def cap_contact(angle: NDArray[np.float64], share: float, radius: float) -> tuple[NDArray[np.float32], NDArray]:
-    """Contact on a cap, and each point's angle beyond its rim."""
-    beyond = angle - np.arccos(1 - 2 * share)
-    return np.clip(0.5 - beyond * radius / 4, 0, 1).astype(np.float32), beyond
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -39,15 +25,6 @@ def test_surface_path_on_a_ball(radius: int, spacing: Spacing) -> None:
     assert abs(error).mean() < (0.007 if spacing == CUBIC else 0.012)
     assert abs(error).max() < (0.04 if spacing == CUBIC else 0.07)
     assert (surface_distance(surface, contact)[contact >= 0.5] == 0).all()
-
-
-def rims(surface: Surface, radius: int, width: float, normal: NDArray, open_to: NDArray) -> tuple[int, int]:
-    """Two points that face each other across a slot's mouth."""
-    centre = (np.array(surface.index.shape) - 1) / 2
-    place = surface.point - centre
-    sides = [open_to * (radius - 0.5) + side * normal * (width / 2 + 1) for side in (-1, 1)]
-    first, second = (int(np.argmin(np.linalg.norm(place - side, axis=1))) for side in sides)
-    return first, second
 
 
 @pytest.mark.parametrize("width", [1.5, 2.0, 4.0])
