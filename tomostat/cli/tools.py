@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -192,16 +193,8 @@ def activation(
 
 
 @app.command(show=False)
-def look(
-    source: Path,
-    /,
-    *,
-    to: Path,
-    section: int | None = None,
-    weights: str = "shipped",
-    level: Literal["0", "1", "2", "3"] = "0",
-    kind: Literal["change", "strength"] = "change",
-) -> None:
+@functools.wraps(activation, assigned=["__annotations__"])
+def look(*args: Any, **options: Any) -> None:
     """The former name of `tomostat activation`."""
     logger.warning("`tomostat look` is now `tomostat activation`; the old name will go")
-    activation(source, to=to, section=section, weights=weights, level=level, kind=kind)
+    activation(*args, **options)

@@ -67,7 +67,7 @@ class FixedSlices:
     Raises
     ------
     ValueError
-        When none of them contains a particle.
+        When no slice contains a particle.
     """
 
     slices: Sequence[LabelledSlice]

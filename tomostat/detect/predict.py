@@ -69,7 +69,7 @@ def choose_device(device: str) -> str:
     Raises
     ------
     ValueError
-        When a GPU is requested and there is none.
+        When a GPU is requested and this machine has no GPU.
     """
     found = torch.cuda.is_available()
     if device == "cuda" and not found:

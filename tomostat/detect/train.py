@@ -176,7 +176,7 @@ def train(
     Raises
     ------
     ValueError
-        When the folder holds another training, or a GPU is requested and there is none.
+        When the folder holds another training, or a GPU is requested and this machine has no GPU.
     FloatingPointError
         When loss or gradient are not finite; the checkpoints written before remain.
     """

@@ -121,7 +121,7 @@ def choose_spacing(source: Source, given: float | Sequence[float] | None) -> Spa
     Raises
     ------
     ValueError
-        When there is none, or it is not positive.
+        When neither tells a voxel size, or it is not positive.
     """
     if given is None:
         if source.spacing is None:

@@ -245,7 +245,7 @@ def target_dtype(name: str, dtype: DTypeLike) -> tuple[np.dtype[Any], int]:
     Raises
     ------
     ValueError
-        When the type is none of these.
+        When the type is not one of these.
     """
     kind = np.dtype(dtype)
     known = {"uint8": ("uint8", 0), "uint16": ("uint16", 0), "float32": ("float32", 0), "int8": ("uint8", 128),

@@ -157,9 +157,9 @@ def assign(
     """Maximum-weight one-to-one assignment among sparse pairs of objects of two sets.
 
     A pair that weighs more than the best alternatives of both its objects together belongs to every best assignment.
-    Such pairs are taken repeatedly until there are none; the other pairs form small connected components. Where one
-    object is in all pairs of a component the heaviest pair is taken; other components are solved by the Hungarian
-    method (`scipy.optimize.linear_sum_assignment`). Of equal weights the first pair is taken.
+    Such pairs are taken repeatedly until no such pair is left; the other pairs form small connected components. Where
+    one object is in all pairs of a component the heaviest pair is taken; other components are solved by the
+    Hungarian method (`scipy.optimize.linear_sum_assignment`). Of equal weights the first pair is taken.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _assign_component(
 
 @numba.njit(cache=True, nogil=True)
 def _take_dominant(first, second, weight, n, m):  # type: ignore[no-untyped-def]
-    """Take pairs heavier than both alternatives together until there are none; returns pairs taken and undecided."""
+    """Take pairs heavier than both alternatives together, until no such pair is left; returns taken, undecided."""
     taken = np.zeros(len(first), np.bool_)
     undecided = weight > 0
     changed = True

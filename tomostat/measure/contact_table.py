@@ -42,7 +42,7 @@ def read_contacts(path: str | Path) -> pa.Table:
     Raises
     ------
     FileNotFoundError, ValueError
-        When there is none, or it is damaged.
+        When there is no such file, or it is damaged.
     """
     path = Path(path)
     if not path.is_file():

@@ -13,7 +13,7 @@ def make(options: DetectOptions) -> NetworkDetector:
     Raises
     ------
     ValueError, FileNotFoundError
-        When there are no such weights, or a GPU is requested and there is none.
+        When the weights are not found, or a GPU is requested and this machine has no GPU.
     """
     path = weights_path(options.weights)
     config = load_checkpoint(path).network.config

@@ -72,5 +72,5 @@ class WatershedDetector(Detector):
 
 
 def make(options: DetectOptions) -> WatershedDetector:
-    """The watershed; none of the options changes it."""
+    """The watershed; no option changes it."""
     return WatershedDetector()
