@@ -58,34 +58,31 @@ def _along_row(target: NDArray[np.uint8], step: float, out: Doubles) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _along_line(square: Doubles, step: float, known: Doubles, place: NDArray[np.int64], bound: Doubles) -> None:
+    """Extend squared distances by one more axis, in place; the other arrays are memory to work in."""
+    n = len(square)
+    largest = 0.0
+    for k in range(n):
+        known[k] = square[k]
+        largest = max(largest, known[k])
+    if largest > 0 and n > 1:
+        _envelope(known[:n], step, square, place, bound)
+
+
+@njit(cache=True, nogil=True)
 def _squares(target: NDArray[np.uint8], spacing: Doubles) -> Doubles:
     nz, ny, nx = target.shape
     square = np.empty(target.shape)
     longest = max(nz, ny)
-    line, out = np.empty(longest), np.empty(longest)
-    place, bound = np.empty(longest, np.int64), np.empty(longest)
+    known, place, bound = np.empty(longest), np.empty(longest, np.int64), np.empty(longest)
     for z in range(nz):
         for y in range(ny):
             _along_row(target[z, y], spacing[2], square[z, y])
         for x in range(nx):
-            largest = 0.0
-            for y in range(ny):
-                line[y] = square[z, y, x]
-                largest = max(largest, line[y])
-            if largest > 0 and ny > 1:
-                _envelope(line[:ny], spacing[1], out[:ny], place, bound)
-                for y in range(ny):
-                    square[z, y, x] = out[y]
+            _along_line(square[z, :, x], spacing[1], known, place, bound)
     for y in range(ny):
         for x in range(nx):
-            largest = 0.0
-            for z in range(nz):
-                line[z] = square[z, y, x]
-                largest = max(largest, line[z])
-            if largest > 0 and nz > 1:
-                _envelope(line[:nz], spacing[0], out[:nz], place, bound)
-                for z in range(nz):
-                    square[z, y, x] = out[z]
+            _along_line(square[:, y, x], spacing[0], known, place, bound)
     return square
 
 
