@@ -46,5 +46,25 @@ Out = Annotated[Path, Parameter(name="OUT", help="Output folder of a study, as `
 FLAT = Parameter(name="*", group="Options")
 """Options of a stage without the stage's name before them."""
 
-Spacing = Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative="")]
+Source = Annotated[
+    Path, Parameter(help="A study file (.yaml), or a volume in a format that `tomostat info --formats` lists.")
+]
+"""What is read."""
+
+Spacing = Annotated[
+    tuple[float, ...] | None,
+    Parameter(
+        consume_multiple=True,
+        negative="",
+        help="Voxel size in micrometers, one number or three (z y x); needed where the file does not tell.",
+    ),
+]
 """Voxel size, one number or three."""
+
+NewOut = Annotated[Path | None, Parameter(help="Output folder; the study file's own when not given.")]
+"""The output folder that a command makes."""
+
+FieldName = Annotated[
+    str | None, Parameter(help="Name of the field, for a single volume; the file's name when not given.")
+]
+"""Name of a field that a command makes."""

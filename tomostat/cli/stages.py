@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tomostat.cli.app import FLAT, Out, Place, Spacing, app
+from tomostat.cli.app import FLAT, FieldName, NewOut, Out, Place, Source, Spacing, app
 from tomostat.cli.session import session
 from tomostat.cli.studies import chosen_field, run_stage, run_stages, study_in, study_of
 from tomostat.ingest.options import IngestOptions
@@ -21,29 +21,18 @@ STAGES = [stage for stage in all_stages() if stage.part_of is None]
 
 
 def run(
-    source: Path,
+    source: Source,
     /,
     *,
     spacing: Spacing = None,
-    out: Path | None = None,
-    name: str | None = None,
+    out: NewOut = None,
+    name: FieldName = None,
     place: Place | None = None,
     **options: Any,
 ) -> None:
     """Run all stages on a study file, or on just a volume: from grey values to a table and a report.
 
     What is finished already is not done again, so the same command resumes an interrupted run.
-
-    Parameters
-    ----------
-    source
-        A study file (.yaml), or a volume in a format that `tomostat info --formats` lists.
-    spacing
-        Voxel size in micrometers, one number or three (z y x); needed where the file does not tell.
-    out
-        Output folder; the study file's own when not given.
-    name
-        Name of the field, for a single volume; the file's name when not given.
     """
     from tomostat.info import summarize
 
@@ -74,28 +63,16 @@ app.command(_with_options_of_all_stages(run), sort_key=1)
 
 @app.command(sort_key=2)
 def ingest(
-    source: Path,
+    source: Source,
     /,
     *,
     spacing: Spacing = None,
-    out: Path | None = None,
-    name: str | None = None,
+    out: NewOut = None,
+    name: FieldName = None,
     options: Annotated[IngestOptions | None, FLAT] = None,
     place: Place | None = None,
 ) -> None:
-    """Read a volume, or all volumes of a study file, into OME-Zarr.
-
-    Parameters
-    ----------
-    source
-        A study file (.yaml), or a volume in a format that `tomostat info --formats` lists.
-    spacing
-        Voxel size in micrometers, one number or three (z y x); needed where the file does not tell.
-    out
-        Output folder; the study file's own when not given.
-    name
-        Name of the field, for a single volume; the file's name when not given.
-    """
+    """Read a volume, or all volumes of a study file, into OME-Zarr."""
     run_stage(study_of(source, spacing, out, name), "ingest", options, place)
 
 
