@@ -89,6 +89,22 @@ def needs_itself(particles: FieldParticles) -> dict[str, Any]:
     return {"of_itself": particles["of_itself"] + 1}
 
 
+@of_field(Measure(name="height_of_field", needs_volume=True, **WHAT))
+def border(particles: FieldParticles) -> dict[str, Any]:
+    """Named like a function of tomostat, a column of which it needs."""
+    return {"height_of_field": particles["touches_border"] + 1.0}
+
+
+@of_particle(Measure(name="whole", dtype="i8", **WHAT))
+def no_whole_number(particle: Particle) -> dict[str, float]:
+    return {"whole": float("nan")}
+
+
+@of_field(Measure(name="small", dtype="u1", **WHAT))
+def too_large(particles: FieldParticles) -> dict[str, Any]:
+    return {"small": np.full(len(particles), 300)}
+
+
 @of_particle(Measure(name="volume", **WHAT))
 def declares_a_known_column(particle: Particle) -> dict[str, float]:
     return {"volume": 1.0}
@@ -181,13 +197,19 @@ def test_measures_of_another_package(field: Path, tmp_path: Path) -> None:
 def test_a_measure_that_needs_a_volume_is_missing_in_a_slice(tmp_path: Path) -> None:
     labels, phases = three_balls()
     path = store(tmp_path / "slice.zarr", labels[20:21], phases[20:21])
-    table = measure_particles(path, options=with_extra("box_figures"))
+    table = measure_particles(path, options=with_extra("box_figures", "border"))
     assert np.isnan(table["height"]).all()
+    assert np.isnan(table["height_of_field"]).all()
     assert table["halves"].sum("half").values.tolist() == table["voxel_count"].values.tolist()
     columns = chosen_measures(MeasureOptions()).columns
     for name, measure in columns.items():
         if measure.needs_volume:
             assert np.isnan(table[name]).all(), name
+
+
+def test_a_measure_may_be_named_like_one_of_tomostat(field: Path) -> None:
+    table = measure_particles(field, options=MeasureOptions(extra=(f"{__name__}:border",), maps=False))
+    assert table["height_of_field"].values.tolist() == (table["touches_border"] + 1.0).values.tolist()
 
 
 def test_particles_too_small_for_a_surface_have_no_values(tmp_path: Path) -> None:
@@ -209,6 +231,8 @@ def test_particles_too_small_for_a_surface_have_no_values(tmp_path: Path) -> Non
         ("computes_more_in_a_field", "computes_more_in_a_field computes 'undeclared_field', which it does not declare"),
         ("wrong_shape", r"wrong_shape failed at particle 3: ValueError: pair has shape \(3,\); expected \(2,\)"),
         ("wrong_length", r"wrong_length gives one_each with shape \(4,\); expected \(3,\)"),
+        ("no_whole_number", "no_whole_number failed at particle 3: ValueError: whole is nan; expected int64"),
+        ("too_large", "too_large failed at the particles of .*: ValueError: small is 300; expected uint8"),
         ("needs_itself", "needs_itself needs its own column 'of_itself'"),
     ],
 )

@@ -107,8 +107,7 @@ def analyze_particles(
 def _count(results: Results, index: int, table: Table, options: AnalyzeOptions) -> None:
     """Numbers of particles, fields and samples of one condition."""
     measured = np.isfinite(table.detachment)
-    groups = (np.ones_like(measured), table.diameter < options.size_split, table.diameter >= options.size_split)
-    for place, group in enumerate(groups):
+    for place, group in enumerate(table.size_groups(options.size_split)):
         results["n_particles"][index, place] = (group & measured & table.kept).sum()
         results["n_missing"][index, place] = (group & ~measured & table.kept).sum()
         results["n_border"][index, place] = (group & ~table.kept).sum()
@@ -137,7 +136,7 @@ def _estimate_condition(results: Results, index: int, table: Table, options: Ana
     for (name, where), (value, interval) in found.items():
         results[name][where] = value
         results[f"{name}_interval"][where] = interval
-    for place, (_, mask) in enumerate(table.sizes(split)):
+    for place, mask in enumerate(table.measured_groups(split)):
         results["bandwidth"][index, place] = statistics.bandwidth(table.detachment[mask], table.weight[mask])
 
 
@@ -179,7 +178,7 @@ def _compare(results: Results, index: int, table: Table, first: int, second: int
     rng = np.random.default_rng([options.seed, index, 1])
     ways, possible = permute_groups(counts[0], counts[1], max(options.resamples, 1000), rng)
     results["permutations"][index] = possible
-    for place, (_, mask) in enumerate(pair.sizes(options.size_split)):
+    for place, mask in enumerate(pair.measured_groups(options.size_split)):
         values, weight = pair.detachment[mask], pair.weight[mask]
         width = statistics.bandwidth(values, weight)
         function = partial(summarize, values, width)

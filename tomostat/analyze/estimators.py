@@ -43,7 +43,7 @@ def summarize(values: Array, width: float, weights: Array) -> Array:
 def detachment_estimators(table: Table, split: float) -> dict[tuple[str, tuple[int, ...]], Estimator]:
     """Estimators of the detachment's distribution, by variable and size group."""
     found: dict[tuple[str, tuple[int, ...]], Estimator] = {}
-    masks = [mask for _, mask in table.sizes(split)]
+    masks = table.measured_groups(split)
     for place, mask in enumerate(masks):
         values = table.detachment[mask]
         width = statistics.bandwidth(values, table.weight[mask])
@@ -59,11 +59,11 @@ def detachment_estimators(table: Table, split: float) -> dict[tuple[str, tuple[i
 def quantity_estimators(table: Table, split: float) -> dict[tuple[str, int, tuple[int, ...]], Estimator]:
     """Estimators of the columns shown in statistics, by variable, column and size group."""
     found: dict[tuple[str, int, tuple[int, ...]], Estimator] = {}
-    small = table.diameter < split
     measured = np.isfinite(table.detachment)
     for index, values in enumerate(table.quantities.values()):
         kept = table.kept & np.isfinite(values)
-        for place, mask in enumerate((kept, kept & small, kept & (table.diameter >= split))):
+        for place, group in enumerate(table.size_groups(split)):
+            mask = kept & group
             middle = partial(statistics.quantile, values[mask], probability=0.5)
             found["quantity_median", index, (place,)] = Estimator(mask, _by_name(middle))
         both = kept & measured

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,12 +71,14 @@ class Table:
         """The hierarchy to resample."""
         return hierarchy(*self.units())
 
-    def sizes(self, split: float) -> Iterator[tuple[str, Mask]]:
-        """Name and mask of every size group, of particles with a measured detachment that are not left out."""
+    def size_groups(self, split: float) -> tuple[Mask, Mask, Mask]:
+        """Masks of all, small and big particles, in the order of `SIZES`."""
+        return np.ones(len(self.diameter), bool), self.diameter < split, self.diameter >= split
+
+    def measured_groups(self, split: float) -> list[Mask]:
+        """Masks of the size groups, of particles with a measured detachment that are not left out."""
         valid = self.kept & np.isfinite(self.detachment)
-        yield "all", valid
-        yield "small", valid & (self.diameter < split)
-        yield "big", valid & (self.diameter >= split)
+        return [valid & group for group in self.size_groups(split)]
 
 
 def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.measure.particle import ParticleBox
-from tomostat.measure.shape.moments import BORDER, COUNT, FACE_KINDS, FACES, Moments
+from tomostat.measure.shape.moments import BORDER, COUNT, Moments
 from tomostat.volume import Spacing, VolumeInfo, read_box, read_flat
 
 BATCH_VOXELS = 4_000_000
@@ -87,7 +87,7 @@ def make_batches(moments: Moments, info: VolumeInfo, chosen: NDArray[np.intp], p
 
 def calibration_particles(moments: Moments) -> NDArray[np.intp]:
     """Particles to which a field's layer values are calibrated: not cut along y or x, not tiny, evenly spread."""
-    whole = moments.sums[:, FACES:].reshape(-1, 3, FACE_KINDS)[:, 1:, [BORDER]].sum(axis=(1, 2)) == 0
+    whole = moments.faces[:, 1:, BORDER].sum(axis=1) == 0
     usable = np.flatnonzero(whole & (moments.sums[:, COUNT] >= CALIBRATION_VOXELS))
     count = min(CALIBRATION_PARTICLES, len(usable))
     return usable[np.unique(np.linspace(0, len(usable) - 1, count).round().astype(np.intp))]

@@ -68,7 +68,7 @@ def open_contacts(path: str | Path, *, columns: Sequence[str] | None = None) -> 
     networkx.Graph
         A node ``(field, label)`` per particle, with its columns; an edge per pair of touching particles, with `area`
         in micrometer^2 (0 where only voxel faces touch; NaN where both are too small for a surface, and in a slice).
-        ContactPairs of particles that the table leaves out are left out.
+        Contacts of particles that the table leaves out are left out.
 
     Raises
     ------

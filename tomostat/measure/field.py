@@ -89,14 +89,14 @@ class FieldParticles:
     def _compute(self, name: str) -> None:
         """Compute all columns of the group that a column belongs to."""
         plugin = self.measures.owner(name)
-        if plugin.name in self._computing:
+        if name in self._computing:
             raise PluginError(f"{plugin.name} needs its own column {name!r}")
-        self._computing.add(plugin.name)
         group = plugin.value
+        self._computing |= {measure.name for measure in group.measures}
         found = self._of_field(plugin, group) if isinstance(group, FieldGroup) else self._of_particles(group)
         for measure in group.measures:
             column = found.get(measure.name)
-            if column is None:
+            if column is None or (measure.needs_volume and self.is_section):
                 column = measure.missing_values(len(self))
             self._columns[measure.name] = self._checked(plugin, measure, column)
 
@@ -124,7 +124,8 @@ class FieldParticles:
         expected = (len(self), *measure.shape)
         if column.shape != expected:
             raise PluginError(f"{plugin.name} gives {measure.name} with shape {column.shape}; expected {expected}")
-        return column.astype(measure.dtype)
+        with plugin.blame(f"the particles of {self.info.path}"):
+            return measure.cast(column)
 
 
 def refuse_undeclared(plugin: Plugin[Any], measures: Sequence[Measure], found: Mapping[str, object]) -> None:

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 TOPICS = ("shape", "contact", "transport", "interior", "sampling")
 """Packages that hold tomostat's own measures, in the order of their columns in the table."""
 
+SMALLEST = 27
+"""Least number of voxels of a particle whose surface is measured."""
+
+TOO_SMALL = f"for particles of fewer than {SMALLEST} voxels"
+"""When a column that needs the surface is missing."""
+
 PLACES = ("report", "statistics")
 """Where a column may be shown: in the table of the report, and in medians and correlations with the detachment."""
 
@@ -126,6 +132,20 @@ class Measure:
         shape = (count, *self.shape)
         return np.full(shape, np.nan) if self.dtype == "f8" else np.zeros(shape, self.dtype)
 
+    def cast(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values in the declared dtype.
+
+        Raises
+        ------
+        ValueError
+            When a column of integers cannot hold them: NaN, fractions, numbers out of range.
+        """
+        with np.errstate(invalid="ignore"):
+            held = values.astype(self.dtype)
+        if held.dtype.kind in "iu" and not np.array_equal(held, values):
+            raise ValueError(f"{self.name} is {values[held != values].tolist()[0]}; expected {held.dtype.name}")
+        return held
+
     def attributes(self) -> dict[str, Any]:
         """The declaration as attributes of the column in the table."""
         return {
@@ -198,10 +218,6 @@ class MeasureSet:
     def particle_groups(self) -> list[tuple[Plugin[Any], ParticleGroup]]:
         """Groups that are computed particle by particle."""
         return [(plugin, plugin.value) for plugin in self.groups if isinstance(plugin.value, ParticleGroup)]
-
-    def field_groups(self) -> list[tuple[Plugin[Any], FieldGroup]]:
-        """Groups that are computed for all particles at once."""
-        return [(plugin, plugin.value) for plugin in self.groups if isinstance(plugin.value, FieldGroup)]
 
     @property
     def measures(self) -> dict[str, Measure]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.measure.contact.averaging import SmoothingWeights, smoothing_weights
 from tomostat.measure.contact.classify import Mixture
 from tomostat.measure.contact.layers import (
     TOLERANCES,
@@ -23,7 +22,10 @@ from tomostat.measure.contact.layers import (
     layer_counts,
 )
 from tomostat.measure.contact.profiles import GreyLevels
+from tomostat.measure.measures import SMALLEST
 from tomostat.measure.options import MeasureOptions
+from tomostat.measure.shape.averaging import SmoothingWeights, smoothing_weights
+from tomostat.measure.shape.crofton import crofton_area
 from tomostat.measure.shape.points import SurfacePoints
 from tomostat.measure.shape.smoothing import Floats
 from tomostat.measure.shape.surface import Surface, extract_surface
@@ -34,9 +36,6 @@ from tomostat.phase import Phase
 
 PAD = 10
 """Voxels around a particle's bounding box: room for profiles beyond the edge and for the blur of other particles."""
-
-SMALLEST = 27
-"""Least number of voxels of a particle whose surface is measured."""
 
 Mask = NDArray[np.bool_]
 
@@ -102,15 +101,20 @@ class Particle:
         """Whether the field is a single slice."""
         return len(self.box.labels) == 1
 
-    @property
+    @cached_property
+    def own(self) -> Mask:
+        """(z, y, x) bool, its voxels in its box, before voids are filled."""
+        return np.asarray(self.box.labels == self.label)
+
+    @cached_property
     def too_small(self) -> bool:
         """Whether it has too few voxels for its surface to be measured."""
-        return int(np.count_nonzero(self.box.labels == self.label)) < SMALLEST
+        return int(np.count_nonzero(self.own)) < SMALLEST
 
     @cached_property
     def surface(self) -> Surface:
         """Its outer surface; voids that it encloses are filled."""
-        mask = fill_voids((self.box.labels == self.label).view(np.uint8))
+        mask = fill_voids(self.own.view(np.uint8))
         return extract_surface(mask, self.spacing, outside=self.box.phases == Phase.OUTSIDE)
 
     @cached_property
@@ -121,13 +125,12 @@ class Particle:
     @cached_property
     def surroundings(self) -> Surroundings:
         """The voxels around it."""
-        own = self.box.labels == self.label
-        other = (self.box.labels != 0) & ~own
+        other = (self.box.labels != 0) & ~self.own
         return Surroundings(
             grey=self.box.grey,
             other=other,
             solid=(other & (self.box.phases == Phase.ACTIVE)).view(np.uint8),
-            collector=(self.box.phases == Phase.COLLECTOR) & ~own,
+            collector=(self.box.phases == Phase.COLLECTOR) & ~self.own,
             outside=self.box.phases == Phase.OUTSIDE,
         )
 
@@ -148,13 +151,17 @@ class Particle:
         return decide_contact(self.surface, self.layers, self.mixtures, self.options.tolerance)
 
     @cached_property
+    def binder(self) -> Floats:
+        """(n,) float32 contact of every surface point with carbon-binder at the chosen tolerance."""
+        return np.asarray(self.contact.binder[TOLERANCES.index(self.options.tolerance)])
+
+    @cached_property
     def conducting(self) -> Floats:
         """(n,) float32 electrical contact of every surface point with carbon-binder or collector, from 0 to 1.
 
         1/2 lies on the border of a contact. NaN where the image has no carbon-binder.
         """
-        binder = self.contact.binder[TOLERANCES.index(self.options.tolerance)]
-        return np.where(self.contact.collector & ~np.isnan(binder), np.float32(1), binder)
+        return np.where(self.contact.collector & ~np.isnan(self.binder), np.float32(1), self.binder)
 
     @cached_property
     def detour(self) -> NDArray[np.float64]:
@@ -187,6 +194,11 @@ class Particle:
         return np.ascontiguousarray(self.surface.mask[self.bounds])
 
     @cached_property
+    def crofton_area(self) -> float:
+        """Area in micrometer^2 of its whole surface by Crofton's formula."""
+        return crofton_area(self.mask, self.spacing)
+
+    @cached_property
     def radius(self) -> float:
         """Radius in micrometers of the ball of equal volume, or of the disc of equal area in a single slice."""
         count = int(self.surface.mask.sum(dtype=np.int64))
@@ -199,7 +211,7 @@ class Particle:
 
         Their area-weighted means are the particle's `resistance_mean` and 1 - `detachment`.
         """
-        binder = np.where(self.contact.known, self.contact.binder[TOLERANCES.index(self.options.tolerance)], np.nan)
+        binder = np.where(self.contact.known, self.binder, np.nan)
         relative = np.where(np.isfinite(self.detour), self.detour, np.nan) / self.radius
         known = (self.surface.area > 0) & (np.isfinite(binder) | np.isfinite(relative))
         voxel = self.surface.voxel.astype(np.int64) + np.asarray(self.box.origin, np.int64)

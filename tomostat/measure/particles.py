@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +110,8 @@ def measure_particles(
     name = field or path.stem
     if contacts is not None:
         write_contacts(contacts, [contact_table(name, pairs)])
-    keys: dict[str, NDArray[Any] | str] = {
-        "label": moments.label,
-        "field": name,
-        "sample": sample,
-        "condition": condition,
-    }
+    keys: dict[str, NDArray[Any] | str] = {"label": moments.label, "field": name}
+    keys |= {"sample": sample, "condition": condition}
     attributes = {
         "measure": str(as_dict(options)),
         "window": asdict(window),
@@ -164,7 +160,7 @@ def _measure_batches(
     task = MeasureTask(path, info, levels, None, options, points)
     chosen = make_batches(moments, info, calibration_particles(moments), pad) if levels.cbd is not None else []
     counts = execution.run("levels", level_tasks(task, chosen), need=_need(chosen))
-    task = MeasureTask(path, info, levels, mixtures_of(counts.values(), levels), options, points)
+    task = replace(task, mixtures=mixtures_of(counts.values(), levels))
     batches = make_batches(moments, info, np.arange(len(moments)), pad)
     need = _need(batches) + CONDUCTION_BYTES * options.conduction
     found = execution.run("particles", particle_tasks(task, batches), need=need)

@@ -99,11 +99,11 @@ def sums_tasks(path: Path, fixed: FixedPoint, core: Shape) -> dict[str, Delayed]
 
 def _sum_block(path: Path, block: Block, fixed: FixedPoint) -> dict[str, Any]:
     labels = read_box(path, block.outer, "particles")
-    if not labels.any():
-        return {name: value.tolist() for name, value in asdict(merge_moments([])).items()}
-    grey, phases = read_flat(path, block.outer), read_box(path, block.outer, "phases")
-    origin = [s.start for s in block.outer]
-    found = block_moments(labels, grey, phases, origin=origin, core=block.inner, fixed=fixed)
+    found = merge_moments([])
+    if labels.any():
+        grey, phases = read_flat(path, block.outer), read_box(path, block.outer, "phases")
+        origin = [s.start for s in block.outer]
+        found = block_moments(labels, grey, phases, origin=origin, core=block.inner, fixed=fixed)
     return {name: value.tolist() for name, value in asdict(found).items()}
 
 
@@ -170,20 +170,19 @@ def measure_particle(particle: Particle, measures: MeasureSet) -> MeasuredPartic
     for plugin, group in measures.particle_groups():
         found = _plugin_values(plugin, group, particle) if plugin in measures.plugins else group(particle)
         refuse_undeclared(plugin, group.measures, found)
-        declared = {measure.name: measure for measure in group.measures}
-        skipped = {name for name in found if particle.is_section and declared[name].needs_volume}
-        values |= {name: value for name, value in found.items() if name not in skipped}
+        values |= found
     return MeasuredParticle(particle.label, values, _contacts(particle))
 
 
 def _plugin_values(plugin: Plugin[Any], group: ParticleGroup, particle: Particle) -> Values:
-    """What a measure of another package computes, as JSON-able values of the declared shapes."""
-    shapes = {measure.name: measure.shape for measure in group.measures}
+    """What a measure of another package computes, as JSON-able values of the declared shapes and dtypes."""
+    declared = {measure.name: measure for measure in group.measures}
     with plugin.blame(f"particle {particle.label}"):
         found = {name: np.asarray(value) for name, value in group(particle).items()}
-        for name in found.keys() & shapes.keys():
-            if found[name].shape != shapes[name]:
-                raise ValueError(f"{name} has shape {found[name].shape}; expected {shapes[name]}")
+        for name in found.keys() & declared.keys():
+            if found[name].shape != declared[name].shape:
+                raise ValueError(f"{name} has shape {found[name].shape}; expected {declared[name].shape}")
+            found[name] = declared[name].cast(found[name])
     return {name: value.tolist() for name, value in found.items()}
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from shapes import CUBIC, SPACINGS, Spacing, around, ball, places, turn
-from tomostat.measure.contact.averaging import smoothing_weights
 from tomostat.measure.contact.classify import PRIOR, Mixture, field_mixture
 from tomostat.measure.contact.layers import (
     SurfaceContact,
@@ -21,6 +20,7 @@ from tomostat.measure.contact.layers import (
     layer_counts,
 )
 from tomostat.measure.contact.profiles import GreyLevels
+from tomostat.measure.shape.averaging import smoothing_weights
 from tomostat.measure.shape.surface import extract_surface
 
 VOID, BINDER, METAL, ACTIVE = 0.0, 0.24, 0.57, 1.0

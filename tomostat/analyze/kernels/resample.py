@@ -39,15 +39,12 @@ class Level:
 
     Attributes
     ----------
-    name
-        sample, field or particle.
     unit
         (n,) unit of every particle, 0 to units - 1.
     parent
         (units,) the group within which units are drawn.
     """
 
-    name: str
     unit: Codes
     parent: Codes
 
@@ -91,9 +88,9 @@ def hierarchy(sample: Codes, field: Codes) -> tuple[Level, ...]:
     first_of_field = np.unique(field, return_index=True)[1]
     samples = int(sample.max(initial=-1)) + 1
     return (
-        Level("sample", sample, np.zeros(samples, np.intp)),
-        Level("field", field, sample[first_of_field]),
-        Level("particle", np.arange(len(field)), field),
+        Level(sample, np.zeros(samples, np.intp)),
+        Level(field, sample[first_of_field]),
+        Level(np.arange(len(field)), field),
     )
 
 

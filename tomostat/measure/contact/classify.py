@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.averaging import SmoothingWeights, average_over_surface, connected_regions
+from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface, connected_regions
 from tomostat.measure.shape.smoothing import Floats
 
 Doubles = NDArray[np.float64]
@@ -74,6 +74,9 @@ SAMPLE_SIZE = 40.0
 BINS = np.arange(-1.0, 3.01, 0.02)
 """Edges of the histogram of layer values to which a mixture is fitted."""
 
+CENTRES = 0.5 * (BINS[:-1] + BINS[1:])
+"""Layer values in the middle of its bins."""
+
 
 def homogeneity_weights(layer: Floats, open_area: Floats, weights: SmoothingWeights) -> Doubles:
     """Weights of layer values for fitting a mixture: their area, less where values vary within the neighbourhood.
@@ -101,6 +104,11 @@ def homogeneity_weights(layer: Floats, open_area: Floats, weights: SmoothingWeig
     return weight if weight.sum() > 0.05 * open_area.sum() else open_area.astype(np.float64)
 
 
+def _bins_of(layer: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Bin of each layer value; the first and the last take what lies beyond."""
+    return np.clip(np.searchsorted(BINS, layer) - 1, 0, len(BINS) - 2)
+
+
 def histogram(layer: Floats, weight: Doubles, face: float) -> NDArray[np.int64]:
     """Weighted histogram of layer values.
 
@@ -116,9 +124,8 @@ def histogram(layer: Floats, weight: Doubles, face: float) -> NDArray[np.int64]:
     numpy.ndarray
         (len(BINS) - 1,) int64, in thousandths of a voxel face: sums of integers do not depend on their order.
     """
-    place = np.clip(np.searchsorted(BINS, layer) - 1, 0, len(BINS) - 2)
     counts: NDArray[np.int64] = np.zeros(len(BINS) - 1, np.int64)
-    np.add.at(counts, place, np.rint(weight * (1000 / face)).astype(np.int64))
+    np.add.at(counts, _bins_of(layer), np.rint(weight * (1000 / face)).astype(np.int64))
     return counts
 
 
@@ -149,9 +156,8 @@ def fit_mixture(
     beyond a fixed distance pulled in, as Huber's estimator does.
     """
     # a histogram in place of the values: its bins are far narrower than a component
-    place = np.clip(np.searchsorted(BINS, layer) - 1, 0, len(BINS) - 2)
-    share = np.bincount(place, weight, len(BINS) - 1) / max(float(weight.sum()), 1e-300)
-    layer = 0.5 * (BINS[:-1] + BINS[1:])
+    share = np.bincount(_bins_of(layer), weight, len(BINS) - 1) / max(float(weight.sum()), 1e-300)
+    layer = CENTRES
     mixture = prior
     for _ in range(rounds):
         binder = 1 / (1 + np.exp(-mixture.log_odds(layer)))
@@ -187,11 +193,10 @@ def field_mixture(counts: NDArray[np.int64]) -> Mixture:
     Mixture
         `PRIOR` where there are no values.
     """
-    centres = 0.5 * (BINS[:-1] + BINS[1:])
     total = float(counts.sum())
     if total == 0:
         return PRIOR
-    found = fit_mixture(centres, counts.astype(np.float64), PRIOR, sample_size=100 * SAMPLE_SIZE)
+    found = fit_mixture(CENTRES, counts.astype(np.float64), PRIOR, sample_size=100 * SAMPLE_SIZE)
     void, binder = (part._replace(mean_std=s) for part, s in zip((found.void, found.binder), PARTICLE_STD, strict=True))
     return Mixture(void, binder, found.share)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomostat.measure.contact.layers import TOLERANCES, SurfaceContact
-from tomostat.measure.measures import Axis, Measure, Value, Values, of_particle
+from tomostat.measure.measures import TOO_SMALL, Axis, Measure, Value, Values, of_particle
 from tomostat.measure.options import MeasureOptions
 from tomostat.measure.shape.surface import Surface
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
 
 TOLERANCE_AXIS = Axis("reach", TOLERANCES)
-SMALL = "for particles of fewer than 27 voxels"
-NO_BINDER = f"where the image shows no carbon-binder; {SMALL}"
-IN_VOLUME = f"{SMALL}, and in a single slice"
+NO_BINDER = f"where the image shows no carbon-binder; {TOO_SMALL}"
+IN_VOLUME = f"{TOO_SMALL}, and in a single slice"
 
 
 @of_particle(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.averaging import SmoothingWeights, average_over_surface
 from tomostat.measure.contact.classify import (
     Mixture,
     contact_share_std,
@@ -18,6 +17,7 @@ from tomostat.measure.contact.classify import (
     remove_small_regions,
 )
 from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles
+from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
 from tomostat.measure.shape.smoothing import Floats
 from tomostat.measure.shape.surface import Surface
 
@@ -65,8 +65,6 @@ class Layers:
     ----------
     value
         (3, n) float32, mean grey of the first one, two and three voxels beyond the edge: void 0, carbon-binder 1.
-    edge
-        (n,) float32, place of the particle's edge along the normal, in voxels from the surface point.
     particle, collector
         (n,) bool, whether another particle's active material, or the current collector, lies there.
     known
@@ -79,7 +77,6 @@ class Layers:
     """
 
     value: Floats
-    edge: Floats
     particle: NDArray[np.bool_]
     collector: NDArray[np.bool_]
     known: NDArray[np.bool_]
@@ -136,7 +133,7 @@ def find_layers(
         One value per surface point.
     """
     profile, usable, solid = _profiles(surface, surroundings, levels, weights)
-    layers, edge = fit_layers(profile, usable, solid, levels)
+    layers, _ = fit_layers(profile, usable, solid, levels)
     value = np.stack([layers[:, :depth].mean(axis=1) for depth in TOLERANCES])
     layer = value[TOLERANCES.index(tolerance)]
     active, metal = (_relative_level(level, levels) for level in (levels.active, levels.collector))
@@ -146,7 +143,7 @@ def find_layers(
     beyond = (POSITIONS > 0) & (POSITIONS <= tolerance + 1)
     known = (usable[:, beyond].mean(axis=1) > LEAST_USABLE) | particle
     open_area = np.where(known & ~particle & ~collector, surface.area, 0).astype(np.float32)
-    return Layers(value, edge, particle, collector, known, open_area, weights)
+    return Layers(value, particle, collector, known, open_area, weights)
 
 
 def contact_without_binder(surface: Surface, surroundings: Surroundings) -> SurfaceContact:
@@ -217,7 +214,7 @@ def _lies_beyond(surface: Surface, image: NDArray[np.bool_], distance: float) ->
 
 def _relative_level(level: float | None, levels: GreyLevels) -> float:
     """A grey level above void in units of the contrast of carbon-binder; infinite for a phase that is not there."""
-    return float("inf") if level is None else (level - levels.pore) / (float(levels.cbd or 0.0) - levels.pore)
+    return float("inf") if level is None else (level - levels.pore) / levels.contrast
 
 
 def _profiles(

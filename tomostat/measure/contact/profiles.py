@@ -66,6 +66,11 @@ class GreyLevels:
     blur: float
     noise: float
 
+    @property
+    def contrast(self) -> float:
+        """Grey level of carbon-binder above void; only where there is carbon-binder."""
+        return float(self.cbd or 0.0) - self.pore
+
 
 @njit(cache=True, nogil=True)
 def _sample(
@@ -290,7 +295,7 @@ def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: GreyLevel
     the normal distribution function ``Phi`` and the distance ``u`` from the edge. Least squares with priors: the
     particle's level near `levels.active`, neighbouring layers alike, the edge near 0.
     """
-    contrast = float(levels.cbd or 0.0) - levels.pore
+    contrast = levels.contrast
     bright = (levels.active - levels.pore) / contrast
     # averaging leaves an eighth of the noise; texture and roughness add some hundredths of the full contrast
     noise = math.hypot(MISFIT * bright, levels.noise / abs(contrast) / 8)

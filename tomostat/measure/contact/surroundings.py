@@ -1,4 +1,4 @@
-"""How near and how dense the other particles surroundings a particle are."""
+"""How near and how dense the other particles around a particle are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.measure.contact.neighbours import count_contacts, nearest_distances
-from tomostat.measure.measures import Arrays, Measure, Values, of_field, of_particle
+from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, Values, of_field, of_particle
 from tomostat.measure.shape.distance import distance_to
 from tomostat.measure.shape.smoothing import Mask, Spacing
 
@@ -50,13 +50,13 @@ def neighbours(particles: FieldParticles) -> Arrays:
         name="gap", units="micrometer", long_name="shortest distance to another particle within the shell",
         definition="Least distance between the centres of its voxels and those of another particle, less one voxel; 0 "
         "where they touch. The shell is as thick as the option shell says.",
-        missing="where no other particle lies within the shell, and for particles of fewer than 27 voxels", digits=2,
+        missing=f"where no other particle lies within the shell, and {TOO_SMALL}", digits=2,
     ),
     Measure(
         name="packing", units="1", long_name="share of the shell around the particle that other particles fill",
         definition="Voxels of other particles over all voxels of the field within the distance that the option shell "
         "says.",
-        missing="for particles of fewer than 27 voxels, and where the shell lies outside the field",
+        missing=f"{TOO_SMALL}, and where the shell lies outside the field",
     ),
 )  # fmt: skip
 def shell(particle: Particle) -> Values:
@@ -69,7 +69,7 @@ def shell(particle: Particle) -> Values:
 def shell_columns(
     mask: Mask, other: NDArray[np.bool_], outside: NDArray[np.bool_], thickness: float, spacing: Spacing
 ) -> dict[str, float]:
-    """How densely other particles lie surroundings one.
+    """How densely other particles lie around one.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.measure.measures import Arrays, Measure, Value, Values, of_field, of_particle
+from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, Value, Values, of_field, of_particle
 from tomostat.measure.shape.crofton import crofton_area
 from tomostat.measure.shape.moments import COUNT, PHASE_COUNT, PHASES
 from tomostat.measure.shape.smoothing import Mask, Spacing
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 PIECE = 0.01
 """Least share of a particle's volume that counts as a fragment."""
-
-SMALL = "for particles of fewer than 27 voxels"
 
 
 @of_field(
@@ -42,20 +40,20 @@ def crack_fraction(particles: FieldParticles) -> Arrays:
     Measure(
         name="fragments", dtype="i8", units="1", long_name="pieces of active material of at least 1 % of the volume",
         definition="Connected pieces by voxel faces, of at least 1 % of the voxels of the filled particle.",
-        missing=f"0 {SMALL}", digits=0,
+        missing=f"0 {TOO_SMALL}", digits=0,
     ),
     Measure(
         name="crack_surface", units="micrometer^2", long_name="surface of cracks and pores inside the filled particle",
         definition="Surface of the active material less that of the filled particle, both by Crofton's formula.",
-        missing=f"{SMALL}, and in a single slice", needs_volume=True, digits=1,
+        missing=f"{TOO_SMALL}, and in a single slice", needs_volume=True, digits=1,
     ),
 )  # fmt: skip
 def cracks(particle: Particle) -> Values:
     """Fragments and the surface of cracks."""
-    return crack_columns(particle.mask, particle.active[particle.bounds], particle.spacing)
+    return crack_columns(particle.mask, particle.active[particle.bounds], particle.spacing, particle.crofton_area)
 
 
-def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing) -> dict[str, Value]:
+def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing, whole: float) -> dict[str, Value]:
     """Fragments, and the surface of cracks and pores inside a particle.
 
     Parameters
@@ -66,6 +64,8 @@ def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing) -> di
         (z, y, x) bool, active material.
     spacing
         Voxel size (z, y, x) in micrometers.
+    whole
+        Surface of the filled particle by Crofton's formula, micrometer^2.
 
     Returns
     -------
@@ -77,5 +77,5 @@ def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing) -> di
     solid = (mask.view(bool) & active).view(np.uint8)
     pieces, count = ndimage.label(solid)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    inner = max(crofton_area(solid, spacing) - crofton_area(mask, spacing), 0.0)
+    inner = max(crofton_area(solid, spacing) - whole, 0.0)
     return {"fragments": int((sizes >= PIECE * mask.sum(dtype=np.int64)).sum()), "crack_surface": inner}

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
 from tomostat.measure.interior.grey import SHELL
-from tomostat.measure.measures import Arrays, Measure, of_field
+from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, of_field
 
 if TYPE_CHECKING:
     from tomostat.measure.field import FieldParticles
@@ -189,7 +189,7 @@ def state_of_charge(
 
 
 UNCALIBRATED = "where grey values are not calibrated (no density_scale)"
-UNCERTAIN = f"{UNCALIBRATED} or no voxel is clear of all edges, and for particles of fewer than 27 voxels"
+UNCERTAIN = f"{UNCALIBRATED} or no voxel is clear of all edges, and {TOO_SMALL}"
 NO_BRANCH = f"{UNCALIBRATED}, and unless the option branch is given"
 
 
@@ -221,7 +221,7 @@ NO_BRANCH = f"{UNCALIBRATED}, and unless the option branch is given"
         name="soc_std", units="1", long_name="uncertainty of the state of charge from the noise of the density",
         definition="Standard deviation of the mean density, from electron_density_std and the number of voxels over "
         "that of a grain of correlated ones, over the slope of the curve.",
-        missing=f"{NO_BRANCH}; where no voxel is clear of all edges, and for particles of fewer than 27 voxels",
+        missing=f"{NO_BRANCH}; where no voxel is clear of all edges, and {TOO_SMALL}",
     ),
     Measure(
         name="soc_flag", dtype="u1", units="", digits=0,

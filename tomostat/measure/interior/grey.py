@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.measures import Arrays, Axis, Measure, Value, Values, of_field, of_particle
+from tomostat.measure.measures import TOO_SMALL, Arrays, Axis, Measure, Value, Values, of_field, of_particle
 from tomostat.measure.shape.distance import distance_to
 from tomostat.measure.shape.moments import grey_statistics
 from tomostat.measure.shape.smoothing import Mask, Spacing
@@ -25,7 +25,7 @@ SHELL = Axis("shell", tuple((k + 0.5) / PROFILE for k in range(PROFILE)))
 CLEAR = 2.0
 """Multiples of the blur beyond which a voxel is free of what an edge blurs into it."""
 
-INNER = "where no voxel is clear of all edges, and for particles of fewer than 27 voxels"
+INNER = f"where no voxel is clear of all edges, and {TOO_SMALL}"
 
 
 @of_field(

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.blocks import Shape
-from tomostat.measure.measures import Arrays, Measure, of_field
+from tomostat.measure.measures import SMALLEST, Arrays, Measure, of_field
 from tomostat.measure.sampling.window import Window, border_weights
-from tomostat.measure.shape.moments import BORDER, COUNT, FACE_KINDS, FACES, Moments
+from tomostat.measure.shape.moments import BORDER, COUNT, Moments
 from tomostat.measure.shape.smoothing import Spacing
 from tomostat.phase import Phase
 
@@ -42,13 +42,11 @@ if TYPE_CHECKING:
     ),
     Measure(
         name="too_small", dtype="?", units="", long_name="too few voxels for its surface to be measured",
-        definition="Fewer than 27 voxels.",
+        definition=f"Fewer than {SMALLEST} voxels.",
     ),
 )  # fmt: skip
 def border(particles: FieldParticles) -> Arrays:
     """Border, weight and depth."""
-    from tomostat.measure.particle import SMALLEST
-
     moments, axis = particles.moments, "zyx".index(particles.options.depth_axis)
     unknown = particles.is_section and axis == 0
     return {
@@ -77,8 +75,7 @@ def field_window(moments: Moments, shape: Shape, spacing: Spacing, circle: tuple
 
 def cut_faces(moments: Moments, flat: bool) -> NDArray[np.int64]:
     """Faces of each particle on the field's border by axis, (n, 3); a single slice has none along z."""
-    faces = moments.sums[:, FACES:].reshape(-1, 3, FACE_KINDS)
-    cut: NDArray[np.int64] = faces[:, :, BORDER] + faces[:, :, Phase.OUTSIDE]
+    cut: NDArray[np.int64] = moments.faces[:, :, BORDER] + moments.faces[:, :, Phase.OUTSIDE]
     if flat:
         cut[:, 0] = 0
     return cut

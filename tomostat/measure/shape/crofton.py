@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -34,6 +36,7 @@ def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int6
     return counts
 
 
+@lru_cache(maxsize=16)
 def crofton_weights(spacing: Spacing) -> NDArray[np.float64]:
     """Share of all directions that each of the 13 represents, (13,); they sum to 1.
 
@@ -43,7 +46,9 @@ def crofton_weights(spacing: Spacing) -> NDArray[np.float64]:
     physical = DIRECTIONS * np.asarray(spacing)
     unit = physical / np.linalg.norm(physical, axis=1, keepdims=True)
     cells = SphericalVoronoi(np.concatenate([unit, -unit])).calculate_areas()
-    return np.asarray(cells[: len(unit)] / (2 * np.pi))
+    shares = np.asarray(cells[: len(unit)] / (2 * np.pi))
+    shares.setflags(write=False)
+    return shares
 
 
 def crofton_area(mask: Mask, spacing: Spacing) -> float:
@@ -65,4 +70,4 @@ def crofton_area(mask: Mask, spacing: Spacing) -> float:
     """
     lengths = np.linalg.norm(DIRECTIONS * np.asarray(spacing), axis=1)
     counts = _transitions(np.pad(mask, 1), DIRECTIONS)
-    return float(2 * np.prod(spacing) * (crofton_weights(spacing) * counts / lengths).sum())
+    return float(2 * np.prod(spacing) * (crofton_weights(tuple(spacing)) * counts / lengths).sum())

@@ -14,12 +14,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.phase import Phase
+
 Ints = NDArray[np.int64]
 
-PHASES = 5
-"""Number of phase codes (see `tomostat.phase.Phase`)."""
+PHASES = len(Phase)
+"""Number of phase codes."""
 
-ACTIVE = 2
+ACTIVE = int(Phase.ACTIVE)
 """Phase code of the active material, whose grey values are summed."""
 
 OTHER, BORDER = PHASES, PHASES + 1
@@ -61,6 +63,11 @@ class Moments:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def faces(self) -> Ints:
+        """Faces by axis and kind, (n, 3, FACE_KINDS)."""
+        return self.sums[:, FACES:].reshape(-1, 3, FACE_KINDS)
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,6 @@ def _scan(
     whole: bool,
     offset: float,
     scale: float,
-    faces: bool,
     keys: Ints,
     rows: Ints,
     names: NDArray[np.uint32],
@@ -229,8 +235,7 @@ def _scan(
                     _add_grey(row, grey[z, y, a:x], whole, offset, scale)
                 else:
                     _add_phases(row, grey[z, y, a:x], phases[z, y, a:x], whole, offset, scale)
-                    if faces:
-                        _add_faces(row, labels, phases, z, y, a, x)
+                    _add_faces(row, labels, phases, z, y, a, x)
     return used
 
 
@@ -252,7 +257,6 @@ def block_moments(
     origin: Sequence[int] = (0, 0, 0),
     core: tuple[slice, ...] | None = None,
     fixed: FixedPoint | None = None,
-    faces: bool = True,
 ) -> Moments:
     """Sum up one block.
 
@@ -267,8 +271,6 @@ def block_moments(
         The block itself within the arrays; all of them when not given.
     fixed
         How grey values become integers; integer grey values are kept and floats rounded when not given.
-    faces
-        Count faces by axis and by what lies behind them.
 
     Returns
     -------
@@ -294,7 +296,7 @@ def block_moments(
         sums = np.zeros((size, COLUMN_COUNT), np.int64)
         low, high = np.full((size, 3), LARGEST, np.int64), np.zeros((size, 3), np.int64)
         used = _scan(
-            labels, grey, phases, first, stop, whole, scaling.offset, scaling.scale, faces,
+            labels, grey, phases, first, stop, whole, scaling.offset, scaling.scale,
             keys, rows, names, sums, low, high,
         )  # fmt: skip
     order = np.argsort(names[:used])

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.averaging import SmoothingWeights, average_over_surface
-from tomostat.measure.measures import Arrays, Measure, Values, of_field, of_particle
-from tomostat.measure.shape.crofton import crofton_area
+from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, Values, of_field, of_particle
+from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
 from tomostat.measure.shape.surface import Surface
 
 if TYPE_CHECKING:
@@ -20,24 +19,24 @@ if TYPE_CHECKING:
 ROUGHNESS_ROUNDS = 16
 """Rounds of averaging: 5 voxels."""
 
-SMALL = "for particles of fewer than 27 voxels, and in a single slice"
+UNMEASURED = f"{TOO_SMALL}, and in a single slice"
 
 
 @of_particle(
     Measure(
-        name="surface_area", units="micrometer^2", long_name="outer surface inside the field", missing=SMALL, digits=1,
+        name="surface_area", units="micrometer^2", long_name="outer surface inside the field",
+        missing=UNMEASURED, needs_volume=True, digits=1,
         definition="Outer voxel faces, each weighted with the cosine between its own normal and that of the smoothed "
         "surface (Windreich, Kiryati and Lohmann 2003); faces cut by the field's border are left out.",
-        needs_volume=True,
     ),
     Measure(
         name="surface_area_crofton", units="micrometer^2", long_name="whole surface by Crofton's formula, a check",
         definition="S = 2 sum w N V / d over 13 directions: N crossings of the filled particle's surface, voxel "
         "volume V, step d, weight w (Lehmann and Legland 2012). Surface that the field cuts counts too.",
-        missing=SMALL, needs_volume=True, digits=1,
+        missing=UNMEASURED, needs_volume=True, digits=1,
     ),
     Measure(
-        name="roughness", units="micrometer", missing=SMALL, needs_volume=True,
+        name="roughness", units="micrometer", missing=UNMEASURED, needs_volume=True,
         long_name="spread of the surface's height over its mean within 5 voxels",
         definition="Area-weighted standard deviation of the distance between the surface and its average over a "
         "Gaussian of 5 voxels.",
@@ -47,7 +46,7 @@ def surface_area(particle: Particle) -> Values:
     """Area in two ways, and roughness."""
     return {
         "surface_area": particle.surface.total,
-        "surface_area_crofton": crofton_area(particle.mask, particle.spacing),
+        "surface_area_crofton": particle.crofton_area,
         "roughness": roughness(particle.surface, particle.weights),
     }
 
@@ -56,7 +55,7 @@ def surface_area(particle: Particle) -> Values:
     Measure(
         name="sphericity", units="1", long_name="surface of the ball of equal volume over the surface",
         definition="pi^(1/3) (6 V)^(2/3) / S with volume V and surface_area S (Wadell 1935).",
-        missing=f"where the field cuts the particle; {SMALL}",
+        missing=f"where the field cuts the particle; {UNMEASURED}",
         needs_volume=True, shown=("report", "statistics"),
     )
 )  # fmt: skip

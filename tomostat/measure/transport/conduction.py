@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg, splu
 from scipy.special import ndtri
 
-from tomostat.measure.measures import Measure, Values, of_particle
+from tomostat.measure.measures import TOO_SMALL, Measure, Values, of_particle
 from tomostat.measure.shape.neighbourhood import STEPS
 from tomostat.measure.shape.smoothing import SIGMA, Spacing, smooth
 from tomostat.measure.shape.surface import Surface
@@ -35,10 +35,10 @@ BUDGET = 250_000
 COARSE_EDGE = 6
 """Cells along the edge of the blocks that the coarse part of the preconditioner joins."""
 
-TOLERANCE = 1e-5
+RESIDUAL = 1e-5
 """Residual at which the solver stops; the resistance, an energy, is off by far less."""
 
-STEPS_MOST = 5000
+MOST_STEPS = 5000
 """Steps after which the solver stops without a solution."""
 
 NEAREST = 0.1
@@ -47,11 +47,10 @@ NEAREST = 0.1
 
 NONE = (
     "unless the option conduction is set; without any contact, where the image shows no carbon-binder, in a single "
-    "slice, and for particles of fewer than 27 voxels"
+    f"slice, and {TOO_SMALL}"
 )
 UNMEASURED = (
-    "unless the option conduction is set; where the image shows no carbon-binder, in a single slice, and for particles "
-    "of fewer than 27 voxels"
+    f"unless the option conduction is set; where the image shows no carbon-binder, in a single slice, and {TOO_SMALL}"
 )
 
 
@@ -95,8 +94,6 @@ class Conduction:
         Share of the solid's volume that no electrode reaches, which is left out.
     cells
         Number of unknowns.
-    steps
-        Number of steps of the solver.
     """
 
     resistance: float
@@ -104,7 +101,6 @@ class Conduction:
     electrode: float
     unreached: float
     cells: int
-    steps: int
 
 
 @njit(cache=True, nogil=True)
@@ -204,18 +200,10 @@ def _preconditioner(matrix: csr_array, block: NDArray[np.int64]) -> LinearOperat
     return LinearOperator(matrix.shape, matvec=lambda x: inverse * x + coarse.solve(join @ x)[block], dtype=np.float64)
 
 
-def _solve(matrix: csr_array, current: Doubles, block: NDArray[np.int64]) -> tuple[Doubles, int]:
-    """Potential of every cell and the number of steps it took; NaN where the solver did not converge."""
-    steps = 0
-
-    def count(_: Doubles) -> None:
-        nonlocal steps
-        steps += 1
-
-    potential, failed = cg(
-        matrix, current, rtol=TOLERANCE, maxiter=STEPS_MOST, M=_preconditioner(matrix, block), callback=count
-    )
-    return np.full_like(potential, np.nan) if failed else potential, steps
+def _solve(matrix: csr_array, current: Doubles, block: NDArray[np.int64]) -> Doubles:
+    """Potential of every cell; NaN where the solver did not converge."""
+    potential, failed = cg(matrix, current, rtol=RESIDUAL, maxiter=MOST_STEPS, M=_preconditioner(matrix, block))
+    return np.full_like(potential, np.nan) if failed else potential
 
 
 def effective_resistance(
@@ -238,7 +226,7 @@ def effective_resistance(
     Returns
     -------
     Conduction
-        The resistance, with the areas, cells and steps of its solution.
+        The resistance, with the areas and cells of its solution.
 
     Notes
     -----
@@ -265,13 +253,13 @@ def effective_resistance(
     areas = float(entering.sum()), float(electrodes.electrode[on_solid].sum())
     cells = int(reached.sum())
     if not cells or areas[0] <= 0:
-        return Conduction(0.0 if cells else math.nan, *areas, unreached, cells, 0)
+        return Conduction(0.0 if cells else math.nan, *areas, unreached, cells)
     source = np.asarray(np.bincount(cell, entering, count), np.float64)[reached]
     links = links[reached][:, reached]
     matrix = csr_array(diags_array(links.sum(axis=1) + electrode[reached]) - links)
-    potential, steps = _solve(matrix, source, _coarse_blocks(centre[reached], edge, spacing))
+    potential = _solve(matrix, source, _coarse_blocks(centre[reached], edge, spacing))
     rise = float(source @ potential) + float(entering @ below)  # to the cells' centres, and from there to the surface
-    return Conduction(rise / areas[0] ** 2, *areas, unreached, cells, steps)
+    return Conduction(rise / areas[0] ** 2, *areas, unreached, cells)
 
 
 def depth_below(surface: Surface) -> Doubles:

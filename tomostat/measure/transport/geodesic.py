@@ -22,7 +22,7 @@ only near it, where it has not come to 0 or 1 yet."""
 
 @njit(cache=True, nogil=True)
 def _edge_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
-    """As `_face_path`, for neighbours in the particle that share a face or an edge."""
+    """As `face_path`, for neighbours in the particle that share a face or an edge."""
     if abs(dz) + abs(dy) + abs(dx) == 1:
         return True
     return (
@@ -33,7 +33,7 @@ def _edge_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) ->
 
 
 @njit(cache=True, nogil=True)
-def _face_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
+def face_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
     """Whether faces inside the particle join a voxel to its neighbour at (dz, dy, dx), each -1, 0 or 1.
 
     Written out rather than recursive: a recursive function does not survive numba's cache.
@@ -64,7 +64,7 @@ def _open_steps(mask: Mask, voxel: NDArray[np.int32], index: NDArray[np.int32]) 
             a, b, c = z + dz, y + dy, x + dx
             if k == 13 or not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx) or index[a, b, c] < 0:
                 continue
-            if _face_path(mask, z, y, x, dz, dy, dx):
+            if face_path(mask, z, y, x, dz, dy, dx):
                 bits[i] |= np.uint32(1) << np.uint32(k)
     return bits
 

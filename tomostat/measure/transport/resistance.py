@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.measure.measures import Measure, Value, Values, of_particle
+from tomostat.measure.measures import TOO_SMALL, Measure, Value, Values, of_particle
 from tomostat.measure.shape.smoothing import Floats
 
 if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
 
-NONE = "without any contact, where the image shows no carbon-binder, and for particles of fewer than 27 voxels"
+NONE = f"without any contact, where the image shows no carbon-binder, and {TOO_SMALL}"
 DETOUR = "Shortest path over the surface (or through the solid, by the option path) to the nearest contact"
 
 
@@ -57,7 +57,7 @@ DETOUR = "Shortest path over the surface (or through the solid, by the option pa
     Measure(
         name="fully_detached", dtype="?", units="", long_name="no contact to carbon-binder at all",
         definition="No surface point is in contact with carbon-binder or the current collector.",
-        missing="false where the image shows no carbon-binder, and for particles of fewer than 27 voxels",
+        missing=f"false where the image shows no carbon-binder, and {TOO_SMALL}",
     ),
 )  # fmt: skip
 def resistance(particle: Particle) -> Values:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tomostat.kernels.heap import POPPED, new_heap, pop, push
 from tomostat.measure.shape.smoothing import Floats, Mask
 from tomostat.measure.shape.surface import Surface
-from tomostat.measure.transport.geodesic import _face_path
+from tomostat.measure.transport.geodesic import face_path
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -96,7 +96,7 @@ def _flow(
         near = 0
         for k in range(27):
             dz, dy, dx = k // 9 - 1, k // 3 % 3 - 1, k % 3 - 1
-            if k != 13 and number[z + dz, y + dy, x + dx] >= 0 and _face_path(solid, z, y, x, dz, dy, dx):
+            if k != 13 and number[z + dz, y + dy, x + dx] >= 0 and face_path(solid, z, y, x, dz, dy, dx):
                 beside[near] = number[z + dz, y + dy, x + dx]
                 near += 1
         if not _visible(solid, node[corner[i]], node[i]):  # the straight line was hoped for: go by a neighbour

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shapes import CUBIC, ball
-from tomostat.measure.contact.averaging import average_over_surface, smoothing_weights
+from tomostat.measure.shape.averaging import average_over_surface, smoothing_weights
 from tomostat.measure.shape.surface import extract_surface
 
 
