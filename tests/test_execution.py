@@ -230,6 +230,7 @@ def test_stopping_lets_no_further_task_begin(folder, tmp_path):
     with dask.config.set(num_workers=1), pytest.raises(Stopped):
         dataclasses.replace(execution, listener=lambda event: execution.stop()).run("work", tasks_of(note, folder, 50))
     assert len(runs(folder)) < 5
+    assert len(list((tmp_path / "m" / "work").iterdir())) == len(runs(folder)), "what has ended is marked"
 
 
 def die_once(folder: Path, key: str) -> int:

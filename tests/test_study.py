@@ -83,7 +83,13 @@ def test_only_given_options_lie_over_the_study_file(tmp_path):
         ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": [1, 0, 1]}]}]}, "spacing is"),
         ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": [1, 2]}]}]}, "spacing is"),
         ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": "wide"}]}]}, "spacing is"),
+        ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": True}]}]}, "spacing is True"),
         ({"samples": [{"name": "s", "fields": [{"path": "a", "density_scale": 1.0}]}]}, "belong together"),
+        (
+            {"samples": [{"name": "s", "fields": [{"path": "a", "density_scale": "1e-9", "density_offset": 0}]}]},
+            "density_scale is '1e-9'; expected a number",
+        ),
+        ({"stitch": {1: 2, "x": 3}}, "stitch: unknown key 1"),
         ({"samples": [{"name": "s", "fields": [{"path": "a", "name": "../x"}]}]}, "field name is '../x'"),
     ],
 )

@@ -10,7 +10,7 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
-from tomostat.compare import read_grey
+from tomostat.compare import open_grey
 from tomostat.detect.checkpoint import load_checkpoint, weights_path
 from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import activation_map
@@ -58,13 +58,13 @@ def write_activation(
     if to.suffix not in PICTURE_SUFFIXES + IMAGE_SUFFIXES:
         raise ValueError(f"to is {to}; expected a name that ends in {', '.join(PICTURE_SUFFIXES + IMAGE_SUFFIXES)}")
     network = load_checkpoint(weights_path(weights)).network
-    stack = read_grey(Path(source))
+    stack = open_grey(Path(source))
     stack = stack[None] if stack.ndim == 2 else stack
-    middle = len(stack) // 2 if section is None else section
-    if not 0 <= middle < len(stack):
+    chosen = len(stack) // 2 if section is None else section
+    if not 0 <= chosen < len(stack):
         raise ValueError(f"section is {section}; {source} has slices 0 to {len(stack) - 1}")
     reach = network.config.slices // 2
-    near = stack[np.clip(np.arange(middle - reach, middle + reach + 1), 0, len(stack) - 1)]
+    near = np.asarray(stack[np.clip(np.arange(chosen - reach, chosen + reach + 1), 0, len(stack) - 1)])
     grey = scale_grey(near.astype(np.float32))
     activation = activation_map(network, torch.from_numpy(grey), level, kind).numpy()
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from tomostat.files import read_yaml
+from tomostat.options import refuse_unknown
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -135,7 +136,7 @@ def _batch_system(path: Path) -> Iterator[Any]:
         "scheduler_options": {"dashboard_address": DASHBOARD, **given.get("scheduler_options", {})},
     }
     # to the class itself: dask-jobqueue reads dask's configuration anew for every job that it makes
-    with SYSTEMS[batch.system](_import_jobqueue())(**settings) as cluster:
+    with getattr(_import_jobqueue(), SYSTEMS[batch.system])(**settings) as cluster:
         logger.info("%s: %d jobs asked for", batch.system, batch.jobs)
         cluster.scale(jobs=batch.jobs)
         yield cluster
@@ -150,16 +151,16 @@ def _import_jobqueue() -> Any:
     return dask_jobqueue
 
 
-SYSTEMS: dict[str, Any] = {
-    "slurm": lambda module: module.SLURMCluster,
-    "pbs": lambda module: module.PBSCluster,
-    "lsf": lambda module: module.LSFCluster,
-    "sge": lambda module: module.SGECluster,
-    "htcondor": lambda module: module.HTCondorCluster,
-    "oar": lambda module: module.OARCluster,
-    "moab": lambda module: module.MoabCluster,
+SYSTEMS = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "sge": "SGECluster",
+    "htcondor": "HTCondorCluster",
+    "oar": "OARCluster",
+    "moab": "MoabCluster",
 }
-"""Class of every batch system that dask-jobqueue knows, looked up when it is needed."""
+"""dask-jobqueue's class for every batch system that it knows."""
 
 
 @dataclass(frozen=True)
@@ -192,16 +193,11 @@ def read_jobqueue(path: str | Path) -> BatchSystem:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no cluster file at {path}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     queue = content.get("jobqueue") if isinstance(content, dict) else None
     if not isinstance(queue, dict) or len(queue) != 1 or next(iter(queue)) not in SYSTEMS:
         raise ValueError(f"{path}: expected the key jobqueue with one of {', '.join(SYSTEMS)} in it")
-    unknown = sorted(set(content) - {"jobqueue", "jobs"})
-    if unknown:
-        raise ValueError(f"{path}: unknown key {unknown[0]!r}; known keys are jobqueue, jobs")
+    refuse_unknown(content, {"jobqueue", "jobs"}, str(path))
     jobs = content.get("jobs", 1)
     if not isinstance(jobs, int) or jobs < 1:
         raise ValueError(f"{path}: jobs is {jobs!r}; expected a whole number, 1 or more")

@@ -84,7 +84,7 @@ def compare_labels(
         from tomostat.report.scores import draw_metrics, draw_outcomes
         from tomostat.report.style import save_png, styled
 
-        background = None if grey is None else read_grey(grey)
+        background = None if grey is None else np.asarray(open_grey(grey))
         with styled():
             outcomes = draw_outcomes(true_labels, labels, background, iou=iou, on_truth=on_truth, section=section)
             to.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,9 @@ def compare_labels(
     return scores
 
 
-def read_grey(path: Path) -> NDArray[Any]:
-    """Read the grey values of an image file or of a volume, (ny, nx) or (nz, ny, nx)."""
-    return np.asarray(open_volume(path).values) if path.suffix == ".zarr" else read_labels(path)
+def open_grey(path: Path) -> Any:
+    """Grey values of an image file, or of a volume without reading them yet, (ny, nx) or (nz, ny, nx)."""
+    return open_volume(path).data if path.suffix == ".zarr" else read_labels(path)
 
 
 def score_table(scores: Mapping[str, Scores]) -> str:

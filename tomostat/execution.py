@@ -178,13 +178,13 @@ class Execution:
         )
         with flights:
             while (landed := flights.next(failure is None)) is not None:
-                if self._stop.is_set():
-                    raise Stopped(f"{self._label('')} was stopped")
                 for key, outcome in landed:
                     if outcome.error is None:
                         yield key, outcome
                     else:
                         failure = failure or outcome.error
+                if self._stop.is_set():
+                    raise Stopped(f"{self._label('')} was stopped")
         if failure is not None:
             raise failure
 

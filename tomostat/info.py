@@ -11,7 +11,7 @@ from tomostat.datasets import open_particles
 from tomostat.ingest import probe
 from tomostat.ingest.options import IngestOptions
 from tomostat.instances import read_instances
-from tomostat.manifest import Content, Layout
+from tomostat.manifest import ALL, Content, Layout
 from tomostat.stitch import open_graph
 from tomostat.volume import describe, is_map, label_names, map_names
 
@@ -48,7 +48,7 @@ def summarize(root: Path) -> str:
     for name, record in content.stages.items():
         scope, stage = name.rsplit("/", 1)
         fields.setdefault(scope, []).append(stage if record.finished else f"{stage} (unfinished)")
-    lines += [f"  {scope}: {', '.join(stages)}" for scope, stages in fields.items() if scope != "all"]
+    lines += [f"  {scope}: {', '.join(stages)}" for scope, stages in fields.items() if scope != ALL]
     if layout.particles.exists():
         lines += [
             "",

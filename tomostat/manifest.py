@@ -16,6 +16,9 @@ from typing import Any
 
 from tomostat.files import write_text
 
+ALL = "all"
+"""In place of the name of a field: the whole study."""
+
 
 @dataclass(frozen=True)
 class Layout:

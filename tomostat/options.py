@@ -39,6 +39,19 @@ def check(holds: bool, name: str, value: object, expected: str) -> None:
         raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
+def refuse_unknown(values: Mapping[Any, Any], known: set[str], where: str) -> None:
+    """Refuse keys of a file that nobody reads.
+
+    Raises
+    ------
+    ValueError
+        With the place, the key and those that are known.
+    """
+    unknown = sorted(set(values) - known, key=str)
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(known))}")
+
+
 def as_dict(options: Any) -> dict[str, Any]:
     """Options as plain values, for provenance and hashes."""
     return dataclasses.asdict(options)
@@ -64,10 +77,7 @@ def from_dict(cls: type[Options], values: Mapping[str, Any], where: str, *, obje
     ValueError
         When a key is unknown, a value is of another type or out of range, or an option names an object.
     """
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - names)
-    if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(names))}")
+    refuse_unknown(values, {field.name for field in dataclasses.fields(cls)}, where)  # type: ignore[arg-type]
     frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     hints = get_type_hints(cls)
     for key, value in frozen.items():

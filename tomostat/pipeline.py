@@ -11,15 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from tomostat.execution import Execution
-from tomostat.manifest import Layout, Manifest, check_output, stage_key
+from tomostat.manifest import ALL, Layout, Manifest, check_output, stage_key
 from tomostat.options import StageOptions, as_dict
 from tomostat.stage import FieldStage, FieldWork, Json, Stage, StudyStage, Work, all_stages, before, stage_named
 from tomostat.study import Field, Study, load_study, save_study
 
 logger = logging.getLogger(__name__)
-
-ALL = "all"
-"""Stands for all fields in the manifest."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Run:
     def field_key(self, stage: FieldStage[StageOptions], field: Field) -> str:
         """Key of all that a stage's results of a field depend on."""
         depends = stage.depends(self.field_work(field, stage.name))
-        return self._key(stage, [*(self._finished(field.name, other) for other in before(stage)), *depends])
+        return self._key(stage, [*(self.finished(field.name, other) for other in before(stage)), *depends])
 
     def study_key(self, stage: StudyStage[StageOptions]) -> str:
         """Key of all that a stage's results of the study depend on."""
@@ -53,15 +50,15 @@ class Run:
         keys: list[Json] = []
         for other in before(stage):
             if isinstance(other, FieldStage):
-                keys += [[field.name, self._finished(field.name, other)] for field in self.study.fields]
+                keys += [[field.name, self.finished(field.name, other)] for field in self.study.fields]
             else:
-                keys.append(self._finished(ALL, other))
+                keys.append(self.finished(ALL, other))
         return self._key(stage, [*keys, *depends])
 
     def _key(self, stage: Stage[StageOptions], depends: Sequence[Json]) -> str:
         return stage_key(stage.name, stage.version, as_dict(stage.options_of(self.study)), depends)
 
-    def _finished(self, scope: str, stage: Stage[StageOptions]) -> str:
+    def finished(self, scope: str, stage: Stage[StageOptions]) -> str:
         """Key that a stage was finished with.
 
         Raises
@@ -113,8 +110,13 @@ def run(
         When the study or an input is wrong, before work starts; or when a stage is asked for whose input is missing.
     """
     study = study if isinstance(study, Study) else load_study(study)
-    chosen = _choose(stages)
     check_inputs(study, stages)
+    return run_checked(study, stages, execution)
+
+
+def run_checked(study: Study, stages: Sequence[str] | None, execution: Execution | None) -> Layout:
+    """Run stages of a study whose inputs `check_inputs` found right; see `run`."""
+    chosen = _choose(stages)
     running = Run.of(study, execution)
     save_study(study, running.layout.study)
     _run_fields(running, [stage for stage in chosen if isinstance(stage, FieldStage)])
@@ -147,7 +149,7 @@ def check_inputs(study: Study, stages: Sequence[str] | None = None) -> None:
 def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> None:
     """Run the stages of all fields; with a cluster, several fields side by side.
 
-    An error in one field lets the others go on; an interruption stops all.
+    After an error in one field, those that run already go on and no further one starts; an interruption stops all.
     """
     client = running.execution.client
     abreast = 1 if client is None else max(1, sum(client.nthreads().values()))

@@ -99,10 +99,6 @@ class Registry(Generic[Kind]):
             return []
         return [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
 
-    def installed(self) -> list[str]:
-        """Names of those of installed packages that do not carry the name of tomostat's own."""
-        return [name for name in self.names() if name not in self.built_in()]
-
     def get(self, name: str) -> Plugin[Kind]:
         """Look up a plugin.
 

@@ -118,11 +118,10 @@ def check_study(study: Study, *, execution: Execution | None = None) -> dict[str
     ValueError, FileNotFoundError
         When a field is not stitched.
     """
-    running = Run.of(study, execution)
+    running, stitch = Run.of(study, execution), field_stage("stitch")
     layout = running.layout
     for field in study.fields:
-        if running.manifest.key(field.name, "stitch") is None:
-            raise ValueError(f"stitch of field {field.name!r} is not finished; run `tomostat stitch {layout.root}`")
+        running.finished(field.name, stitch)
     found = {}
     for field in study.fields:
         where = dataclasses.replace(running.execution, field=field.name)

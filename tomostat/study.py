@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from tomostat.files import write_text
-from tomostat.options import StageOptions, as_dict, from_dict
+from tomostat.files import read_yaml, write_text
+from tomostat.options import StageOptions, as_dict, from_dict, refuse_unknown
 from tomostat.stage import all_stages
 
 
@@ -57,6 +57,10 @@ class Field:
             raise ValueError(f"field name is {self.name!r}; expected letters, digits, '.', '_' and '-'")
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _spacing(self.spacing, "spacing"))
+        for name in ("density_scale", "density_offset"):
+            value = getattr(self, name)
+            if value is not None and not _is_number(value):
+                raise ValueError(f"{name} is {value!r}; expected a number such as 1.2e-9 (YAML takes 1e-9 for text)")
         if (self.density_scale is None) != (self.density_offset is None):
             raise ValueError("density_scale and density_offset belong together; give both or none")
         if self.offset is not None:
@@ -165,10 +169,7 @@ def load_study(path: str | Path, *, record: bool = False) -> Study:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no study file at {path}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no study; expected keys such as study, output and samples")
     try:
@@ -179,7 +180,7 @@ def load_study(path: str | Path, *, record: bool = False) -> Study:
 
 def _parse(content: dict[str, Any], folder: Path, stem: str, record: bool) -> Study:
     known = {"study", "output", "spacing", "samples", *option_classes()}
-    _refuse_unknown(content, known, "study file")
+    refuse_unknown(content, known, "study file")
     spacing = content.get("spacing")
     samples = content.get("samples")
     if not isinstance(samples, list) or not samples:
@@ -199,7 +200,7 @@ def _parse(content: dict[str, Any], folder: Path, stem: str, record: bool) -> St
 
 def _sample(entry: dict[str, Any], folder: Path, spacing: Any) -> Sample:
     where = f"sample {entry.get('name', '?')!r}"
-    _refuse_unknown(entry, {"name", "condition", "fields"}, where)
+    refuse_unknown(entry, {"name", "condition", "fields"}, where)
     if "name" not in entry:
         raise ValueError("a sample has no name")
     fields = entry.get("fields")
@@ -214,7 +215,7 @@ def _sample(entry: dict[str, Any], folder: Path, spacing: Any) -> Sample:
 
 def _field(item: Any, folder: Path, spacing: Any, where: str) -> Field:
     values = {"path": item} if isinstance(item, str) else _mapping(item, f"{where}, field")
-    _refuse_unknown(values, {f.name for f in dataclasses.fields(Field)}, f"{where}, field")
+    refuse_unknown(values, {f.name for f in dataclasses.fields(Field)}, f"{where}, field")
     if "path" not in values:
         raise ValueError(f"{where}: a field has no path")
     values = {"spacing": spacing, **values}
@@ -227,17 +228,11 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _refuse_unknown(values: Mapping[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(values) - known, key=str)
-    if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(known))}")
-
-
 def _spacing(value: Any, name: str) -> tuple[float, float, float]:
     """One number for cubic voxels, or three."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     values = values * 3 if len(values) == 1 else values
-    numbers = all(isinstance(v, int | float) and 0 < v < float("inf") for v in values)
+    numbers = all(_is_number(v) and 0 < v < float("inf") for v in values)
     if len(values) != 3 or not numbers:
         raise ValueError(f"{name} is {value!r}; expected one or three positive numbers (z y x) in micrometers")
     return float(values[0]), float(values[1]), float(values[2])

@@ -65,4 +65,4 @@ def run_stages(study: Study, stages: Sequence[str] | None, place: Place | None) 
 
     pipeline.check_inputs(study, stages)
     with session(place) as execution:
-        return pipeline.run(study, stages=stages, execution=execution)
+        return pipeline.run_checked(study, stages, execution)

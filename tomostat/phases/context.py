@@ -15,7 +15,7 @@ from tomostat.blocks import Block, Box, Shape, block_grid
 from tomostat.execution import Execution
 from tomostat.phases.kernels.outside import HALO, Outside, outside_mask
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import VolumeInfo, describe, interpolate_grid, read_box, read_shading
+from tomostat.volume import VolumeInfo, read_box, without_shading
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,4 @@ def read_block(
     if outside:
         in_field = ~outside_mask(raw, outside.value, outside.circle, [w.start for w in wide])[crop]
     grey = raw[crop].astype(np.float32)
-    grid = None if keep_shading else read_shading(path)
-    return (grey if grid is None else grey - interpolate_grid(grid, describe(path).shape, box)), in_field
+    return (grey if keep_shading else without_shading(path, grey, box)), in_field

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from tomostat.datasets import counted_once
 from tomostat.report.fields import FieldView
@@ -100,7 +101,15 @@ class ReportData:
 
     def of_field(self, field: str) -> xr.Dataset:
         """Particles of a field."""
-        return self.particles.isel(particle=np.flatnonzero(np.array(self._names("field")) == field))
+        return self.particles.isel(particle=np.flatnonzero(self._field_names == field))
+
+    def count(self, field: str) -> int:
+        """Number of particles of a field."""
+        return int(np.count_nonzero(self._field_names == field))
+
+    @cached_property
+    def _field_names(self) -> NDArray[np.str_]:
+        return np.array(self._names("field"), dtype=np.str_)
 
     def detachments(self, field: str) -> dict[int, float]:
         """Detachment of a field's particles by label."""

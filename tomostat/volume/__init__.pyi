@@ -13,7 +13,7 @@ from .metadata import (
     read_fit,
     update_attributes,
 )
-from .shading import open_flat, read_flat, read_shading, write_shading
+from .shading import open_flat, read_flat, read_shading, without_shading, write_shading
 from .store import (
     CHUNK,
     CODEC,
@@ -58,6 +58,7 @@ __all__ = [
     "storage_layout",
     "store_tasks",
     "update_attributes",
+    "without_shading",
     "write_box",
     "write_shading",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
 from tomostat.volume.kernels.grid import interpolate_grid
-from tomostat.volume.metadata import describe, open_group
+from tomostat.volume.metadata import open_array, open_group
 from tomostat.volume.store import open_volume, read_box
 
 
@@ -42,9 +42,13 @@ def read_shading(path: str | Path) -> NDArray[np.float32] | None:
 
 def read_flat(path: str | Path, box: Box) -> NDArray[np.float32]:
     """Grey values of a box with the shading subtracted, float32."""
-    grey = read_box(path, box).astype(np.float32)
+    return without_shading(path, read_box(path, box).astype(np.float32), box)
+
+
+def without_shading(path: str | Path, grey: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
+    """Grey values of a box less the shading that is stored with the volume."""
     grid = read_shading(path)
-    return grey if grid is None else grey - interpolate_grid(grid, describe(path).shape, box)
+    return grey if grid is None else grey - interpolate_grid(grid, open_array(path, "0").shape, box)
 
 
 def open_flat(path: str | Path, *, smoothing: float = 0.0) -> xr.DataArray:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.readers.zarr import METADATA_FILES
+from tomostat.ingest.readers.zarr import is_zarr_folder
 from tomostat.ingest.source import COLOUR_CHANNELS, Reader, Source
 from tomostat.ingest.spacing import imagej_spacing, ome_spacing, resolution_spacing
 from tomostat.volume import Spacing
@@ -178,12 +178,13 @@ def _size_and_type(image: tuple[Any, ...]) -> str:
 def _find_stack(path: Path) -> Source:
     """The pages of one file."""
     with _open(path) as tif:
-        pages = {(page.shape, np.dtype(page.dtype)) for page in tif.pages}
-        if len(pages) > 1:
-            listed = " and ".join(sorted(_size_and_type(page) for page in pages))
+        pages = list(tif.pages)  # parsed once: tifffile keeps none
+        images = {(page.shape, np.dtype(page.dtype)) for page in pages}
+        if len(images) > 1:
+            listed = " and ".join(sorted(_size_and_type(image) for image in images))
             raise ValueError(f"{path} holds pages of {listed}; expected pages of one size and type")
         first = tif.pages.first
-        for page in tif.pages:
+        for page in pages:
             _check_page(path, page)
         series = tif.series[0]
         shape = _stack_shape(path, series)
@@ -254,7 +255,7 @@ class TiffReader(Reader):
         """A file by its first bytes, a folder by the TIFF files in it, unless it is a zarr folder."""
         if not path.is_dir():
             return first_bytes[:4] in MAGIC
-        if any((path / name).exists() for name in METADATA_FILES):
+        if is_zarr_folder(path):
             return False
         return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
 

@@ -111,6 +111,11 @@ def _ome_axes(scales: Mapping[str, Any], ndim: int) -> tuple[Spacing | None, tup
     return spacing, others + space
 
 
+def is_zarr_folder(path: Path) -> bool:
+    """Whether a folder holds zarr metadata."""
+    return any((path / name).exists() for name in METADATA_FILES)
+
+
 class ZarrReader(Reader):
     """zarr and OME-Zarr folders."""
 
@@ -118,7 +123,7 @@ class ZarrReader(Reader):
 
     def recognizes(self, path: Path, first_bytes: bytes) -> bool:
         """By the metadata file in the folder."""
-        return any((path / name).exists() for name in METADATA_FILES)
+        return is_zarr_folder(path)
 
     def find(self, path: Path, options: IngestOptions) -> Source:
         """See `find_zarr`."""

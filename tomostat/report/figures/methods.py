@@ -27,7 +27,7 @@ the percentile interval of each is widened to allow for few units, and the wides
 
 def making(data: ReportData) -> str:
     """What was run, and how numbers are defined."""
-    counts = {view.name: data.of_field(view.name).sizes["particle"] for view in data.views}
+    counts = {view.name: data.count(view.name) for view in data.views}
     parts = [field_table(data.views, data.origins, counts)] if data.views else []
     parts.append(DEFINITIONS.format(confidence=data.confidence))
     for heading, listed in data.provenance.listings().items():

@@ -40,7 +40,7 @@ def fields(data: ReportData) -> str:
         )
         opened = "" if condition in seen else " open"
         seen.add(condition)
-        count = text.plural(data.of_field(view.name).sizes["particle"], "particle")
+        count = text.plural(data.count(view.name), "particle")
         head = " · ".join(filter(None, (escape(condition), count)))
         head = f"<summary>{escape(view.name)}<span>{head}</span></summary>"
         parts.append(f'<details class="field"{opened}>{head}{figure}</details>')

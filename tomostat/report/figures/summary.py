@@ -25,7 +25,7 @@ def glance(data: ReportData) -> str:
 def all_limitations(data: ReportData) -> list[str]:
     """Limitations of the results, of the fields and of the run, in sentences."""
     found = data.limitations
-    empty = [view.name for view in data.views if not data.of_field(view.name).sizes["particle"]]
+    empty = [view.name for view in data.views if not data.count(view.name)]
     if empty:
         found.append(f"No particle was found in {', '.join(empty)}.")
     flat = [view.name for view in data.views if view.info.shape[0] == 1]
