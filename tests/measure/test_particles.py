@@ -279,7 +279,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFram
 
 
 def test_detachment_on_a_blurred_noisy_phantom(phantom: tuple[Path, pd.DataFrame, Image, Image]) -> None:
-    """Close to the truth, where a threshold and a count of voxel faces is not even correlated."""
+    """Close to the truth, where a threshold and a count of voxels errs several times as much."""
     path, truth, grey, labels = phantom
     found = measure_particles(path)
     chosen = ~found["touches_border"].to_numpy() & (found["voxel_count"].to_numpy() > 2000)
