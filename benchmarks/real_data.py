@@ -58,6 +58,7 @@ def sand(data: Path, out: Path) -> None:
     particles = ts.open_particles(layout.particles)
     ours, otsu = (dice(mask & field, drawn & field) for mask in (solid, plain))
     print(f"sand: Dice of the solid phase {ours:.3f}, plain Otsu {otsu:.3f}")
+    print(f"sand: round field of view, centre and radius {read_fit(layout.volume('sand_ct')).circle}")
     whole = ~particles["touches_border"].values
     print(f"sand: {len(whole)} grains, {whole.sum()} whole, median diameter "
           f"{np.median(particles['equivalent_diameter'].values[whole]):.1f} voxels")  # fmt: skip
