@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker, get_worker
 
 from tomostat.events import StepStarted, TaskEnded
 from tomostat.execution import PER_WORKER, Execution, Stopped
@@ -43,7 +45,7 @@ def fail_on_t3(folder: Path, key: str) -> str:
 @pytest.fixture(scope="module")
 def client():
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
-                      memory_limit="600MiB", resources={"GPU": 1}) as cluster, Client(cluster) as found:  # fmt: skip
+                      memory_limit="600MiB") as cluster, Client(cluster) as found:  # fmt: skip
         yield found
 
 
@@ -176,18 +178,19 @@ def test_workers_do_not_log_errors_that_the_user_can_mend(folder):
 
 
 def test_threads_here_are_bounded():
-    lock, now, most = threading.Lock(), [0], [0]
+    """Three tasks at a time meet, and a fourth is never there."""
+    meeting, lock, now, most = threading.Barrier(3, timeout=60), threading.Lock(), [0], [0]
 
-    def busy():
+    def meet():
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
-        time.sleep(0.02)
+        meeting.wait()
         with lock:
             now[0] -= 1
 
     with dask.config.set(num_workers=3):
-        Execution().run("work", {str(i): dask.delayed(busy, pure=False)() for i in range(20)})
+        Execution().run("work", {str(i): dask.delayed(meet, pure=False)() for i in range(21)})
     assert most[0] == 3
 
 
@@ -204,13 +207,40 @@ def test_tasks_in_flight_on_a_cluster_are_bounded(client):
     assert 0 < most <= PER_WORKER * 2 + 1
 
 
+GATE = threading.Event()
+"""Tasks of workers in this process wait here."""
+
+
+def wait_at_gate(folder: Path, key: str) -> str:
+    GATE.wait(60)
+    return note(folder, key)
+
+
+def reaches(count: Callable[[], int], number: int, seconds: float = 30) -> bool:
+    """Whether a count comes to a number in time."""
+    end = time.monotonic() + seconds
+    while count() != number and time.monotonic() < end:
+        time.sleep(0.02)
+    return count() == number
+
+
 def test_more_tasks_fly_when_workers_join(folder):
-    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster, Client(cluster) as late:
-        starter = threading.Timer(0.3, lambda: cluster.scale(2))
-        starter.start()
-        Execution(client=late).run("work", tasks_of(note, folder, 9))
-        starter.join()
-    assert len(runs(folder)) == 9
+    """No task ends before as many are known to the scheduler as two workers may hold."""
+    with (
+        LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster) as late,
+        ThreadPoolExecutor() as pool,
+    ):
+        GATE.clear()
+        running = pool.submit(Execution(client=late).run, "work", tasks_of(wait_at_gate, folder, 9))
+        try:
+            assert reaches(lambda: len(late.futures), PER_WORKER), "those of one worker that is yet to come"
+            cluster.scale(2)
+            assert reaches(lambda: len(late.futures), 2 * PER_WORKER)
+        finally:
+            GATE.set()
+        assert len(running.result(60)) == 9
+    assert runs(folder) == {f"t{i}": 1 for i in range(9)}
 
 
 def test_stopping_ends_a_run_that_waits_for_workers_that_never_come():
@@ -250,13 +280,28 @@ def test_a_killed_worker_costs_nothing(folder, tmp_path):
     assert runs(folder)["t2"] == 2
 
 
-def test_resources_choose_the_worker(client):
-    task = {"a": dask.delayed(os.getpid, pure=False)()}
-    assert Execution(client=client).run("work", task, resources={"GPU": 1})["a"] != os.getpid()
-    execution = Execution(client=client)
-    threading.Timer(0.5, execution.stop).start()
-    with pytest.raises(Stopped):
-        execution.run("work", task, resources={"TPU": 1})
+def name_of_worker(folder: Path, key: str) -> str:
+    note(folder, key)
+    return get_worker().name
+
+
+def test_resources_choose_the_worker(folder):
+    """Of two workers one has what the tasks need; what none has is waited for."""
+    workers = {
+        name: {"cls": Worker, "options": {"nthreads": 1, "resources": resources, "dashboard": False}}
+        for name, resources in (("plain", {}), ("equipped", {"GPU": 1}))
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard": False}}
+    with SpecCluster(workers=workers, scheduler=scheduler) as cluster, Client(cluster) as own:
+        found = Execution(client=own).run("work", tasks_of(name_of_worker, folder, 8), resources={"GPU": 1})
+        assert set(found.values()) == {"equipped"}
+        execution = Execution(client=own)
+        timer = threading.Timer(0.5, execution.stop)
+        timer.start()
+        with pytest.raises(Stopped):
+            execution.run("work", {"x": dask.delayed(note, pure=False)(folder, "x")}, resources={"TPU": 1})
+        timer.join()
+    assert "x" not in runs(folder)
 
 
 def test_memory_per_task(client):
