@@ -26,14 +26,16 @@ from skimage.measure import regionprops_table
 
 from benchmarks import geodesic_peers
 from benchmarks.report import Result, print_results
-from benchmarks.resources import peak_memory, shortest_seconds
+from benchmarks.resources import shortest_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
+from tests.surfaces import cap_contact, polar_angle, rims
 from tomostat.cluster import open_client
+from tomostat.events import peak_memory
 from tomostat.execution import Execution
 from tomostat.measure import measure_particles
 from tomostat.measure.interior.density import NMC811, electrons, state_of_charge
 from tomostat.measure.shape.moments import block_moments, centroids
-from tomostat.measure.shape.surface import Surface, extract_surface
+from tomostat.measure.shape.surface import extract_surface
 from tomostat.measure.transport.conduction import BUDGET, conduction_columns
 from tomostat.measure.transport.geodesic import surface_distance
 from tomostat.measure.transport.solid import solid_distance
@@ -123,24 +125,17 @@ def planes(seeds: int, spacing: Spacing) -> list[float]:
     return errors
 
 
-def angles(surface: Surface, pole: Floats) -> Floats:
-    """Angle of each surface point of a ball from a pole."""
-    out = surface.point - np.array(ndimage.center_of_mass(surface.mask)) * surface.spacing
-    out /= np.linalg.norm(out, axis=1, keepdims=True)
-    found: Floats = np.arccos(np.clip(out @ pole, -1, 1))
-    return found
-
-
 def caps_results(turns: int = 12) -> list[Result]:
     """Share of the surface in caps of known size."""
     results = []
     for radius in (40, 80):
         surface = extract_surface(ball(radius), CUBIC)
-        errors = [
-            100 * (surface.area[angles(surface, turn(k)[0]) < np.arccos(1 - 2 * share)].sum() / surface.total - share)
-            for k in range(turns)
-            for share in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
-        ]
+        errors = []
+        for k in range(turns):
+            angle = polar_angle(surface, turn(k)[0])
+            for share in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5):
+                inside = angle < np.arccos(1 - 2 * share)
+                errors.append(100 * (surface.area[inside].sum() / surface.total - share))
         rms = float(np.sqrt(np.mean(np.square(errors))))
         results.append(Result(f"caps of 2-50 %, R {radius}, rms", rms, 0.3, "<=", "points"))
         results.append(Result(f"caps of 2-50 %, R {radius}, largest", float(np.abs(errors).max()), 0.7, "<=", "points"))
@@ -157,8 +152,7 @@ def path_results(
         surface = extract_surface(mask, CUBIC)
         mean, largest = [], []
         for k in range(turns):
-            beyond = angles(surface, turn(k)[0]) - np.arccos(0.8)
-            contact = np.clip(0.5 - beyond * radius / 4, 0, 1).astype(np.float32)
+            contact, beyond = cap_contact(polar_angle(surface, turn(k)[0]), 0.1, radius)
             far = radius * beyond > 5
             error = 100 * np.abs(surface_distance(surface, contact)[far] / (radius * beyond[far]) - 1)
             mean.append(float(error.mean()))
@@ -209,9 +203,7 @@ def slot_paths(widths: tuple[float, ...] = SLOTS) -> Iterator[float]:
         for normal in ((1, 0, 0), (1, 1, 1), (0.7, 0.5, 0.2), (0.1, 0.9, 0.4)):
             mask, _, across, open_to = slotted(60, width, np.array(normal, float))
             surface = extract_surface(mask, CUBIC)
-            place = surface.point - (np.array(mask.shape) - 1) / 2
-            ends = [open_to * 59.5 + side * across * (width / 2 + 1) for side in (-1, 1)]
-            first, second = (int(np.argmin(np.linalg.norm(place - end, axis=1))) for end in ends)
+            first, second = rims(surface, 60, width, across, open_to)
             contact = np.zeros(len(surface), np.float32)
             contact[first] = 1
             yield float(surface_distance(surface, contact)[second])
@@ -223,8 +215,7 @@ def solid_results(radii: tuple[int, ...] = (20, 40, 80)) -> list[Result]:
     for radius in radii:
         mask = ball(radius)
         surface, void = extract_surface(mask, CUBIC), np.zeros(mask.shape, bool)
-        beyond = angles(surface, turn(1)[0]) - np.arccos(0.8)
-        contact = np.clip(0.5 - beyond * radius / 4, 0, 1).astype(np.float32)
+        contact, beyond = cap_contact(polar_angle(surface, turn(1)[0]), 0.1, radius)
         true = 2 * radius * np.sin(np.maximum(beyond, 0) / 2)
         far = true > 5
         error = 100 * np.abs(solid_distance(surface, contact, void)[far] / true[far] - 1)
@@ -240,7 +231,7 @@ def capped_ball(radius: int, fine: int = 1, *, crack: bool = False, budget: int 
     z, y, x = places((2 * fine * radius + 8,) * 3, spacing)
     mask = (z**2 + y**2 + x**2 <= radius**2).astype(np.uint8)
     surface = extract_surface(mask, spacing)
-    contact = np.clip(0.5 - (angles(surface, turn(1)[0]) - np.arccos(0.4)) * radius * fine, 0, 1)
+    contact = np.clip(0.5 - (polar_angle(surface, turn(1)[0]) - np.arccos(0.4)) * radius * fine, 0, 1)
     void = np.broadcast_to((abs(z - 0.2 * radius) < 1) & (x > -radius / 2), mask.shape) & (mask > 0) & crack
     wet = np.ones(len(surface), bool)
     return lambda: conduction_columns(surface, contact, wet, void, budget=budget)["conduction_resistance"]

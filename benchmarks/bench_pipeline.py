@@ -17,10 +17,11 @@ import numpy as np
 
 import tomostat as ts
 from benchmarks.report import Result, print_results
-from benchmarks.resources import peak_memory, reset_peak_memory
+from benchmarks.resources import reset_peak_memory
 from tomostat import pipeline
 from tomostat.cluster import open_client
 from tomostat.detect.options import DetectOptions
+from tomostat.events import peak_memory
 from tomostat.execution import Execution
 from tomostat.kernels.score import Scores, score_labels
 from tomostat.manifest import Content, Layout

@@ -24,11 +24,12 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from benchmarks.report import Result
-from benchmarks.resources import memory, peak_memory
+from benchmarks.resources import memory
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.kernels.maskrcnn import MaskRCNN
 from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.predict import NetworkDetector
+from tomostat.events import peak_memory
 
 SCORE = 0.5
 """Detections of a lower score are dropped before masks are pasted, by both."""

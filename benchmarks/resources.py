@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
+
+import psutil
+
+from tomostat.events import RESET
 
 
 def seconds_of_runs(
@@ -35,19 +38,9 @@ def median_seconds(work: Callable[[], object], repeats: int = 7) -> float:
 
 def memory() -> int:
     """Memory that this process holds, in bytes."""
-    return _status("VmRSS")
-
-
-def peak_memory() -> int:
-    """Most memory that this process has held since it began, or since `reset_peak_memory`, in bytes."""
-    return _status("VmHWM")
+    return psutil.Process().memory_info().rss
 
 
 def reset_peak_memory() -> None:
-    """Measure the peak from now on (man 5 proc)."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _status(name: str) -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split(f"{name}:")[1].split()[0]) * 1024
+    """Let `tomostat.events.peak_memory` be the peak from now on (man 5 proc)."""
+    RESET.write_text("5", encoding="ascii")

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from benchmarks.resources import memory, peak_memory, reset_peak_memory
+from benchmarks.resources import memory, reset_peak_memory
+from tomostat.events import peak_memory
 from tomostat.kernels.matching import overlaps_of_labels
 
 Stack = NDArray[np.int32]

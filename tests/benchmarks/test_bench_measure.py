@@ -29,7 +29,6 @@ def test_surface_paths():
     found = values(bench_measure.path_results((20,), 1, (1.5,)))
     assert found["surface path, R 20, mean error"] < 1
     assert found["surface path, R 20, largest error"] < 5
-    assert found["surface path, R 20, path alone"] < found["surface path, R 20, surface included"]
     assert found["shortest way around a slot of 2 x 75 voxels"] > 140
 
 
@@ -70,10 +69,9 @@ def test_sums_equal_those_of_numpy():
         np.testing.assert_allclose(found[:, i, j], expected, rtol=1e-6, atol=1e-6)
 
 
-def test_sums_are_timed():
+def test_sums_are_faster_than_by_regionprops():
     found = values(bench_measure.sums_results(48))
     assert found["regionprops_table for the same columns, times slower"] > 1
-    assert found["dask-image, area and mean, per label"] > 0
 
 
 def test_state_of_charge():

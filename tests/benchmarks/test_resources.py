@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.resources import median_seconds, memory, peak_memory, reset_peak_memory, shortest_seconds
+from benchmarks.resources import median_seconds, memory, reset_peak_memory, shortest_seconds
+from tomostat.events import peak_memory
 
 
 def test_first_run_is_not_counted():

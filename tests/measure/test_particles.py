@@ -13,8 +13,7 @@ from scipy import ndimage
 
 import tomostat.measure.batches as batches
 import tomostat.measure.tasks as tasks
-from shapes import places
-from stores import LEVELS, Image, store, three_balls
+from stores import LEVELS, Image, half_ball, store, three_balls
 from tomostat.datasets import open_particles
 from tomostat.execution import Execution
 from tomostat.measure import MeasureOptions, all_columns, chosen_measures, measure_particles, write_particles
@@ -232,12 +231,7 @@ def test_density_and_charge(tmp_path: Path) -> None:
 
 def test_path_through_the_solid(tmp_path: Path) -> None:
     """Half a ball in carbon-binder: chords are shorter than arcs."""
-    shape = (50, 50, 50)
-    z, y, x = places(shape)
-    inside = z**2 + y**2 + x**2 <= 16**2
-    labels = inside.astype(np.uint32)
-    phases = np.where(inside, 2, np.where(np.broadcast_to(x < 0, shape), 1, 0)).astype(np.uint8)
-    path = store(tmp_path / "f.zarr", labels, phases, spacing=(1.0, 1.0, 1.0))
+    path = half_ball(tmp_path / "f.zarr")
     over = measure_particles(path)
     through = measure_particles(path, options=MeasureOptions(path="solid"))
     assert float(over["detachment"][0]) == pytest.approx(0.5, abs=0.04)
