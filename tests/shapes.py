@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -70,11 +69,6 @@ def slotted(radius: int, width: float, normal: NDArray[np.float64]) -> tuple[Mas
     return mask.astype(np.uint8), 4 * np.pi * radius**2 + 2 * wall + bottom - mouth, normal, open_to
 
 
-def whole_box(shape: Sequence[int]) -> tuple[slice, ...]:
-    """The box of all voxels."""
-    return tuple(slice(0, n) for n in shape)
-
-
 @cache
 def phantom_block(shape: tuple[int, int, int] = (40, 128, 128), **options: Any) -> Rendered:
     """All voxels of a small synthetic electrode."""
@@ -123,3 +117,9 @@ FAULTY_ELECTRODE = PhantomOptions(
 def render_all(scene: Scene) -> Rendered:
     """All voxels of a synthetic electrode."""
     return render(scene, (0, 0, 0), scene.options.shape)
+
+
+def same_partition(a: NDArray, b: NDArray) -> bool:
+    """Whether two label images differ in the numbers of the labels only."""
+    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
+    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]

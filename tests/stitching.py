@@ -141,9 +141,3 @@ def write_volume(
         table = Instances.concatenate(part)
         write_instances(stored.folder / f"{z:05d}.parquet", table, range(z, stop), {"run": run})
     return stored
-
-
-def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two label images differ in the numbers of the labels only."""
-    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
-    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]

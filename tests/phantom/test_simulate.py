@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shapes import FAULTY_ELECTRODE, SMALL_ELECTRODE, render_all, whole_box
+from shapes import FAULTY_ELECTRODE, SMALL_ELECTRODE, render_all
 from tomostat.events import Event, TaskEnded
 from tomostat.execution import Execution
 from tomostat.phantom import density_calibration, make_scene, simulate_volume, truth_table
 from tomostat.phantom.options import PhantomOptions
 from tomostat.volume import describe, read_box
+from volumes import whole_box
 
 
 def test_simulated_volume_holds_voxels_truth_and_density(tmp_path: Path):

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from shapes import phantom_block, shaded_blobs, whole_box
+from shapes import phantom_block, shaded_blobs
+from stores import read_whole
 from tomostat.phase import Phase, PhaseLevels
 from tomostat.phases import segment_phases
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import describe, read_box, read_flat, read_shading
-
-
-def labels_of(path):
-    return read_box(path, whole_box(describe(path).shape), "phases")
+from tomostat.volume import read_flat, read_shading
+from volumes import whole_box
 
 
 def test_shading_is_removed_and_stored(stored):
@@ -48,7 +46,7 @@ def test_no_carbon_binder_is_invented(stored, caplog):
         assert len(fit.thresholds) == 1
         assert "no carbon-binder domain" in fit.warnings[0]
         assert "no carbon-binder domain" in caplog.text
-        assert not (labels_of(path) == Phase.CBD).any()
+        assert not (read_whole(path, "phases") == Phase.CBD).any()
 
 
 def test_a_field_without_active_material_is_all_pore(stored):
@@ -56,7 +54,7 @@ def test_a_field_without_active_material_is_all_pore(stored):
     path = stored(grey)
     fit = segment_phases(path)
     assert "one phase only" in fit.warnings[0]
-    assert not labels_of(path).any()
+    assert not read_whole(path, "phases").any()
     assert fit.levels == PhaseLevels(pore=pytest.approx(100, abs=1))
     assert fit.blur is None
     assert fit.noise == pytest.approx(12, abs=1)
@@ -75,5 +73,5 @@ def test_float_volumes_with_outliers(stored):
     path = stored(grey)
     fit = segment_phases(path)
     in_field = made.phases != Phase.OUTSIDE
-    assert (labels_of(path) == made.phases)[in_field].mean() > 0.85
+    assert (read_whole(path, "phases") == made.phases)[in_field].mean() > 0.85
     assert 0.2 * 255e-8 - 3e-7 == pytest.approx(fit.levels.pore, abs=5e-8)

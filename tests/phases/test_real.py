@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tifffile
 
-from shapes import whole_box
+from stores import read_whole
 from tomostat.ingest import ingest_volume
 from tomostat.phase import Phase
 from tomostat.phases import segment_phases
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import describe, read_box
-
-
-def labels_of(path):
-    return read_box(path, whole_box(describe(path).shape), "phases")
 
 
 def test_real_sand(data, tmp_path):
@@ -24,7 +19,7 @@ def test_real_sand(data, tmp_path):
     tifffile.imwrite(tmp_path / "sand.tif", grey, photometric="minisblack")
     ingest_volume(tmp_path / "sand.tif", tmp_path / "sand.zarr", spacing=1.0)
     fit = segment_phases(tmp_path / "sand.zarr", options=PhasesOptions(phases=2))
-    found = labels_of(tmp_path / "sand.zarr")
+    found = read_whole(tmp_path / "sand.zarr", "phases")
     grains = found[:3] == Phase.ACTIVE
     assert 2 * (grains & truth).sum() / (grains.sum() + truth.sum()) > 0.9185
     assert ((found == Phase.OUTSIDE) == (grey == 2)).mean() > 0.9999
@@ -34,7 +29,7 @@ def test_real_sand(data, tmp_path):
 def test_real_slice_at_the_edge_of_its_field(data, tmp_path):
     ingest_volume(data / "nmc_fullres.tif", tmp_path / "v.zarr", spacing=0.05)
     fit = segment_phases(tmp_path / "v.zarr")
-    found = labels_of(tmp_path / "v.zarr")[0]
+    found = read_whole(tmp_path / "v.zarr", "phases")[0]
     assert (found[:40, :40] == Phase.OUTSIDE).all()
     assert (found[650:, :60] == Phase.OUTSIDE).all()
     assert 0.01 < (found == Phase.OUTSIDE).mean() < 0.02

@@ -13,16 +13,13 @@ from distributed import Client, LocalCluster
 from scipy import ndimage
 from skimage.filters import threshold_multiotsu
 
-from shapes import phantom_block, whole_box
+from shapes import phantom_block
+from stores import read_whole
 from tomostat.execution import Execution
 from tomostat.phase import Phase
 from tomostat.phases import segment, segment_phases
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import describe, read_box, read_fit, read_shading
-
-
-def labels_of(path):
-    return read_box(path, whole_box(describe(path).shape), "phases")
+from tomostat.volume import describe, read_fit, read_shading
 
 
 def scores(found, truth):
@@ -48,7 +45,7 @@ def test_phases_of_phantoms_are_found(stored, case):
     made = phantom_block(**image)
     path = stored(made.grey)
     fit = segment_phases(path, options=PhasesOptions(**options))
-    accuracy, outside = scores(labels_of(path), made.phases)
+    accuracy, outside = scores(read_whole(path, "phases"), made.phases)
     assert accuracy > least
     assert outside > 0.999
     assert fit.warnings == ()
@@ -76,7 +73,7 @@ def test_better_than_multi_otsu_on_all_voxels(stored):
     plain = np.digitize(smoothed, threshold_multiotsu(smoothed, 3))
     path = stored(made.grey)
     segment_phases(path)
-    assert (labels_of(path) != made.phases).mean() < 0.55 * (plain != made.phases).mean()
+    assert (read_whole(path, "phases") != made.phases).mean() < 0.55 * (plain != made.phases).mean()
 
 
 def test_results_do_not_depend_on_blocks_or_workers(stored):
@@ -87,14 +84,14 @@ def test_results_do_not_depend_on_blocks_or_workers(stored):
         path = stored(made.grey, name, small=True)
         with dask.config.set(num_workers=threads):
             fit = segment_phases(path, options=options, block=block)
-        results.append((fit, labels_of(path), read_shading(path), read_box(path, whole_box((10, 35, 24)), "phases", 1)))
+        results.append((fit, read_whole(path, "phases"), read_shading(path), read_whole(path, "phases", 1)))
     path = stored(made.grey, "d", small=True)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         fit = segment_phases(path, options=options, execution=Execution(client=client))
-    results.append((fit, labels_of(path), read_shading(path), read_box(path, whole_box((10, 35, 24)), "phases", 1)))
+    results.append((fit, read_whole(path, "phases"), read_shading(path), read_whole(path, "phases", 1)))
     for fit, *arrays in results[1:]:
         assert fit == results[0][0]
         assert all(np.array_equal(a, b) for a, b in zip(arrays, results[0][1:], strict=True))
@@ -103,7 +100,7 @@ def test_results_do_not_depend_on_blocks_or_workers(stored):
 def test_an_interrupted_run_goes_on(stored, tmp_path, monkeypatch):
     made = phantom_block((20, 64, 48), shading=0.2)
     whole_run = segment_phases(stored(made.grey, "a", small=True))
-    expected = labels_of(tmp_path / "a.zarr")
+    expected = read_whole(tmp_path / "a.zarr", "phases")
     path, markers = stored(made.grey, "b", small=True), tmp_path / "markers"
     real, calls = segment._label_block, []
 
@@ -119,7 +116,7 @@ def test_an_interrupted_run_goes_on(stored, tmp_path, monkeypatch):
     before = len(calls)
     fit = segment_phases(path, execution=Execution(markers=markers))
     assert fit == whole_run
-    assert np.array_equal(labels_of(path), expected)
+    assert np.array_equal(read_whole(path, "phases"), expected)
     blocks = len(list((markers / "labels").glob("*.json")))
     assert len(calls) - before == blocks - 4, "four blocks were finished"
 
@@ -128,7 +125,7 @@ def test_one_slice(stored):
     made = phantom_block((3, 160, 160))
     path = stored(made.grey[1:2])
     fit = segment_phases(path)
-    assert (labels_of(path)[0] == made.phases[1]).mean() > 0.8
+    assert (read_whole(path, "phases")[0] == made.phases[1]).mean() > 0.8
     assert fit.blur is not None
 
 
@@ -137,10 +134,10 @@ def test_given_thresholds_are_taken(stored):
     path = stored(made.grey)
     fit = segment_phases(path, options=PhasesOptions(thresholds=(66.0, 118.0), shading=False))
     assert fit.thresholds == (66.0, 118.0)
-    assert scores(labels_of(path), made.phases)[0] > 0.86
+    assert scores(read_whole(path, "phases"), made.phases)[0] > 0.86
     two = segment_phases(path, options=PhasesOptions(phases=2, thresholds=(118.0,), shading=False))
     assert two.thresholds == (118.0,)
-    assert set(np.unique(labels_of(path))) == {0, 2}
+    assert set(np.unique(read_whole(path, "phases"))) == {0, 2}
 
 
 def test_bad_input_is_refused(stored, tmp_path):

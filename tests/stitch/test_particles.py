@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client, LocalCluster
 
-from stitching import BLOCKS, SHAPE, random_balls, same_partition, write_volume
+from shapes import same_partition
+from stitching import BLOCKS, SHAPE, random_balls, write_volume
 from tomostat.blocks import Block
 from tomostat.execution import Execution
 from tomostat.stitch import StitchOptions, stitch_particles

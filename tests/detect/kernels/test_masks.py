@@ -13,6 +13,7 @@ from scipy import ndimage
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
 from properties import examples
+from shapes import same_partition
 from tomostat.detect.kernels.masks import Tile, join_tiles, paste, tile_size, tile_starts
 
 
@@ -112,12 +113,6 @@ def cut_tiles(labels, tile, overlap, rng=None):
             scores = np.ones(count) if rng is None else rng.uniform(0.5, 1, count)
             tiles.append(Tile((y, x), part.astype(np.int32), scores.astype(np.float32)))
     return tiles
-
-
-def same_partition(a, b):
-    """Whether two label images differ in their numbers only."""
-    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
-    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
 @examples(30)

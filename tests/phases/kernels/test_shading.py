@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from properties import examples
-from shapes import shaded_blobs, whole_box
+from shapes import shaded_blobs
 from tomostat.blocks import block_grid
 from tomostat.phases.kernels.counts import Bins
 from tomostat.phases.kernels.shading import cell_counts, cell_numbers, fit_shading, shading_grid
 from tomostat.phases.kernels.thresholds import class_means, multi_otsu
 from tomostat.volume import interpolate_grid
+from volumes import whole_box
 
 
 @given(st.tuples(*[st.integers(1, 12)] * 3), st.tuples(*[st.integers(1, 3)] * 3), st.integers(0, 2**20))

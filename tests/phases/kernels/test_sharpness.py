@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import special
 
-from shapes import whole_box
 from tomostat.blocks import block_grid
 from tomostat.phase import Phase
 from tomostat.phases.kernels.counts import Bins
 from tomostat.phases.kernels.sharpness import LAG, difference_counts, edge_profiles, fit_blur
+from volumes import whole_box
 
 
 def test_every_pair_of_voxels_is_counted_once():
