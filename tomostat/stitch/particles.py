@@ -130,8 +130,13 @@ def plan_of_run(path: str | Path, folder: Path, graph: Path) -> Plan:
     return make_plan(describe(path), folder, graph, StitchOptions(**run["options"]), tuple(run["block"]))
 
 
-def check_tables(folder: Path, shape: Sequence[int]) -> None:
+def check_tables(folder: Path, shape: Sequence[int]) -> list[InstanceMetadata]:
     """Refuse instance tables that are incomplete or belong to another volume or to several runs.
+
+    Returns
+    -------
+    list of InstanceMetadata
+        The metadata of the tables, in the order of their slices.
 
     Raises
     ------
@@ -145,6 +150,7 @@ def check_tables(folder: Path, shape: Sequence[int]) -> None:
     tables.sort(key=lambda table: table[1].slices.start if table[1].slices else 0)
     _check_slices(folder, tables, shape)
     _check_one_run(tables)
+    return [metadata for _, metadata in tables]
 
 
 def _check_slices(folder: Path, tables: Sequence[tuple[Path, InstanceMetadata]], shape: Sequence[int]) -> None:
