@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,6 +162,14 @@ class Execution:
     def run_here(self, step: str, task: Delayed) -> Any:
         """Run one task in this process, with its marker."""
         return replace(self, client=None).run(step, {"all": task})["all"]
+
+    def run_levels(self, levels: Iterable[Mapping[str, Delayed]], *, step: str = "") -> None:
+        """Run the tasks of one resolution level after the other, each a step ``level N``, after `step` if it is given.
+
+        See `tomostat.volume.pyramid_tasks`.
+        """
+        for number, tasks in enumerate(levels, 1):
+            self.run(", ".join(filter(None, (step, f"level {number}"))), tasks)
 
     def _label(self, step: str) -> str:
         """What is done, for messages."""

@@ -94,14 +94,8 @@ def _paint_particles(plan: Plan, execution: Execution) -> MergeGraph:
     execution.run("masks", slab_tasks(mask_slab, plan))
     outer = math.prod(s + 2 * halo(plan.options.margin) for s in plan.block)
     execution.run("paint", paint_tasks(plan, plan.blocks), need=BYTES_PER_VOXEL * outer)
-    write_pyramid(plan, execution)
+    execution.run_levels(pyramid_tasks(plan.path, LABEL))
     return open_graph(plan.graph)
-
-
-def write_pyramid(plan: Plan, execution: Execution) -> None:
-    """Write the lower resolution levels of the labels."""
-    for level, tasks in enumerate(pyramid_tasks(plan.path, LABEL), 1):
-        execution.run(f"level {level}", tasks)
 
 
 def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> Plan:
