@@ -65,7 +65,7 @@ def trained(network: MaskRCNN, source: Source, folder: Path, steps: int, rate: f
     )  # fmt: skip
     path = train(network, source, folder, options=options)
     return NetworkDetector(
-        weights=str(path), fingerprint=file_hash(path), halo=network.config.slices // 2, score=0.05, threads=2
+        weights=str(path), fingerprint=file_hash(path), halo=network.config.halo, score=0.05, threads=2
     )
 
 

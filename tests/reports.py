@@ -49,7 +49,8 @@ def make_field(
         for tasks in pyramid_tasks(path, label):
             Execution().run("levels", tasks)
     levels = PhaseLevels(pore=40.0, cbd=120.0 if cbd else None, active=200.0)
-    fit = PhaseFit(levels=levels, percentiles=(20.0, 220.0), noise=8.0, blur=1.2)
+    warnings = ("no current collector: it was too dark",)
+    fit = PhaseFit(levels=levels, percentiles=(20.0, 220.0), noise=8.0, blur=1.2, warnings=warnings)
     update_attributes(path, fit.record(), "phases")
     return labels
 
@@ -109,6 +110,6 @@ def write_example(root: Path) -> Written:
     particles = joined_table(tables)
     results = analyze_particles(particles, options=FEW)
     study = Study(study="Slow & fast", output=root / "results", samples=tuple(samples))
-    provenance = Provenance(study=study, seconds={"ingest": 1.5}, warnings=("the sun was shining",))
+    provenance = Provenance(study=study, seconds={"ingest": 1.5})
     page = write_report(root / "report", particles, results, fields, provenance=provenance)
     return Written(page, particles, results, fields)

@@ -63,7 +63,7 @@ def write_activation(
     chosen = len(stack) // 2 if section is None else section
     if not 0 <= chosen < len(stack):
         raise ValueError(f"section is {section}; {source} has slices 0 to {len(stack) - 1}")
-    reach = network.config.slices // 2
+    reach = network.config.halo
     near = np.asarray(stack[np.clip(np.arange(chosen - reach, chosen + reach + 1), 0, len(stack) - 1)])
     grey = scale_grey(near.astype(np.float32))
     activation = activation_map(network, torch.from_numpy(grey), level, kind).numpy()

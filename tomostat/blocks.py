@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Box = tuple[slice, slice, slice]
@@ -12,6 +12,12 @@ Box = tuple[slice, slice, slice]
 
 Shape = tuple[int, int, int]
 """Numbers of voxels (z, y, x)."""
+
+
+def box_between(low: Iterable[int], high: Iterable[int]) -> Box:
+    """The box from its first voxel (z, y, x) to that after its last one."""
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return z, y, x
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,8 @@ def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = 
     for index in itertools.product(*map(range, counts)):
         starts = [i * c for i, c in zip(index, core, strict=True)]
         stops = [min(s + c, n) for s, c, n in zip(starts, core, shape, strict=True)]
-        core_box = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
         outer = [slice(max(a - h, 0), min(b + h, n)) for a, b, h, n in zip(starts, stops, halo, shape, strict=True)]
-        blocks.append(Block(index, tuple(core_box), tuple(outer)))  # type: ignore[arg-type]
+        blocks.append(Block(index, box_between(starts, stops), tuple(outer)))  # type: ignore[arg-type]
     return blocks
 
 

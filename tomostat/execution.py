@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ PER_WORKER = 2
 POLL = 0.5
 """Seconds between two looks at whether the execution is to stop."""
 
-USER_ERRORS = (ValueError, TypeError)
+MENDABLE_ERRORS = (ValueError, TypeError)
 """Errors of a task that the user can mend: trying again would not help, and a worker has nothing to log."""
 
 
@@ -125,7 +125,7 @@ class Execution:
             Bytes that one task takes at most, by the stage's estimate.
         retries
             How often a failed task is tried again on a cluster (a lost worker, a full disk); errors that the user can
-            mend (`USER_ERRORS`) are not.
+            mend (`MENDABLE_ERRORS`) are not.
         resources
             Worker resources that a task asks for, such as ``{"GPU": 1}``.
 
@@ -152,37 +152,45 @@ class Execution:
             check_memory(need, self.memory_per_task(), label)
         about = {"stage": self.stage, "step": step, "field": self.field, "total": len(tasks)}
         self.listener(StepStarted(**about, done=len(done)))  # type: ignore[arg-type]
-        for key, outcome in self._outcomes(tasks, todo, retries, resources):
+        for key, result in self._results(tasks, todo, retries, resources):
             if folder is not None:
-                _write_marker(folder, key, outcome.value)
-            done[key] = outcome.value
-            self.listener(TaskEnded(**about, done=len(done), task=key, cost=outcome.cost))  # type: ignore[arg-type]
+                _write_marker(folder, key, result.value)
+            done[key] = result.value
+            self.listener(TaskEnded(**about, done=len(done), task=key, cost=result.cost))  # type: ignore[arg-type]
         return {key: done[key] for key in tasks}
 
     def run_here(self, step: str, task: Delayed) -> Any:
         """Run one task in this process, with its marker."""
         return replace(self, client=None).run(step, {"all": task})["all"]
 
+    def run_levels(self, levels: Iterable[Mapping[str, Delayed]], *, step: str = "") -> None:
+        """Run the tasks of one resolution level after the other, each a step ``level N``, after `step` if it is given.
+
+        See `tomostat.volume.pyramid_tasks`.
+        """
+        for number, tasks in enumerate(levels, 1):
+            self.run(", ".join(filter(None, (step, f"level {number}"))), tasks)
+
     def _label(self, step: str) -> str:
         """What is done, for messages."""
         words = ", ".join(filter(None, (self.stage, step)))
         return f"{self.field}: {words}" if self.field else words
 
-    def _outcomes(
+    def _results(
         self, tasks: Mapping[str, Delayed], keys: list[str], retries: int, resources: Mapping[str, float] | None
-    ) -> Iterator[tuple[str, Outcome]]:
-        """Outcomes as tasks end; after a failure, what runs already is still waited for, then the failure raised."""
+    ) -> Iterator[tuple[str, TaskResult]]:
+        """Results as tasks end; after a failure, what runs already is still waited for, then the failure raised."""
         failure: BaseException | None = None
         flights = (
             _Threads(tasks, keys) if self.client is None else _Cluster(tasks, keys, self.client, retries, resources)
         )
         with flights:
             while (landed := flights.next(failure is None)) is not None:
-                for key, outcome in landed:
-                    if outcome.error is None:
-                        yield key, outcome
+                for key, result in landed:
+                    if result.error is None:
+                        yield key, result
                     else:
-                        failure = failure or outcome.error
+                        failure = failure or result.error
                 if self._stop.is_set():
                     raise Stopped(f"{self._label('')} was stopped")
         if failure is not None:
@@ -194,7 +202,7 @@ NOTHING = Cost()
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskResult:
     """Result of a task: its value or its error, and its cost."""
 
     value: Any = None
@@ -202,15 +210,15 @@ class Outcome:
     cost: Cost = NOTHING
 
 
-def perform(task: Delayed) -> Outcome:
-    """Compute a task where it is called; an error that the user can mend is an outcome, all others are raised."""
+def perform(task: Delayed) -> TaskResult:
+    """Compute a task where it is called; an error that the user can mend is a result, all others are raised."""
     meter = Meter()
     try:
         value = task.compute(scheduler="synchronous")
-    except USER_ERRORS as error:
+    except MENDABLE_ERRORS as error:
         error.add_note(traceback.format_exc())  # the traceback itself stays behind in the worker
-        return Outcome(error=error, cost=meter.cost())
-    return Outcome(value, cost=meter.cost())
+        return TaskResult(error=error, cost=meter.cost())
+    return TaskResult(value, cost=meter.cost())
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,7 @@ class _Sealed:
 
     task: Delayed
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> TaskResult:
         return perform(self.task)
 
 
@@ -230,7 +238,7 @@ class _Threads:
         self._tasks, self._waiting = tasks, iter(keys)
         self._limit = _local_threads()
         self._pool = ThreadPoolExecutor(self._limit)
-        self._running: dict[Future[Outcome], str] = {}
+        self._running: dict[Future[TaskResult], str] = {}
 
     def __enter__(self) -> _Threads:
         return self
@@ -238,14 +246,14 @@ class _Threads:
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def next(self, start: bool) -> list[tuple[str, Outcome]] | None:
+    def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
         """Tasks that ended within `POLL` seconds; new ones are started first if `start`. None when all are done."""
         while start and len(self._running) < self._limit and (key := next(self._waiting, None)) is not None:
             self._running[self._pool.submit(perform, self._tasks[key])] = key
         if not self._running:
             return None
         ended = wait(self._running, timeout=POLL, return_when=FIRST_COMPLETED).done
-        return [(self._running.pop(future), _outcome(future)) for future in ended]
+        return [(self._running.pop(future), _result(future)) for future in ended]
 
 
 class _Cluster:
@@ -274,7 +282,7 @@ class _Cluster:
             if kind is None:
                 self._client.run(_trim, on_error="ignore")
 
-    def next(self, start: bool) -> list[tuple[str, Outcome]] | None:
+    def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
         """See `_Threads.next`."""
         while start and len(self._running) < self._capacity.tasks():
             if (key := next(self._waiting, None)) is None:
@@ -288,17 +296,17 @@ class _Cluster:
             future = self._ended.get(timeout=POLL)
         except queue.Empty:
             return []
-        key, outcome = self._running.pop(future), _outcome(future)
+        key, result = self._running.pop(future), _result(future)
         future.release()
-        return [(key, outcome)]
+        return [(key, result)]
 
 
-def _outcome(future: Any) -> Outcome:
-    """Outcome of a task that has ended; an exception that it raised is part of it."""
+def _result(future: Any) -> TaskResult:
+    """Result of a task that has ended; an exception that it raised is part of it."""
     try:
-        found: Outcome = future.result()
+        found: TaskResult = future.result()
     except Exception as error:
-        return Outcome(error=error)
+        return TaskResult(error=error)
     return found
 
 

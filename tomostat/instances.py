@@ -203,9 +203,9 @@ class Instances:
 
     @cached_property
     def id(self) -> NDArray[np.uint64]:
-        """Instance ids, (n,) uint64: slice << 32 | rank in the slice."""
+        """Instance ids, (n,) uint64."""
         rank = np.arange(len(self)) - np.searchsorted(self.slice, self.slice)
-        return self.slice.astype(np.uint64) << np.uint64(32) | rank.astype(np.uint64)
+        return join_ids(self.slice, rank)
 
     @cached_property
     def area(self) -> NDArray[np.int32]:
@@ -237,6 +237,17 @@ class Instances:
             starts.flatten().to_numpy(),
             lengths.flatten().to_numpy(),
         )
+
+
+def join_ids(slice: ArrayLike, rank: ArrayLike) -> NDArray[np.uint64]:
+    """Instance ids, (n,) uint64, from slices and ranks in them, integers (n,) or one for all."""
+    ids: NDArray[np.uint64] = np.asarray(slice, np.uint64) << np.uint64(32) | np.asarray(rank, np.uint64)
+    return ids
+
+
+def split_ids(ids: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Slices and ranks in them, each (n,) int64, of instance ids, (n,) uint64."""
+    return (ids >> np.uint64(32)).astype(np.int64), (ids & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def write_instances(

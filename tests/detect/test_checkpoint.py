@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from networks import TINY
 from tomostat.detect import checkpoint
-from tomostat.detect.checkpoint import TrainingRecord, file_hash, load_checkpoint, save_checkpoint
+from tomostat.detect.checkpoint import Header, TrainingRecord, file_hash, load_checkpoint, read_header, save_checkpoint
 from tomostat.detect.detector import make_detector
 from tomostat.detect.kernels.maskrcnn import build
 from tomostat.detect.options import DetectOptions
@@ -26,6 +26,7 @@ def test_network_and_training_are_read_as_written(tmp_path):
     again = load_checkpoint(tmp_path / "a.safetensors")
     assert again.network.config == TINY
     assert again.training == training
+    assert read_header(tmp_path / "a.safetensors") == Header(config=TINY, training=training)
     states = network.state_dict().values(), again.network.state_dict().values()
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
     save_checkpoint(tmp_path / "half.safetensors", network, half=True)

@@ -37,6 +37,19 @@ def test_simulated_volume_holds_voxels_truth_and_density(tmp_path: Path):
     assert [event.done for event in ended] == list(range(1, ended[0].total + 1))
 
 
+def test_an_interrupted_simulation_keeps_its_finished_blocks(tmp_path: Path):
+    path = tmp_path / "field.zarr"
+    options = dataclasses.replace(FAULTY_ELECTRODE, shape=(70, 48, 56))
+    simulate_volume(path, options, execution=Execution(markers=tmp_path / "markers"))
+    finished, *others = sorted((tmp_path / "markers" / "blocks").glob("*.json"))
+    for marker in others:
+        marker.unlink()
+    simulate_volume(path, options, execution=Execution(markers=tmp_path / "markers"))
+    assert finished.exists()
+    grey = read_box(path, whole_box(options.shape))
+    assert np.array_equal(grey, render_all(make_scene(options)).grey)
+
+
 def test_simulation_does_not_overwrite_what_is_no_volume(tmp_path: Path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not lose")

@@ -92,7 +92,7 @@ def test_page_says_what_was_found_and_what_limits_it(written: Written) -> None:
     assert "confounded" in html
     assert "No particle was found in fast-1." in html
     assert "3 particles without any contact" in html
-    assert "the sun was shining" in html
+    assert "Phases of slow-0, slow-1, fast-0, fast-1: no current collector: it was too dark." in html
     assert "detector: maskrcnn" in html
     assert "ingest: 1.5" in html
     for heading in ("At a glance", "Detachment", "Size", "Fields of view", "Particles in 3D", "Single particles"):

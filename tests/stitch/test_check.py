@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stitching import BLOCKS, random_balls, write_volume
+from stitching import BLOCKS, SHAPE, UNIT, random_balls, write_volume
+from tomostat.instances import InstanceMetadata
 from tomostat.stitch import check_particles, stitch_particles
+from tomostat.stitch.check import _seams
+from tomostat.stitch.options import StitchOptions
+from tomostat.stitch.tasks import Plan
 from tomostat.volume import read_box, write_box
 
 
@@ -25,3 +29,21 @@ def test_a_good_run_has_no_problem_and_faults_are_found_where_they_are(tmp_path:
     assert all(problem.place[0] == 64 for problem in cut)
     write_box(stored.path, (64, 0, 0), np.full_like(whole, 9999), "particles")
     assert any("belongs to no particle" in problem.what for problem in check_particles(*stored.places))
+
+
+def test_a_field_without_particles_has_no_problem(tmp_path: Path) -> None:
+    stored = write_volume(tmp_path, np.zeros(SHAPE, np.int32))
+    stitch_particles(*stored.places)
+    assert check_particles(*stored.places) == []
+
+
+def test_seams_lie_where_tiles_of_slices_begin_and_end() -> None:
+    shape = (8, 200, 60)
+    plan = Plan(Path(), Path(), Path(), shape, UNIT, shape, StitchOptions())
+    tables = [
+        InstanceMetadata(shape=shape[1:], slices=range(z, z + 4), options={"tile": 130, "overlap": 10}, version="")
+        for z in (0, 4)
+    ]
+    assert _seams(plan, tables, 0) == [4]
+    assert _seams(plan, tables, 1) == [72, 128]  # two tiles of 128 pixels
+    assert _seams(plan, tables, 2) == []  # one tile

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -70,6 +73,22 @@ class TrainingRecord:
         return json.dumps({**facts, **self.history})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a checkpoint tells about its weights.
+
+    Attributes
+    ----------
+    config
+        Architecture of the network.
+    training
+        How it was trained.
+    """
+
+    config: NetworkConfig
+    training: TrainingRecord
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A network as it was read from a file.
@@ -119,6 +138,12 @@ def save_checkpoint(
         part.chmod(0o644)  # safetensors lets only the owner read its files
 
 
+def read_header(path: str | Path) -> Header:
+    """Read the architecture of a network and how it was trained, but not its weights; raises as `load_checkpoint`."""
+    with _opened(Path(path)) as file:
+        return _header(Path(path), file)
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a network and how it was trained. Nothing is unpickled.
 
@@ -135,28 +160,57 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         When the file is not a checkpoint of this package, is damaged, or its weights do not fit its configuration.
     """
     path = Path(path)
+    with _opened(path) as file:
+        header = _header(path, file)
+        tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+    with _fitting(path):
+        network = build(header.config)
+        network.load_state_dict(tensors)
+    return Checkpoint(network, header.training)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A checkpoint opened by `safe_open`; errors in reading it name the file."""
     if not path.is_file():
         raise FileNotFoundError(f"no weights file at {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+            yield file
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a weights file (safetensors) or is damaged: {error}") from None
+
+
+def _header(path: Path, file: Any) -> Header:
+    """What an open checkpoint tells about its weights."""
+    metadata = file.metadata() or {}
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} holds no tomostat network: format is {metadata.get('format')!r}, expected {FORMAT!r}")
+    with _fitting(path):
+        config = NetworkConfig.from_json(metadata["config"])
+    return Header(config=config, training=TrainingRecord.from_json(metadata.get("about", "{}")))
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """Errors of an architecture and the weights that go into it name the file."""
     try:
-        network = build(NetworkConfig.from_json(metadata["config"]))
-        network.load_state_dict(tensors)
+        yield
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} does not fit the architecture that it names: {reason}") from None
-    return Checkpoint(network, TrainingRecord.from_json(metadata.get("about", "{}")))
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """SHA-256 of a file, in hexadecimal; computed again in a process only when size or time of the file change."""
+    path = Path(path).resolve()
+    status = path.stat()
+    return _hash(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _hash(path: Path, size: int, modified: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def weights_path(weights: str) -> Path:

@@ -138,7 +138,7 @@ def mean_average_precision(network: MaskRCNN, slices: Sequence[LabelledSlice]) -
     detector = NetworkDetector(
         weights="",
         fingerprint="",
-        halo=network.config.slices // 2,
+        halo=network.config.halo,
         score=network.config.score,
         device=next(network.parameters()).device.type,
     )
@@ -154,6 +154,3 @@ def mean_average_precision(network: MaskRCNN, slices: Sequence[LabelledSlice]) -
         tables.append(table)
         scores.append(middle.score[table.second_label - 1])
     return score_tables(tables, scores).map
-
-
-__all__ = ["fine_tune", "mean_average_precision"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
-from tomostat.detect.checkpoint import load_checkpoint, weights_path
+from tomostat.detect.checkpoint import load_checkpoint, read_header, weights_path
 from tomostat.detect.crops import LabelledSlice
+from tomostat.detect.kernels.backbones import NormName
 from tomostat.detect.kernels.maskrcnn import LIGHT, NETWORKS, MaskRCNN, NetworkConfig, anchor_sizes, build
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.pretrained import load_coco, load_imagenet
@@ -49,7 +49,7 @@ def initial_network(weights: str = "shipped", config: NetworkConfig = LIGHT, *, 
 
 def input_slices(weights: str, options: TrainOptions) -> int:
     """Number of slices that the network takes as input: that of the checkpoint, or of the options without one."""
-    return options.slices if weights in WITHOUT_ARCHITECTURE else initial_network(weights).config.slices
+    return options.slices if weights in WITHOUT_ARCHITECTURE else read_header(weights_path(weights)).config.slices
 
 
 def initial_network_for(weights: str, slices: Sequence[LabelledSlice], options: TrainOptions) -> MaskRCNN:
@@ -73,6 +73,6 @@ def _fitting_config(weights: str, slices: Sequence[LabelledSlice], options: Trai
     """The architecture of the options with anchors of the particles' sizes; pretrained norms are frozen."""
     boxes = [box for _, labels in slices for box in ndimage.find_objects(np.maximum(labels, 0)) if box is not None]
     edges = [float(side.stop - side.start) for box in boxes for side in box]
-    norm: Literal["group", "frozen"] = "group" if weights == "random" else "frozen"
+    norm: NormName = "group" if weights == "random" else "frozen"
     anchors = anchor_sizes(edges) if edges else LIGHT.anchors
     return replace(NETWORKS[options.network], norm=norm, slices=options.slices, anchors=anchors)

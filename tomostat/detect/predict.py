@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from tomostat.detect.checkpoint import load_checkpoint
 from tomostat.detect.detector import Detector
 from tomostat.detect.kernels.maskrcnn import MaskRCNN
-from tomostat.detect.kernels.masks import Tile, join_tiles, paste, tile_size, tile_starts
+from tomostat.detect.kernels.masks import Tile, join_tiles, paste
 from tomostat.detect.kernels.outline import snap_outlines
 from tomostat.instances import Instances
+from tomostat.kernels.tiles import tile_size, tile_starts
 
 logger = logging.getLogger(__name__)
 

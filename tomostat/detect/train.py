@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tomostat.detect.checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkpoint
+from tomostat.detect.checkpoint import Checkpoint, TrainingRecord, load_checkpoint, read_header, save_checkpoint
 from tomostat.detect.crops import Crops, Source
 from tomostat.detect.kernels.maskrcnn import MaskRCNN
 from tomostat.detect.options import TrainOptions
@@ -264,7 +264,7 @@ def keep_best(folder: Path, candidate: Checkpoint, validate: Validate) -> None:
     """
     score, best, training = validate(candidate.network), folder / "best.safetensors", candidate.training
     _log(folder / "validation.csv", {"step": training.step, "share": training.share, "score": score})
-    highest = load_checkpoint(best).training.validation if best.exists() else None
+    highest = read_header(best).training.validation if best.exists() else None
     if highest is None or score > highest:
         save_checkpoint(best, candidate.network, training=replace(training, validation=score))
 

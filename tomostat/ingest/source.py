@@ -128,16 +128,13 @@ class ArraySource(Source):
     ----------
     axes
         Which of the array's axes are (z, y, x), or (y, x) for a single image; all others have length 1.
-    ndim
-        Number of the array's axes.
     """
 
     axes: tuple[int, ...]
-    ndim: int
 
     def select(self, array: Any, box: Box) -> NDArray[Any]:
         """A box (z, y, x) of the array."""
-        index: list[Any] = [0] * self.ndim
+        index: list[Any] = [0] * array.ndim
         for axis, part in zip(self.axes, box[-len(self.axes) :], strict=True):
             index[axis] = part
         voxels = np.asarray(array[tuple(index)])

@@ -104,8 +104,7 @@ def ingest_volume(
             create_volume(partial, shape=found.source.shape, dtype=dtype, spacing=size, attributes=stored)
         ranges = execution.run("blocks", _block_tasks(found, partial, core, dtype, shift))
         _store_grey_range(partial, found.source, ranges.values())
-        for level, tasks in enumerate(pyramid_tasks(partial), 1):
-            execution.run(f"level {level}", tasks)
+        execution.run_levels(pyramid_tasks(partial))
         with atomic(path) as part:
             partial.rename(part)
     logger.info("%s -> %s", found.source, path)

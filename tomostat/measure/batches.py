@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.blocks import box_between
 from tomostat.measure.particle import ParticleBox
 from tomostat.measure.shape.moments import BORDER, COUNT, Moments
 from tomostat.volume import Spacing, VolumeInfo, read_box, read_flat
@@ -100,12 +101,12 @@ def read_boxes(path: Path, batch: Batch, spacing: Spacing) -> Iterator[ParticleB
         if whole is None or batch.whole is None:
             labels, grey, phases = _read(path, corners)
         else:
-            inner = tuple(slice(int(a), int(b)) for a, b in (corners - batch.whole[0]).T)
+            inner = box_between(*(corners - batch.whole[0]))
             labels, grey, phases = (np.ascontiguousarray(image[inner]) for image in whole)
         z, y, x = corners[0].tolist()
         yield ParticleBox(labels, grey, phases, label, spacing, (z, y, x))
 
 
 def _read(path: Path, corners: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    box: Any = tuple(slice(int(a), int(b)) for a, b in corners.T)
+    box = box_between(*corners)
     return read_box(path, box, "particles"), read_flat(path, box), read_box(path, box, "phases")

@@ -12,6 +12,7 @@ import xarray as xr
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from tomostat.blocks import box_between
 from tomostat.execution import Execution
 from tomostat.files import atomic
 from tomostat.measure.maps import MAPS, check_maps
@@ -96,7 +97,7 @@ def _write_group(path: Path, folder: Path, members: Sequence[Member]) -> int:
     """Write some meshes, each whole or not at all."""
     spacing = describe(path, "particles").spacing
     for label, corners in members:
-        box: Any = tuple(slice(a, b) for a, b in corners.T.tolist())
+        box = box_between(*corners)
         values = {name: read_box(path, box, f"maps/{name}") for name in MAPS}
         mesh = particle_mesh(read_box(path, box, "particles"), label, values, spacing, corners[0].tolist())
         meaning = [f"{name}: {text}" for name, (_, text) in MAPS.items()]

@@ -64,7 +64,7 @@ class FieldParticles:
         return self.info.spacing
 
     @property
-    def fixed(self) -> FixedPoint:
+    def grey_scaling(self) -> FixedPoint:
         """The scale on which grey values became integers."""
         return FixedPoint.of_range(*self.fit.percentiles)
 

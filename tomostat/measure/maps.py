@@ -122,8 +122,7 @@ def write_maps(
     need = BYTES_PER_VOXEL * math.prod(block_size(info))
     execution.run("maps", map_tasks(info, folder, {batch.file: batch.boxes for batch in batches}), need=need)
     for name in MAPS:
-        for level, halving in enumerate(pyramid_tasks(info.path, f"maps/{name}"), 1):
-            execution.run(f"{name}, level {level}", halving)
+        execution.run_levels(pyramid_tasks(info.path, f"maps/{name}"), step=name)
     remove(folder)
 
 

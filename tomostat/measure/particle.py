@@ -201,10 +201,9 @@ class Particle:
     @cached_property
     def radius(self) -> float:
         """Radius in micrometers of the ball of equal volume, or of the disc of equal area in a single slice."""
-        count = int(self.surface.mask.sum(dtype=np.int64))
-        if self.is_section:
-            return math.sqrt(count * self.spacing[1] * self.spacing[2] / math.pi)
-        return math.cbrt(3 * count * math.prod(self.spacing) / (4 * math.pi))
+        if not self.is_section:
+            return self.surface.ball_radius
+        return math.sqrt(int(self.surface.mask.sum(dtype=np.int64)) * self.spacing[1] * self.spacing[2] / math.pi)
 
     def points(self) -> SurfacePoints:
         """The points of the outer surface at which contact or resistance is known, for the maps.

@@ -50,14 +50,13 @@ def simulate_volume(
     ValueError
         When `path` exists and is not a volume.
     """
-    scene = _scene(options)
-    _create(Path(path), options)
-    truth_table(scene).to_parquet(Path(path) / TRUTH_TABLE, index=False)
     execution = (execution or Execution()).named("simulate")
+    if not execution.started("blocks"):
+        _create(Path(path), options)
+        truth_table(_scene(options)).to_parquet(Path(path) / TRUTH_TABLE, index=False)
     execution.run("blocks", _block_tasks(options, Path(path)))
     for label in (None, TRUTH_PARTICLES, TRUTH_PHASES):
-        for level, tasks in enumerate(pyramid_tasks(path, label), 1):
-            execution.run(f"{label or 'grey'} level {level}", tasks)
+        execution.run_levels(pyramid_tasks(path, label), step=label or "grey")
     return Path(path)
 
 

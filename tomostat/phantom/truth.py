@@ -174,20 +174,12 @@ def _areas(scene: Scene, rays: int) -> Floats:
     step = PROBE * min(options.spacing)
     reach = particles.bound + np.maximum(particles.gap, scene.surroundings.film)
     tree = cKDTree(particles.centre)
+    vectors = even_directions(rays)
+    shape, spacing, circle = np.array(options.shape, np.float64), np.array(options.spacing), circle_radius(options)
     for i in range(scene.count):
         radius = particles.bound[i] + 3 * step + reach.max()
         near = np.array(sorted(tree.query_ball_point(particles.centre[i], radius)), np.int64)
-        areas[i] = surface_areas(
-            particles,
-            scene.surroundings,
-            i,
-            near,
-            even_directions(rays),
-            step,
-            np.array(options.shape, np.float64),
-            np.array(options.spacing),
-            circle_radius(options),
-        )
+        areas[i] = surface_areas(particles, scene.surroundings, i, near, vectors, step, shape, spacing, circle)
     return areas
 
 

@@ -41,6 +41,8 @@ LEAST_SHADING = 0.015
 """Shading whose standard deviation is a smaller share of the contrast is not removed: it may be chance."""
 EDGE_REACH = 2.5
 """Standard deviations of the blur beyond which an edge changes no grey value."""
+MOST_BLUR = 3.0
+"""Blur in voxels from which on the reach of edges grows no further."""
 
 
 def find_grey_range(context: Context) -> tuple[float, float]:
@@ -68,7 +70,7 @@ def find_grey_range(context: Context) -> tuple[float, float]:
         low, high = quantile(counts, bins, 1e-4), quantile(counts, bins, 1 - 1e-4)
         if context.info.dtype.kind == "u" or high - low > 256 * bins.width:
             break
-        bins = Bins(low - bins.width, high + bins.width, 2**16)  # a few hot voxels made the bins too flat_bins
+        bins = Bins(low - bins.width, high + bins.width, 2**16)  # a few hot voxels made the bins too wide
     margin = 0.05 * (high - low) + bins.width
     return low - margin, high + margin
 
@@ -173,7 +175,7 @@ def _count_cells(
 ) -> tuple[list[int], list[int], str]:
     """Histograms of the cells that a block overlaps: first cell, number of cells, encoded counts."""
     grey, in_field = read_block(path, block.outer, outside, keep_shading=True)
-    smoothed, _ = smooth_within(grey, in_field, smoothing)
+    smoothed = smooth_within(grey, in_field, smoothing)
     mask = None if in_field is None else in_field[block.inner]
     first, counts = shading.cell_counts(smoothed[block.inner], mask, block.core, shape, cells, bins)
     return list(first), list(counts.shape[:3]), encode(counts)
@@ -251,7 +253,7 @@ class Estimate:
 def find_thresholds(context: Context, guess: FirstGuess, blur: float | None) -> Estimate:
     """Find the thresholds between the phases, and the noise, from histograms of the whole volume."""
     steps = Bins(0.0, guess.bins.high - guess.bins.low, 4096)
-    margin = math.ceil(EDGE_REACH * min(max(blur or 1.5, 0.5), 3.0))
+    margin = _edge_margin(blur)
     halo = halo_width(context.options.smoothing, context.options.collector) + max(sharpness.LAG, margin)
     tasks = {block.key: _count_task(context, block, guess, steps, margin) for block in context.blocks(halo)}
     found = context.run("histogram", tasks)
@@ -264,6 +266,16 @@ def find_thresholds(context: Context, guess: FirstGuess, blur: float | None) -> 
         thresholds = _given_thresholds(context.options)
     low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
     return Estimate(thresholds, guess.bins, (low, high), noise, tuple(warnings))
+
+
+def widest_halo(options: PhasesOptions) -> int:
+    """Widest halo in voxels with which a task of the stage reads its block, whatever the blur."""
+    return halo_width(options.smoothing, options.collector) + max(sharpness.LAG, _edge_margin(MOST_BLUR))
+
+
+def _edge_margin(blur: float | None) -> int:
+    """Distance from an edge in voxels beyond which it changes no grey value."""
+    return math.ceil(EDGE_REACH * min(max(blur or 1.5, 0.5), MOST_BLUR))
 
 
 def _otsu_thresholds(
@@ -329,7 +341,7 @@ def _count_block(
 ) -> dict[str, str]:
     """Encoded histograms of one block that thresholds and noise are found from."""
     grey, in_field = read_block(path, block.outer, outside, keep_shading=False)
-    smoothed, _ = smooth_within(grey, in_field, smoothing)
+    smoothed = smooth_within(grey, in_field, smoothing)
     phases = coarse_phases(smoothed, in_field, guess.thresholds)
     dark, _, uniform_dark = uniform_mean(grey, phases, Phase.PORE, smoothing)
     bright, _, uniform_bright = uniform_mean(grey, phases, Phase.ACTIVE, smoothing)

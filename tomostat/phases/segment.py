@@ -16,7 +16,7 @@ from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
 from tomostat.phases.context import Context, read_block
-from tomostat.phases.estimate import Estimate, find_blur, find_grey_range, find_thresholds, remove_shading
+from tomostat.phases.estimate import Estimate, find_blur, find_grey_range, find_thresholds, remove_shading, widest_halo
 from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import Thresholds, classify, halo_width, uniform_voxels
 from tomostat.phases.kernels.outside import ConstantArea, Outside, choose_outside, constant_areas
@@ -83,8 +83,7 @@ def segment_phases(
     shape = block or info.shards
     check_whole_shards(shape, info.shards, info.shape)
     execution = (execution or Execution()).named("phases")
-    halo = halo_width(options.smoothing, options.collector)
-    outer = [min(b + 2 * halo, n) for b, n in zip(shape, info.shape, strict=True)]
+    outer = [min(b + 2 * widest_halo(options), n) for b, n in zip(shape, info.shape, strict=True)]
     check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
     context = _find_field_of_view(Context(info, options, shape, execution))
     guess, shading = remove_shading(context, find_grey_range(context))
@@ -136,8 +135,7 @@ def _write_labels(context: Context, estimate: Estimate, blur: float | None, shad
         warnings=estimate.warnings,
     )
     update_attributes(path, {**fit.record(), "options": as_dict(options)}, LABEL)
-    for level, halving in enumerate(pyramid_tasks(path, LABEL), 1):
-        context.run(f"level-{level}", halving)
+    context.execution.run_levels(pyramid_tasks(path, LABEL))
     return fit
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -19,6 +20,7 @@ from tomostat.report.fields import FieldView
 from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance
 from tomostat.report.style import save_png, save_svg
+from tomostat.report.text import condition_names
 
 LIMITATIONS = "notes"
 """Attribute of the results on disk that lists their limitations."""
@@ -52,17 +54,23 @@ class ReportData:
     @cached_property
     def conditions(self) -> list[str]:
         """Conditions in the order of the results."""
-        return [str(name) for name in self.results["condition"].values]
+        return condition_names(self.results)
 
     @property
     def confidence(self) -> float:
         """Level of the confidence intervals."""
-        return float(json.loads(self.results.attrs["options"])["confidence"])
+        return float(self._analysis["confidence"])
 
     @property
     def size_split(self) -> float:
         """Diameter in micrometers that separates small from big particles."""
-        return float(json.loads(self.results.attrs["options"])["size_split"])
+        return float(self._analysis["size_split"])
+
+    @cached_property
+    def _analysis(self) -> dict[str, Any]:
+        """Options of the analysis."""
+        options: dict[str, Any] = json.loads(self.results.attrs["options"])
+        return options
 
     @property
     def title(self) -> str:

@@ -24,10 +24,15 @@ UNCOLOURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", 
 """Colours of particles by label, where there is no detachment to colour them by."""
 
 
+def any_known(degrees: Mapping[int, float]) -> bool:
+    """Whether the degree of detachment of any particle is known."""
+    return bool(np.isfinite(list(degrees.values())).any())
+
+
 def label_colours(labels: NDArray[Any], degrees: Mapping[int, float]) -> Array:
     """Colour of every label up to the largest (labels + 1, 4): by degree of detachment, else by the label itself."""
     count = int(labels.max(initial=0)) + 1
-    if not np.isfinite(list(degrees.values())).any():
+    if not any_known(degrees):
         cycle = mpl.colors.to_rgba_array(UNCOLOURED)
         return np.asarray(cycle[np.arange(count) % len(cycle)])
     values = np.array([degrees.get(label, np.nan) for label in range(count)])

@@ -89,15 +89,15 @@ class FieldView:
         level = fits[0] if fits else len(shapes) - 1
         spacing = level_spacing(self.info, level)
         index = min(round(self._best_place(axis) / spacing[axis]), shapes[level][axis] - 1)
-        box = tuple(slice(index, index + 1) if a == axis else slice(0, shapes[level][a]) for a in range(3))
-        planes = {label: self._plane(box, label, level, axis) for label in (None, "phases", "particles")}
-        grey = planes[None]
-        if grey is None:
-            raise ValueError(f"{self.info.path} has no grey values")
+        box: Any = tuple(slice(index, index + 1) if a == axis else slice(0, shapes[level][a]) for a in range(3))
+        labels = {
+            name: read_box(self.info.path, box, name, level).squeeze(axis) if name in self.images else None
+            for name in ("phases", "particles")
+        }
         return Plane(
-            grey=grey,
-            phases=planes["phases"],
-            labels=planes["particles"],
+            grey=read_box(self.info.path, box, level=level).squeeze(axis),
+            phases=labels["phases"],
+            labels=labels["particles"],
             pixel=(spacing[others[0]], spacing[others[1]]),
             axes=("zyx"[others[0]], "zyx"[others[1]]),
             place=index * spacing[axis],
@@ -119,11 +119,6 @@ class FieldView:
             slice(max(round((c - reach) / s), 0), min(round((c + reach) / s) + 1, n))
             for c, s, n in zip(centre.tolist(), self.info.spacing, self.info.shape, strict=True)
         )
-
-    def _plane(self, box: Any, label: str | None, level: int, axis: int) -> NDArray[Any] | None:
-        if label is not None and label not in self.images:
-            return None
-        return np.asarray(read_box(self.info.path, box, label, level).squeeze(axis))
 
     def _best_place(self, axis: int) -> float:
         """Place of the plane in the middle half that cuts most particles, micrometers."""

@@ -28,13 +28,10 @@ class Provenance:
         The study with its options; None where only the tables are known.
     seconds
         How long every stage took.
-    warnings
-        What a reader should know before trusting a number, in sentences.
     """
 
     study: Study | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
     def listings(self) -> dict[str, str]:
         """What the page lists, as YAML under its heading; without what is not known."""

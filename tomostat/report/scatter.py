@@ -19,7 +19,7 @@ DOTS = 4000
 
 
 @dataclass(frozen=True)
-class Curve:
+class ReferenceCurve:
     """A curve to compare particles with.
 
     Attributes
@@ -39,7 +39,7 @@ def against_detachment(
     particles: xr.Dataset,
     conditions: list[str],
     columns: list[tuple[str, str]],
-    curves: Mapping[str, Curve] | None = None,
+    curves: Mapping[str, ReferenceCurve] | None = None,
 ) -> Figure:
     """Columns of the table against the degree of detachment, side by side.
 
@@ -54,7 +54,7 @@ def against_detachment(
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, (column, label) in zip(panels, columns, strict=True):
         for index, name in enumerate(conditions):
-            rows = thinned(particles.isel(particle=np.flatnonzero(in_condition(particles, name, conditions))))
+            rows = dots_of(particles, name, conditions)
             axes.scatter(
                 rows["detachment"],
                 rows[column],
@@ -91,6 +91,7 @@ def in_condition(particles: xr.Dataset, condition: str, conditions: list[str]) -
     return ~np.isin(names, known) if condition == "unknown" else names == condition
 
 
-def thinned(particles: xr.Dataset) -> xr.Dataset:
-    """Every n-th particle, so that no scatter plot grows without bound."""
+def dots_of(particles: xr.Dataset, condition: str, conditions: list[str]) -> xr.Dataset:
+    """Every n-th particle of a condition, so that no scatter plot grows without bound."""
+    particles = particles.isel(particle=np.flatnonzero(in_condition(particles, condition, conditions)))
     return particles.isel(particle=slice(None, None, -(-particles.sizes["particle"] // DOTS) or 1))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tomostat.kernels.score import Outcome, Scores, outcomes
 from tomostat.report.drawing import outlines
-from tomostat.report.style import INK, MUTED, colour, new_figure
+from tomostat.report.style import INK, MUTED, colour, frameless, new_figure
 
 METRICS = {
     "precision": "precision",
@@ -129,5 +129,4 @@ def _draw_panel(
     for labels, tint, line in ((truth, "#ffffff" if grey is not None else MUTED, 0.5), (found, INK, 0.9)):
         axes.add_collection(LineCollection(outlines(labels, extent)[0], colors=tint, linewidths=line))
     axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    frameless(axes)

@@ -93,6 +93,12 @@ def degrees_map() -> Colormap:
     return LinearSegmentedColormap.from_list("degrees", DEGREES).with_extremes(bad=MISSING)
 
 
+def frameless(axes: Axes) -> None:
+    """Leave only the picture of axes, without grid and frame."""
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
 def letter(axes: Axes, text: str) -> None:
     """Letter of a panel, left of its title."""
     axes.annotate(text, (0, 1), (-26, 7), xycoords="axes fraction", textcoords="offset points", weight="bold", size=12)

@@ -64,7 +64,12 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
 
 
+def condition_names(results: xr.Dataset) -> list[str]:
+    """Conditions in the order of the results."""
+    return [str(name) for name in results["condition"].values]
+
+
 def pair_names(results: xr.Dataset) -> list[tuple[str, str]]:
     """The conditions of every pair, in the order of the results."""
-    names = [str(name) for name in results["condition"].values]
+    names = condition_names(results)
     return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from tomostat.blocks import Block
 from tomostat.execution import Execution
-from tomostat.instances import read_metadata
+from tomostat.instances import InstanceMetadata
+from tomostat.kernels.tiles import tile_size, tile_starts
 from tomostat.stitch.graph import open_graph
 from tomostat.stitch.kernels.seams import flat_ends
 from tomostat.stitch.particles import check_tables, plan_of_run
@@ -72,29 +74,30 @@ def check_particles(
         When the run is not finished, or its tables do not belong together.
     """
     plan = plan_of_run(path, Path(folder), Path(graph))
-    check_tables(plan.folder, plan.shape)
-    count = int(open_graph(graph).tracks.particle.max() or 0)
+    tables = check_tables(plan.folder, plan.shape)
+    count = int(open_graph(graph).tracks.particle.to_numpy().max(initial=0))
     execution = (execution or Execution()).named("check")
     check_block = dask.delayed(_check_block, pure=False)
     in_blocks = execution.run("blocks", {block.key: check_block(plan, block, count) for block in plan.blocks})
-    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams(plan, axis)}
+    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams(plan, tables, axis)}
     check_seam = dask.delayed(_check_seam, pure=False)
     at_seams = execution.run("seams", {key: check_seam(plan, axis, at) for key, (axis, at) in seams.items()})
     found = [entry for entries in (*in_blocks.values(), *at_seams.values()) for entry in entries]
     return [Problem(what, (z, y, x)) for what, z, y, x in found]
 
 
-def _seams(plan: Plan, axis: int) -> list[int]:
-    """Planes at which blocks of painting, tables of detection or tiles of slices meet."""
+def _seams(plan: Plan, tables: Sequence[InstanceMetadata], axis: int) -> list[int]:
+    """Planes at which blocks of painting or tables of detection meet, or tiles of slices begin or end."""
     seams = set(range(plan.block[axis], plan.shape[axis], plan.block[axis]))
-    tables = [read_metadata(file) for file in sorted(plan.folder.glob("*.parquet"))]
     if axis == 0:
         seams |= {table.slices.start for table in tables if table.slices is not None}
     else:
-        options = tables[0].options if tables else {}
+        options = tables[0].options
         tile, overlap = options.get("tile", 0), options.get("overlap", 0)
         if tile > overlap:
-            seams |= set(range(tile - overlap // 2, plan.shape[axis] - overlap // 2, tile - overlap))
+            size = tile_size(plan.shape[axis], tile, overlap)
+            starts = tile_starts(plan.shape[axis], size, overlap)
+            seams |= {*starts} | {start + size for start in starts}
     return sorted(at for at in seams if 0 < at < plan.shape[axis])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.files import write_text
-from tomostat.stitch.kernels.disjoint_sets import find_root
+from tomostat.stitch.kernels.disjoint_sets import find_root, unite
 from tomostat.stitch.kernels.numbering import Corrections
 
 
@@ -90,7 +90,7 @@ def check_edits(edits: Sequence[Edit], count: int) -> None:
         if edit.a == edit.b:
             raise ValueError(f"{edit.action} {edit.a} {edit.b}: expected two different tracks")
         if edit.action == "join":
-            parent[find_root(parent, edit.a)] = find_root(parent, edit.b)
+            unite(parent, edit.a, edit.b)
     for edit in edits:
         if edit.action == "cut" and find_root(parent, edit.a) == find_root(parent, edit.b):
             raise ValueError(f"cut {edit.a} {edit.b}: other edits join these two tracks; remove one or the other")

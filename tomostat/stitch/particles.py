@@ -94,14 +94,8 @@ def _paint_particles(plan: Plan, execution: Execution) -> MergeGraph:
     execution.run("masks", slab_tasks(mask_slab, plan))
     outer = math.prod(s + 2 * halo(plan.options.margin) for s in plan.block)
     execution.run("paint", paint_tasks(plan, plan.blocks), need=BYTES_PER_VOXEL * outer)
-    write_pyramid(plan, execution)
+    execution.run_levels(pyramid_tasks(plan.path, LABEL))
     return open_graph(plan.graph)
-
-
-def write_pyramid(plan: Plan, execution: Execution) -> None:
-    """Write the lower resolution levels of the labels."""
-    for level, tasks in enumerate(pyramid_tasks(plan.path, LABEL), 1):
-        execution.run(f"level {level}", tasks)
 
 
 def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> Plan:
@@ -130,8 +124,13 @@ def plan_of_run(path: str | Path, folder: Path, graph: Path) -> Plan:
     return make_plan(describe(path), folder, graph, StitchOptions(**run["options"]), tuple(run["block"]))
 
 
-def check_tables(folder: Path, shape: Sequence[int]) -> None:
+def check_tables(folder: Path, shape: Sequence[int]) -> list[InstanceMetadata]:
     """Refuse instance tables that are incomplete or belong to another volume or to several runs.
+
+    Returns
+    -------
+    list of InstanceMetadata
+        The metadata of the tables, in the order of their slices.
 
     Raises
     ------
@@ -145,6 +144,7 @@ def check_tables(folder: Path, shape: Sequence[int]) -> None:
     tables.sort(key=lambda table: table[1].slices.start if table[1].slices else 0)
     _check_slices(folder, tables, shape)
     _check_one_run(tables)
+    return [metadata for _, metadata in tables]
 
 
 def _check_slices(folder: Path, tables: Sequence[tuple[Path, InstanceMetadata]], shape: Sequence[int]) -> None:

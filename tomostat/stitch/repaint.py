@@ -14,8 +14,9 @@ from tomostat.execution import Execution
 from tomostat.stitch.edits import Edit, check_edits
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.link import widest_gap
-from tomostat.stitch.particles import paint_tasks, plan_of_run, write_pyramid
-from tomostat.stitch.tasks import Plan, build_graph, update_masks
+from tomostat.stitch.particles import paint_tasks, plan_of_run
+from tomostat.stitch.tasks import LABEL, Plan, build_graph, update_masks
+from tomostat.volume import pyramid_tasks
 
 PENDING = "edit-pending"
 """File that exists while edits are applied: where a killed run left it, the next one repaints everything."""
@@ -76,7 +77,7 @@ def edit_particles(
     changed = np.array([box for found in boxes.values() for box in found], np.int64).reshape(-1, 5)
     blocks = plan.blocks if everything else [block for block in plan.blocks if _overlaps(block, changed)]
     execution.run("paint", paint_tasks(plan, blocks))
-    write_pyramid(plan, execution)
+    execution.run_levels(pyramid_tasks(plan.path, LABEL))
     pending.unlink()
     return after
 

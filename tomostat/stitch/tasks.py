@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape, block_grid
-from tomostat.instances import read_instances
+from tomostat.instances import read_instances, split_ids
 from tomostat.stitch.edits import Edit, as_corrections, check_edits
 from tomostat.stitch.graph import merge_graph, write_graph
 from tomostat.stitch.kernels.candidates import find_candidates, measure_tracks
@@ -121,8 +121,9 @@ def build_graph(plan: Plan, edits: Sequence[Edit]) -> int:
 def _read_sections(plan: Plan) -> Sections:
     """Sections of the whole volume."""
     table = pa.concat_tables([read_table(plan.table("sections", slab)) for slab in plan.slabs])
+    slices, _ = split_ids(table["id"].to_numpy())
     return Sections(
-        (table["id"].to_numpy() >> np.uint64(32)).astype(np.int32),
+        slices.astype(np.int32),
         table["position"].to_numpy(),
         table["area"].to_numpy(),
         np.stack([table[name].to_numpy() for name in MOMENTS], 1),
@@ -142,16 +143,13 @@ def _read_links(plan: Plan, sections: Sections) -> IndexedLinks:
 
 def mask_slab(plan: Plan, slab: range) -> int:
     """Write the final masks of a block of slices; returns their number."""
-    masks = _masks_of(plan, slab)
-    write_table(plan.table("masks", slab), masks.to_table(), max(len(masks.particle) // 16, 256))
-    return len(masks.particle)
+    return len(_write_masks(plan, slab))
 
 
 def update_masks(plan: Plan, slab: range) -> list[list[int]]:
     """Write the final masks of a block of slices again; returns the boxes [z, y0, x0, y1, x1] of changed masks."""
     before = read_table(plan.table("masks", slab)).to_pandas()
-    mask_slab(plan, slab)
-    after = read_table(plan.table("masks", slab)).to_pandas()
+    after = _write_masks(plan, slab).to_pandas()
     both = pd.concat([before, after])
     for name in ("run_start", "run_length"):
         both[name] = [runs.tobytes() for runs in both[name]]  # arrays cannot be compared
@@ -160,12 +158,14 @@ def update_masks(plan: Plan, slab: range) -> list[list[int]]:
     return boxes
 
 
-def _masks_of(plan: Plan, slab: range) -> Masks:
-    """Final masks of a block of slices."""
+def _write_masks(plan: Plan, slab: range) -> pa.Table:
+    """Write the final masks of a block of slices; returns the table."""
     gap = widest_gap(plan.options)
     window = range(max(slab.start - gap - 1, 0), min(slab.stop + gap + 1, plan.shape[0]))
     instances = read_instances(plan.folder, window)
-    return final_masks(instances, _members(plan, window), slab, gap)
+    table = final_masks(instances, _members(plan, window), slab, gap).to_table()
+    write_table(plan.table("masks", slab), table, max(len(table) // 16, 256))
+    return table
 
 
 def _read_slices(plan: Plan, kind: str, slices: range) -> pa.Table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,7 @@ from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
 from properties import examples
 from shapes import same_partition
-from tomostat.detect.kernels.masks import Tile, join_tiles, paste, tile_size, tile_starts
+from tomostat.detect.kernels.masks import Tile, join_tiles, paste
 
 
 def disc_mask(size=28):
@@ -77,17 +75,6 @@ def test_empty_and_outside_boxes_are_dropped():
     labels, kept = paste(np.ones((3, 28, 28), np.float32), boxes, (20, 20))
     assert not kept.any()
     assert not labels.any()
-
-
-@given(st.integers(1, 3000), st.integers(64, 600), st.integers(0, 63))
-def test_tiles_cover_the_axis_with_overlap(length, tile, overlap):
-    equal = tile_size(length, tile, overlap, 8)
-    assert equal <= min(length, tile)
-    assert len(tile_starts(length, equal, overlap)) == len(tile_starts(length, tile, overlap))
-    starts = tile_starts(length, tile, overlap)
-    assert starts[0] == 0
-    assert starts[-1] == max(length - tile, 0)
-    assert all(0 < b - a <= tile - overlap for a, b in itertools.pairwise(starts))
 
 
 def particles(rng, shape, radius):

@@ -12,16 +12,16 @@ from shapes import CUBIC, SPACINGS, Spacing, ball, places
 from tomostat.measure.shape.surface import Surface, extract_surface
 from tomostat.measure.transport.conduction import (
     Conduction,
-    Electrodes,
+    Terminals,
     conduction_columns,
     effective_resistance,
-    electrodes_of,
+    terminals_of,
 )
 
 Mask = NDArray[np.bool_]
 
 
-def faces(solid: Mask, spacing: Spacing, axis: int) -> Electrodes:
+def faces(solid: Mask, spacing: Spacing, axis: int) -> Terminals:
     """Current enters over the faces at the high end of an axis and leaves over those at the low end."""
     size = math.prod(spacing) / spacing[axis]
     voxel, normal, source = [], [], []
@@ -32,7 +32,7 @@ def faces(solid: Mask, spacing: Spacing, axis: int) -> Electrodes:
         source.append(np.full(len(found), size if side > 0 else 0.0))
     where, out, area = np.concatenate(voxel), np.concatenate(normal), np.concatenate(source)
     point = (where + out / 2) * np.asarray(spacing)
-    return Electrodes(where, point, out, size - area, area)
+    return Terminals(where, point, out, size - area, area)
 
 
 def pole_angle(surface: Surface, pole: tuple[float, float, float] = (0.6, 0.0, 0.8)) -> NDArray[np.float64]:
@@ -69,7 +69,7 @@ def test_a_rod_on_blocks(budget: int) -> None:
     assert found.resistance == pytest.approx(20 / 126, rel=1e-6)
 
 
-def dense(solid: Mask, ends: Electrodes, spacing: Spacing) -> float:
+def dense(solid: Mask, ends: Terminals, spacing: Spacing) -> float:
     """The same equations written out face by face and solved densely; every voxel must reach an electrode."""
     node = {tuple(voxel): n for n, voxel in enumerate(np.argwhere(solid).tolist())}
     matrix, current, rise = np.zeros((len(node), len(node))), np.zeros(len(node)), 0.0
@@ -119,26 +119,26 @@ def test_solid_taken_away_never_helps_and_contact_always_does() -> None:
     rng = np.random.default_rng(5)
     surface = extract_surface(ball(9), CUBIC)
     contact = cap(surface, 0.3, 0.1)
-    ends = electrodes_of(surface, surface.area * contact, surface.area * (1 - contact))
+    ends = terminals_of(surface, surface.area * contact, surface.area * (1 - contact))
     solid, last = surface.mask > 0, 0.0
     inner = (surface.index < 0) & solid
     for _ in range(4):
         found = effective_resistance(solid, ends, CUBIC).resistance
         assert found >= last
         last, solid = found, solid & ~(inner & (rng.random(solid.shape) < 0.1))
-    wider = Electrodes(ends.voxel, ends.point, ends.normal, ends.electrode * 2, ends.source)
+    wider = Terminals(ends.voxel, ends.point, ends.normal, ends.electrode * 2, ends.source)
     assert effective_resistance(solid, wider, CUBIC).resistance < effective_resistance(solid, ends, CUBIC).resistance
 
 
-def shell(outer: float, inner: float, spacing: Spacing) -> tuple[Mask, Electrodes]:
+def shell(outer: float, inner: float, spacing: Spacing) -> tuple[Mask, Terminals]:
     """A hollow ball: current enters on the inner surface and leaves on the outer."""
     z, y, x = places(tuple(int(2 * outer / s) + 8 for s in spacing), spacing)
     square = z**2 + y**2 + x**2
     whole, hole = square <= outer**2, square <= inner**2
     a, b = extract_surface(whole.astype(np.uint8), spacing), extract_surface((~hole).astype(np.uint8), spacing)
-    parts = electrodes_of(a, a.area, np.zeros(len(a))), electrodes_of(b, np.zeros(len(b)), b.area)
+    parts = terminals_of(a, a.area, np.zeros(len(a))), terminals_of(b, np.zeros(len(b)), b.area)
     names = ("voxel", "point", "normal", "electrode", "source")
-    return whole & ~hole, Electrodes(*(np.concatenate([getattr(ends, name) for ends in parts]) for name in names))
+    return whole & ~hole, Terminals(*(np.concatenate([getattr(ends, name) for ends in parts]) for name in names))
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -205,14 +205,10 @@ def test_nothing_to_conduct() -> None:
     solid = np.ones((3, 3, 3), bool)
     ends = faces(solid, CUBIC, 0)
     none = np.zeros_like(ends.source)
-    no_electrode = effective_resistance(
-        solid, Electrodes(ends.voxel, ends.point, ends.normal, none, ends.source), CUBIC
-    )
+    no_electrode = effective_resistance(solid, Terminals(ends.voxel, ends.point, ends.normal, none, ends.source), CUBIC)
     assert math.isnan(no_electrode.resistance)
     assert no_electrode.unreached == 1
-    no_source = effective_resistance(
-        solid, Electrodes(ends.voxel, ends.point, ends.normal, ends.electrode, none), CUBIC
-    )
+    no_source = effective_resistance(solid, Terminals(ends.voxel, ends.point, ends.normal, ends.electrode, none), CUBIC)
     assert no_source.resistance == 0
     empty = effective_resistance(np.zeros((3, 3, 3), bool), ends, CUBIC)
     assert isinstance(empty, Conduction)

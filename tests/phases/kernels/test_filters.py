@@ -13,8 +13,8 @@ from tomostat.phases.kernels.filters import (
     Thresholds,
     classify,
     halo_width,
+    mean_within,
     smooth,
-    smooth_within,
     uniform_mean,
     uniform_voxels,
 )
@@ -76,7 +76,7 @@ def test_smoothing_within_a_mask_takes_nothing_from_without():
     rng = np.random.default_rng(0)
     mask = rng.random((6, 20, 20)) > 0.4
     grey = np.where(mask, 7.0, rng.normal(1e4, 1e3, mask.shape)).astype(np.float32)
-    value, weight = smooth_within(grey, mask, 1.0)
+    value, weight = mean_within(grey, mask, 1.0)
     assert np.allclose(value[weight > 1e-3], 7.0, atol=1e-3)
 
 

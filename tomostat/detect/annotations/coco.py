@@ -14,8 +14,8 @@ from tomostat.detect.annotations.regions import (
     Polygons,
     Region,
     RunLengths,
-    errors_name,
     is_ignored,
+    located_at,
 )
 
 
@@ -38,7 +38,7 @@ def read_coco(path: Path, content: Mapping[str, Any], classes: Sequence[str] | N
     """
     if "images" not in content:
         raise ValueError(f"{path} has annotations but no images; expected COCO json")
-    with errors_name(str(path)):
+    with located_at(str(path)):
         names = {category["id"]: category["name"] for category in content.get("categories", [])}
         images = {image["id"]: image["file_name"] for image in content["images"]}
     regions: dict[Any, list[Region]] = {key: [] for key in images}
@@ -49,7 +49,7 @@ def read_coco(path: Path, content: Mapping[str, Any], classes: Sequence[str] | N
         if names and item.get("category_id") not in names:
             raise ValueError(f"{where}: category_id is {item.get('category_id')!r}; expected one of {sorted(names)}")
         name = "ignore" if item.get("iscrowd") else names.get(item.get("category_id"), "particle")
-        with errors_name(where):
+        with located_at(where):
             geometry = _geometry(item.get("segmentation"))
         regions[item["image_id"]].append(Region(where, is_ignored(where, name, classes), geometry))
     for key, image in images.items():

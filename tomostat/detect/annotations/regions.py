@@ -136,7 +136,7 @@ class Region:
         ValueError
             When it does not fit the image, or covers no pixel of it.
         """
-        with errors_name(self.where):
+        with located_at(self.where):
             rows, columns = self.geometry.pixels(size)
         if not len(rows):
             raise ValueError(f"{self.where}: covers no pixel of its image of {size} pixels")
@@ -184,7 +184,7 @@ def is_ignored(where: str, name: str, classes: Sequence[str] | None) -> bool:
 
 
 @contextmanager
-def errors_name(where: str) -> Iterator[None]:
+def located_at(where: str) -> Iterator[None]:
     """Name file and region in the errors that a malformed entry causes.
 
     Raises

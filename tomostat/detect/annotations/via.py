@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tomostat.detect.annotations.regions import DrawnImage, Ellipse, Geometry, Polygons, Region, errors_name, is_ignored
+from tomostat.detect.annotations.regions import DrawnImage, Ellipse, Geometry, Polygons, Region, is_ignored, located_at
 
 
 def read_via(path: Path, content: Mapping[str, Any], classes: Sequence[str] | None) -> Iterator[DrawnImage]:
@@ -38,7 +38,7 @@ def read_via(path: Path, content: Mapping[str, Any], classes: Sequence[str] | No
             where = f"{path}, {entry['filename']}, region {number}"
             values = [str(value) for value in region.get("region_attributes", {}).values()]
             name = next((v for v in values if v.lower() == "ignore"), values[0] if values else "")
-            with errors_name(where):
+            with located_at(where):
                 geometry = _geometry(region.get("shape_attributes", {}))
             regions.append(Region(where, is_ignored(where, name, classes), geometry))
         yield DrawnImage(entry["filename"], regions)

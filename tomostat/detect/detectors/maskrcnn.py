@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tomostat.detect.checkpoint import file_hash, load_checkpoint, weights_path
+from tomostat.detect.checkpoint import file_hash, read_header, weights_path
 from tomostat.detect.options import DetectOptions
 from tomostat.detect.predict import NetworkDetector, choose_device
 
@@ -16,11 +16,10 @@ def make(options: DetectOptions) -> NetworkDetector:
         When the weights are not found, or a GPU is requested and this machine has no GPU.
     """
     path = weights_path(options.weights)
-    config = load_checkpoint(path).network.config
     return NetworkDetector(
         weights=str(path.resolve()),
         fingerprint=file_hash(path),
-        halo=(config.slices - 1) // 2,
+        halo=read_header(path).config.halo,
         score=options.score,
         tile=options.tile,
         overlap=options.overlap,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,10 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
-BACKBONES = ("resnet10", "resnet18", "resnet50", "resnet101", "mobilenet_v3", "efficientnet_lite0")
-NORMS = ("group", "frozen")
+Backbone = Literal["resnet10", "resnet18", "resnet50", "resnet101", "mobilenet_v3", "efficientnet_lite0"]
+NormName = Literal["group", "frozen"]
+BACKBONES = get_args(Backbone)
+NORMS = get_args(NormName)
 
 Norm = Callable[[int], nn.Module]
 

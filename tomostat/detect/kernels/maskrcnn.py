@@ -24,7 +24,15 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from tomostat.detect.kernels.backbones import BACKBONES, NORMS, build_body, common_statistics, group_norm
+from tomostat.detect.kernels.backbones import (
+    BACKBONES,
+    NORMS,
+    Backbone,
+    NormName,
+    build_body,
+    common_statistics,
+    group_norm,
+)
 from tomostat.options import check
 
 MASK_SIZE = 28
@@ -78,10 +86,8 @@ class NetworkConfig:
         Detections below this score are dropped.
     """
 
-    backbone: Literal["resnet10", "resnet18", "resnet50", "resnet101", "mobilenet_v3", "efficientnet_lite0"] = (
-        "resnet18"
-    )
-    norm: Literal["group", "frozen"] = "group"
+    backbone: Backbone = "resnet18"
+    norm: NormName = "group"
     slices: int = 1
     channels: int = 96
     box_units: int = 256
@@ -103,6 +109,11 @@ class NetworkConfig:
         check(self.slices in (1, 3), "slices", self.slices, "1 or 3")
         check(len(self.anchors) == 5, "anchors", self.anchors, "five groups of edge lengths")
         check(self.detections > 0, "detections", self.detections, "a positive number")
+
+    @property
+    def halo(self) -> int:
+        """Neighbouring slices on either side that the network takes as input."""
+        return self.slices // 2
 
     @classmethod
     def from_json(cls, text: str) -> NetworkConfig:
@@ -378,15 +389,3 @@ def anchor_sizes(diameters: Sequence[float]) -> tuple[tuple[float, ...], ...]:
     low, high = torch.quantile(sizes, 0.02).item(), torch.quantile(sizes, 0.98).item()
     edges = torch.logspace(0, 1, 10, base=max(high / low, 2.0), dtype=torch.float64) * low
     return tuple((round(float(a), 1), round(float(b), 1)) for a, b in edges.reshape(5, 2))
-
-
-__all__ = [
-    "FAST",
-    "LIGHT",
-    "NETWORKS",
-    "MaskRCNN",
-    "NetworkConfig",
-    "activation_map",
-    "anchor_sizes",
-    "build",
-]

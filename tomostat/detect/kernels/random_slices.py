@@ -2,7 +2,7 @@
 
 `tomostat.phantom` draws whole volumes with physical truth. Training a detector needs thousands of cheap slices in which
 every property (size, packing, cracks, contrast, texture, image faults) varies more than in any one measurement, so that
-a measured slice lies within what the network was trained on. One slice takes some 50 ms.
+a measured slice lies within what the network was trained on. One slice takes some 0.2 s.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def find_hdf5(path: Path, options: IngestOptions) -> Source:
         chunks = found.chunks or (1,) * found.ndim
         return HDF5Source(
             path=path, kind="HDF5", dataset=name, shape=lengths_zyx(found.shape, axes), dtype=found.dtype,
-            chunk=lengths_zyx(chunks, axes), axes=axes, ndim=found.ndim, spacing=_spacing(found, axes),
+            chunk=lengths_zyx(chunks, axes), axes=axes, spacing=_spacing(found, axes),
         )  # fmt: skip
 
 

@@ -36,9 +36,7 @@ def find_npy(path: Path) -> Source:
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"{path} is no npy file, or truncated: {error}; save it again with numpy.save") from None
     axes = volume_axes(str(path), array.shape)
-    return NpySource(
-        path=path, kind="npy", shape=lengths_zyx(array.shape, axes), dtype=array.dtype, axes=axes, ndim=array.ndim
-    )
+    return NpySource(path=path, kind="npy", shape=lengths_zyx(array.shape, axes), dtype=array.dtype, axes=axes)
 
 
 class NpyReader(Reader):

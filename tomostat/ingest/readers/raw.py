@@ -50,7 +50,7 @@ def find_raw(path: Path, options: IngestOptions) -> Source:
             f"{path} has {size} bytes; shape {shape} of {dtype.name} needs {needed}; check shape and dtype"
         )
     axes = volume_axes(str(path), options.shape)
-    return RawSource(path=path, kind="raw", shape=options.shape, dtype=dtype, axes=axes, ndim=3)
+    return RawSource(path=path, kind="raw", shape=options.shape, dtype=dtype, axes=axes)
 
 
 class RawReader(Reader):

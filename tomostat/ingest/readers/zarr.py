@@ -53,7 +53,7 @@ def find_zarr(path: Path, options: IngestOptions) -> Source:
     return ZarrSource(
         path=path, kind=image.kind or f"zarr v{array.metadata.zarr_format}", dataset=name,
         shape=lengths_zyx(array.shape, axes), dtype=np.dtype(array.dtype), chunk=lengths_zyx(array.chunks, axes),
-        axes=axes, ndim=array.ndim, spacing=image.spacing or attribute_spacing(dict(array.attrs), len(axes)),
+        axes=axes, spacing=image.spacing or attribute_spacing(dict(array.attrs), len(axes)),
         attributes=image.attributes,
     )  # fmt: skip
 

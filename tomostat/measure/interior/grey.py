@@ -46,7 +46,7 @@ INNER = f"where no voxel is clear of all edges, and {TOO_SMALL}"
 )  # fmt: skip
 def whole_grey(particles: FieldParticles) -> Arrays:
     """Grey values of all active material of the particles."""
-    mean, spread = grey_statistics(particles.moments, particles.fixed)
+    mean, spread = grey_statistics(particles.moments, particles.grey_scaling)
     floor = particles.fit.levels.pore or 0.0
     relative = (mean - floor) / (np.nanmedian(mean) - floor) if np.isfinite(mean).any() else mean
     return {"mean_grey": mean, "std_grey": spread, "relative_intensity": relative}

@@ -9,6 +9,7 @@ does not, and normals are voted on instead, see `tomostat.measure.shape.normals`
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,11 @@ class Surface:
     def total(self) -> float:
         """Area of the outer surface inside the field, micrometer^2."""
         return float(self.area.sum(dtype=np.float64))
+
+    @property
+    def ball_radius(self) -> float:
+        """Radius in micrometers of the ball of the filled particle's volume."""
+        return math.cbrt(3 * int(self.mask.sum(dtype=np.int64)) * math.prod(self.spacing) / (4 * math.pi))
 
 
 @njit(cache=True, nogil=True)

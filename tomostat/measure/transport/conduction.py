@@ -55,7 +55,7 @@ UNMEASURED = (
 
 
 @dataclass(frozen=True)
-class Electrodes:
+class Terminals:
     """Places on the surface of a solid where current may enter or leave it.
 
     Attributes
@@ -207,7 +207,7 @@ def _solve(matrix: csr_array, current: Doubles, block: NDArray[np.int64]) -> Dou
 
 
 def effective_resistance(
-    solid: NDArray[np.bool_], electrodes: Electrodes, spacing: Spacing, *, budget: int = BUDGET
+    solid: NDArray[np.bool_], terminals: Terminals, spacing: Spacing, *, budget: int = BUDGET
 ) -> Conduction:
     """Resistance of a solid between a source, over which current enters evenly, and an electrode.
 
@@ -215,7 +215,7 @@ def effective_resistance(
     ----------
     solid
         (z, y, x) bool, what conducts; cracks and pores do not.
-    electrodes
+    terminals
         Where current enters and leaves. Places whose voxel is not solid do neither.
     spacing
         Voxel size (z, y, x) in micrometers.
@@ -236,21 +236,21 @@ def effective_resistance(
     ``sigma R = sigma int(phi dA) / (j A^2)`` over the source; the dissipated power is ``R (j A)^2``, so pieces and
     contacts taken away never lower it (Rayleigh).
     """
-    on_solid = np.asarray(solid[tuple(electrodes.voxel.T)], np.bool_)
+    on_solid = np.asarray(solid[tuple(terminals.voxel.T)], np.bool_)
     total = int(np.count_nonzero(solid))
     edge = max(1, math.ceil(math.cbrt(total / budget) - 1e-9))
     number, count = _number_cells(solid, edge)
     voxels, middle = _sum_cells(number, count)
     centre = middle * np.asarray(spacing)
-    cell = number[tuple(electrodes.voxel[on_solid].T)]
-    below = ((electrodes.point[on_solid] - centre[cell]) * electrodes.normal[on_solid]).sum(axis=1)
-    electrode = _electrode_links(cell, electrodes.electrode[on_solid], below, NEAREST * edge * min(spacing), count)
+    cell = number[tuple(terminals.voxel[on_solid].T)]
+    below = ((terminals.point[on_solid] - centre[cell]) * terminals.normal[on_solid]).sum(axis=1)
+    electrode = _electrode_links(cell, terminals.electrode[on_solid], below, NEAREST * edge * min(spacing), count)
     links = _link_cells(number, centre, spacing)
     piece = connected_components(links, directed=False)[1]
     reached = (np.bincount(piece, electrode) > 0)[piece]
     unreached = 1 - float(voxels[reached].sum()) / total if total else math.nan
-    entering = np.where(reached[cell], electrodes.source[on_solid], 0.0)
-    areas = float(entering.sum()), float(electrodes.electrode[on_solid].sum())
+    entering = np.where(reached[cell], terminals.source[on_solid], 0.0)
+    areas = float(entering.sum()), float(terminals.electrode[on_solid].sum())
     cells = int(reached.sum())
     if not cells or areas[0] <= 0:
         return Conduction(0.0 if cells else math.nan, *areas, unreached, cells)
@@ -273,10 +273,10 @@ def depth_below(surface: Surface) -> Doubles:
     return np.asarray(SIGMA * pitch * np.clip(ndtri(f), -0.5, 1.0))
 
 
-def electrodes_of(surface: Surface, electrode: NDArray[np.floating], source: NDArray[np.floating]) -> Electrodes:
+def terminals_of(surface: Surface, electrode: NDArray[np.floating], source: NDArray[np.floating]) -> Terminals:
     """A particle's outer surface with the areas of electrode and source of each of its points."""
     point = surface.voxel * np.asarray(surface.spacing) + surface.normal * depth_below(surface)[:, None]
-    return Electrodes(surface.voxel, point, surface.normal, electrode, source)
+    return Terminals(surface.voxel, point, surface.normal, electrode, source)
 
 
 @of_particle(
@@ -347,9 +347,8 @@ def conduction_columns(
     solid = (surface.mask > 0) & ~void
     contact = conducting if (conducting >= 0.5).any() else np.zeros_like(conducting)
     electrode, source = surface.area * contact, np.where(wetted, surface.area * (1 - contact), 0.0)
-    found = effective_resistance(solid, electrodes_of(surface, electrode, source), surface.spacing, budget=budget)
-    radius = math.cbrt(3 * int(surface.mask.sum(dtype=np.int64)) * math.prod(surface.spacing) / (4 * math.pi))
-    detached = found.resistance * radius
+    found = effective_resistance(solid, terminals_of(surface, electrode, source), surface.spacing, budget=budget)
+    detached = found.resistance * surface.ball_radius
     share = found.source / max(found.source + found.electrode, 1e-300)
     return {
         "conduction_resistance": detached * share**2,

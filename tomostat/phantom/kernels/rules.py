@@ -112,13 +112,8 @@ def states_at(particles: Particles, film: float, points: Floats) -> NDArray[np.u
     """States (n,) of points (n, 3), in micrometers, relative to all particles."""
     states = np.zeros(points.shape[0], np.uint8)
     for i in range(particles.centre.shape[0]):
-        radii, detached, gap = particles.radius[i], particles.detached[i], particles.gap[i]
-        cz, cy, cx = particles.centre[i, 0], particles.centre[i, 1], particles.centre[i, 2]
-        reach = particles.bound[i] + max(gap, film)
         for p in range(points.shape[0]):
-            z, y, x = points[p, 0] - cz, points[p, 1] - cy, points[p, 2] - cx
-            if z * z + y * y + x * x < reach * reach:
-                states[p] = max(states[p], state_near(radii, detached, gap, film, z, y, x)[0])
+            states[p] = max(states[p], _state_at(particles, film, i, points[p, 0], points[p, 1], points[p, 2]))
     return states
 
 

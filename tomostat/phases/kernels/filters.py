@@ -68,13 +68,13 @@ def smooth(array: Floats, sigma: float) -> Floats:
     return smoothed
 
 
-def smooth_within(array: Floats, mask: Mask | None, sigma: float) -> tuple[Floats, Floats | None]:
-    """Gaussian mean over the voxels of a mask only, and the weight of these voxels (None without a mask).
+def smooth_within(array: Floats, mask: Mask | None, sigma: float) -> Floats:
+    """Gaussian of a (z, y, x) array, or its mean over the voxels of a mask only."""
+    return smooth(array, sigma) if mask is None else mean_within(array, mask, sigma)[0]
 
-    Where the weight is 0 the value is 0.
-    """
-    if mask is None:
-        return smooth(array, sigma), None
+
+def mean_within(array: Floats, mask: Mask, sigma: float) -> tuple[Floats, Floats]:
+    """Gaussian mean over the voxels of a mask only, and the weight of these voxels; 0 where the weight is 0."""
     weight = smooth(mask.astype(np.float32), sigma)
     value = smooth(np.where(mask, array, np.float32(0)), sigma)
     mean = np.divide(value, np.maximum(weight, np.float32(1e-6)), dtype=np.float32)
@@ -119,10 +119,7 @@ def uniform_mean(grey: Floats, codes: Codes, phase: Phase, sigma: float) -> tupl
     voxel in that edge takes the mean of the uniform voxels next to it.
     """
     chosen = uniform_voxels(codes) & (codes == np.uint8(phase))
-    weight = smooth(chosen.astype(np.float32), sigma * DARK_SMOOTHING)
-    value = smooth(np.where(chosen, grey, np.float32(0)), sigma * DARK_SMOOTHING)
-    mean = np.divide(value, np.maximum(weight, np.float32(1e-6)), dtype=np.float32)
-    return mean, weight, chosen
+    return *mean_within(grey, chosen, sigma * DARK_SMOOTHING), chosen
 
 
 def classify(grey: Floats, in_field: Mask | None, thresholds: Thresholds, sigma: float) -> Codes:
@@ -144,7 +141,7 @@ def classify(grey: Floats, in_field: Mask | None, thresholds: Thresholds, sigma:
     numpy.ndarray
         (nz, ny, nx) uint8 codes of `Phase`.
     """
-    smoothed, _ = smooth_within(grey, in_field, sigma)
+    smoothed = smooth_within(grey, in_field, sigma)
     codes = coarse_phases(smoothed, in_field, thresholds)
     if thresholds.cbd is None:
         return codes

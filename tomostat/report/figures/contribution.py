@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tomostat.report import text
 from tomostat.report.data import ReportData
-from tomostat.report.scatter import degree_axis, in_condition, thinned
+from tomostat.report.scatter import degree_axis, dots_of
 from tomostat.report.sections import Section
 from tomostat.report.style import GRID, INK, colour, new_figure
 
@@ -47,7 +47,7 @@ def draw_contribution(particles: xr.Dataset, results: xr.Dataset, conditions: li
         for name, line in (("electrical", "solid"), ("ionic", (0, (4, 2)))):
             axes.plot(degree, one[f"model_{name}"], color=INK, linewidth=1, linestyle=line, label=name)
         for index, name in enumerate(conditions):
-            rows = thinned(particles.isel(particle=np.flatnonzero(in_condition(particles, name, conditions))))
+            rows = dots_of(particles, name, conditions)
             place = rows["detachment"].to_numpy()
             axes.scatter(
                 place, np.interp(place, degree, curve), s=12, color=colour(index), alpha=0.65, edgecolor="white",

@@ -15,7 +15,7 @@ from tomostat.report.data import ReportData
 from tomostat.report.sections import Section
 from tomostat.report.style import colour, letter, new_figure
 from tomostat.report.tables import condition_cell, table, with_interval
-from tomostat.report.text import STATISTICS, pair_names, percent, probability
+from tomostat.report.text import STATISTICS, condition_names, pair_names, percent, probability
 
 LINES = {"small": (0, (3.5, 1.6)), "big": "solid"}
 ACROSS = 3
@@ -46,7 +46,7 @@ def distribution(data: ReportData) -> str:
 
 def draw_distributions(results: xr.Dataset, split: float) -> Figure:
     """Probability density of detachment per condition, and per size group within each (Fig. 4a-c)."""
-    conditions = [str(name) for name in results["condition"].values]
+    conditions = condition_names(results)
     panels = 1 + len(conditions)
     across = min(panels, ACROSS)
     rows = math.ceil(panels / across)
@@ -98,7 +98,7 @@ def summary_table(results: xr.Dataset, split: float) -> str:
     """Detachment per condition and size group."""
     groups = {"all": "all", "small": f"small, < {split:g} µm", "big": f"big, ≥ {split:g} µm"}
     rows = []
-    for index, name in enumerate(results["condition"].values):
+    for index, name in enumerate(condition_names(results)):
         for size, words in groups.items():
             group = results.isel(condition=index).sel(size=size)
             cells = [
@@ -106,7 +106,7 @@ def summary_table(results: xr.Dataset, split: float) -> str:
                 for s in STATISTICS
             ]
             counts = [str(int(group[n])) for n in ("n_particles", "n_missing", "n_border")]
-            rows.append([condition_cell(index, str(name)) if size == "all" else "", words, *counts, *cells])
+            rows.append([condition_cell(index, name) if size == "all" else "", words, *counts, *cells])
     head = ["condition", "particles", "used", "not measured", "at border", *STATISTICS]
     return table(
         head,
@@ -130,14 +130,14 @@ def difference_table(results: xr.Dataset) -> str:
                 cells.append(with_interval(float(part["difference"]), part["difference_interval"]))
                 cells.append(probability(float(part["p_value"])))
             rows.append([f"{escape(second)} minus {escape(first)}", str(size), *cells])
-    for index, name in enumerate(results["condition"].values):
+    for index, name in enumerate(condition_names(results)):
         one = results.isel(condition=index)
         if np.isfinite(one["size_difference"]).any():
             cells = []
             for statistic in STATISTICS:
                 part = one.sel(statistic=statistic)
                 cells += [with_interval(float(part["size_difference"]), part["size_difference_interval"]), ""]
-            rows.append(["small minus big", condition_cell(index, str(name)), *cells])
+            rows.append(["small minus big", condition_cell(index, name), *cells])
     if not rows:
         return ""
     head = ["difference", "of"] + [part for name in ("mean", "median", "peak", "spread") for part in (name, "p")]

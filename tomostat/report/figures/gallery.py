@@ -17,7 +17,7 @@ from tomostat.report.drawing import UNCOLOURED, outlines, scale_bar
 from tomostat.report.fields import FieldView
 from tomostat.report.kernels import raycast
 from tomostat.report.sections import Section
-from tomostat.report.style import degrees_map, new_figure
+from tomostat.report.style import degrees_map, frameless, new_figure
 from tomostat.report.text import file_name
 
 Array = NDArray[np.float64]
@@ -91,9 +91,14 @@ def _tile(data: ReportData, views: Mapping[str, FieldView], row: int) -> str:
     )
 
 
+def reach_of(diameter: float) -> float:
+    """Half the edge of the cube that shows a particle, from its equivalent diameter; all in micrometers."""
+    return 0.68 * diameter + 1.0
+
+
 def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, degree: float) -> Figure:
     """A slice through a particle's middle and the particle in 3D, at one scale."""
-    reach = 0.68 * diameter + 1.0
+    reach = reach_of(diameter)
     grey, labels = view.cube(centre, reach)
     spacing = view.info.spacing
     figure = new_figure(2.8, 1.4, layout="none")
@@ -124,8 +129,7 @@ def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, d
         )
     for axes in (flat, body):
         axes.set(xlim=(-reach, reach), ylim=(reach, -reach) if axes is flat else (-reach, reach), xticks=[], yticks=[])
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
+        frameless(axes)
     scale_bar(body, reach)
     return figure
 

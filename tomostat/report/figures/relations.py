@@ -9,10 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tomostat.report.data import ReportData
-from tomostat.report.scatter import Curve, against_detachment
+from tomostat.report.scatter import ReferenceCurve, against_detachment
 from tomostat.report.sections import Section
 from tomostat.report.tables import condition_cell, table, with_interval
-from tomostat.report.text import RHO, significant, unit_text
+from tomostat.report.text import RHO, condition_names, significant, unit_text
 
 Array = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def axis_label(column: xr.DataArray) -> str:
 
 def quantity_table(results: xr.Dataset) -> str:
     """Medians of the columns shown in statistics, and their rank correlations with the detachment."""
-    conditions = [str(name) for name in results["condition"].values]
+    conditions = condition_names(results)
     rows = []
     for name in results["quantity"].values:
         one = results.sel(quantity=name)
@@ -90,11 +90,14 @@ def quantity_table(results: xr.Dataset) -> str:
     return table(head, rows, 2, caption) if rows else ""
 
 
-def _round_gap_curves() -> dict[str, Curve]:
+def _round_gap_curves() -> dict[str, ReferenceCurve]:
     """What a ball with one round gap would have, by column."""
     degree, mean, spread = round_gap_resistance()
     label = "ball with one round gap"
-    return {"resistance_mean": Curve(degree, mean, label), "resistance_std": Curve(degree, spread, label)}
+    return {
+        "resistance_mean": ReferenceCurve(degree, mean, label),
+        "resistance_std": ReferenceCurve(degree, spread, label),
+    }
 
 
 def round_gap_resistance() -> tuple[Array, Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,12 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tomostat.report.data import ReportData
-from tomostat.report.drawing import degree_bar, label_colours
-from tomostat.report.fields import FieldView
+from tomostat.report.drawing import any_known, degree_bar, label_colours
 from tomostat.report.kernels import raycast
 from tomostat.report.sections import Section
 from tomostat.report.style import MUTED, new_figure
 from tomostat.report.text import file_name
+from tomostat.volume import Spacing
 
 Array = NDArray[np.float64]
 
@@ -27,27 +28,28 @@ def scenes(data: ReportData) -> str:
     seen: set[str] = set()
     for view in data.views:
         condition = data.origins.get(view.name, ("", ""))[1]
-        if condition in seen or view.info.shape[0] == 1 or len(seen) >= 4 or not view.coarse()[0].any():
+        if condition in seen or view.info.shape[0] == 1 or len(seen) >= 4:
+            continue
+        labels, spacing = view.coarse()
+        if not labels.any():
             continue
         seen.add(condition)
         degrees = data.detachments(view.name)
-        known = np.isfinite(list(degrees.values())).any()
         name = " · ".join(filter(None, (escape(condition), escape(view.name))))
         parts.append(
             data.png_figure(
                 f"scene-{file_name(view.name)}",
-                draw_scene(view, degrees),
+                draw_scene(labels, spacing, degrees),
                 f"Particles of field {view.name} in 3D.",
                 f"<b>{name}.</b> Particles cut by the field's border are closed with flat faces. "
-                + ("Colour: degree of detachment." if known else "Colours distinguish the particles."),
+                + ("Colour: degree of detachment." if any_known(degrees) else "Colours distinguish the particles."),
             )
         )
     return f'<div class="pair">{"".join(parts)}</div>' if parts else ""
 
 
-def draw_scene(view: FieldView, degrees: Mapping[int, float]) -> Figure:
+def draw_scene(labels: NDArray[Any], spacing: Spacing, degrees: Mapping[int, float]) -> Figure:
     """All particles of a field in 3D, coloured by their detachment."""
-    labels, spacing = view.coarse()
     picture, extent = raycast.render(labels, spacing, label_colours(labels, degrees)[:, :3], 1100)
     figure = new_figure(5.4, 5.4 * picture.shape[0] / picture.shape[1] * 0.9)
     axes = figure.subplots()
@@ -59,7 +61,7 @@ def draw_scene(view: FieldView, degrees: Mapping[int, float]) -> Figure:
     axes.set_aspect("equal")
     pad = 0.05 * (extent[1] - extent[0])
     axes.set(xlim=(extent[0] - pad, extent[1] + pad), ylim=(extent[2] - pad, extent[3] + pad / 4))
-    if np.isfinite(list(degrees.values())).any():
+    if any_known(degrees):
         degree_bar(figure, axes, 0.03)
     return figure
 

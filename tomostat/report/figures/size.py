@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from tomostat.report.data import ReportData
-from tomostat.report.scatter import degree_axis, in_condition, thinned
+from tomostat.report.scatter import degree_axis, dots_of, in_condition
 from tomostat.report.sections import Section
 from tomostat.report.style import MUTED, colour, new_figure
 
@@ -72,7 +72,7 @@ def draw_against_volume(particles: xr.Dataset, results: xr.Dataset, conditions: 
     figure = new_figure(5.2, 3.3)
     axes = figure.subplots()
     for index, name in enumerate(conditions):
-        rows = thinned(particles.isel(particle=np.flatnonzero(in_condition(particles, name, conditions))))
+        rows = dots_of(particles, name, conditions)
         border = rows["touches_border"].to_numpy().astype(bool) if "touches_border" in rows else np.array(False)
         tint = colour(index)
         for open_dot in (True, False):

@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 
 from tomostat.report import text
 from tomostat.report.data import ReportData
-from tomostat.report.drawing import degree_bar, label_colours, outlines
+from tomostat.report.drawing import any_known, degree_bar, label_colours, outlines
 from tomostat.report.fields import FieldView, Plane
 from tomostat.report.sections import Section
-from tomostat.report.style import INK, MUTED, PHASES, new_figure
+from tomostat.report.style import INK, MUTED, PHASES, frameless, new_figure
 
 
 def fields(data: ReportData) -> str:
@@ -29,7 +29,7 @@ def fields(data: ReportData) -> str:
         condition = data.origins.get(view.name, ("", ""))[1]
         degrees = data.detachments(view.name)
         # outlines are coloured by the detachment where it is known, else by label
-        tint = "their detachment" if np.isfinite(list(degrees.values())).any() else "label"
+        tint = "their detachment" if any_known(degrees) else "label"
         figure = data.png_figure(
             f"field-{text.file_name(view.name)}",
             draw_field(view, degrees),
@@ -81,7 +81,7 @@ def draw_field(view: FieldView, degrees: Mapping[int, float]) -> Figure:
     if columns == 2:
         grid[0][1].set_title("phases", weight="normal", size=9)
         figure.legend(handles=_phase_handles(planes), loc="outside lower right", ncols=4, fontsize=8)
-    if planes[0].labels is not None and np.isfinite(list(degrees.values())).any():
+    if planes[0].labels is not None and any_known(degrees):
         degree_bar(figure, grid[:, -1].tolist(), 0.025)
     return figure
 
@@ -107,8 +107,7 @@ def _phases(axes: Axes, plane: Plane) -> None:
 
 
 def _bare(axes: Axes, label: str) -> None:
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    frameless(axes)
     axes.set_ylabel(label)
     axes.set_aspect("equal")
 

@@ -10,7 +10,7 @@ import xarray as xr
 from tomostat.report.data import ReportData
 from tomostat.report.sections import Section
 from tomostat.report.style import colour
-from tomostat.report.text import PERCENT, between, pair_names, percent, plural, probability
+from tomostat.report.text import PERCENT, between, condition_names, pair_names, percent, plural, probability
 
 
 def glance(data: ReportData) -> str:
@@ -44,12 +44,16 @@ def all_limitations(data: ReportData) -> list[str]:
             f"{plural(count, 'particle')} without any contact: fully detached, so the resistance is infinite and "
             "left empty in the table."
         )
-    return [*found, *data.provenance.warnings]
+    warned: dict[str, list[str]] = {}
+    for view in data.views:
+        for warning in view.fit.warnings if view.fit else ():
+            warned.setdefault(warning, []).append(view.name)
+    return [*found, *(f"Phases of {', '.join(names)}: {warning}." for warning, names in warned.items())]
 
 
 def lead(results: xr.Dataset, confidence: float) -> str:
     """The finding in one or two sentences (HTML)."""
-    conditions = [str(name) for name in results["condition"].values]
+    conditions = condition_names(results)
     counts = results["n_particles"].sel(size="all")
     if not conditions:
         return "No particle was found."
@@ -99,7 +103,7 @@ def _difference(results: xr.Dataset, index: int, confidence: float) -> str:
 def mean_tiles(results: xr.Dataset) -> str:
     """Mean detachment of every condition, large (HTML)."""
     parts = []
-    for index, name in enumerate(results["condition"].values):
+    for index, name in enumerate(condition_names(results)):
         one = results.isel(condition=index)
         mean = one["summary"].sel(size="all", statistic="mean")
         interval = between(one["summary_interval"].sel(size="all", statistic="mean"), digits=1)
@@ -107,7 +111,7 @@ def mean_tiles(results: xr.Dataset) -> str:
         places = f"{plural(int(one['n_fields']), 'field')}, {plural(int(one['n_samples']), 'sample')}"
         without = f", {missing} not measured" if missing else ""
         parts.append(
-            f'<div class="tile" style="--tint:{colour(index)}"><div class="name">{escape(str(name))}</div>'
+            f'<div class="tile" style="--tint:{colour(index)}"><div class="name">{escape(name)}</div>'
             f'<div class="value">{percent(float(mean), 1)}</div>'
             f'<div class="small">mean detachment {interval}<br>{plural(count, "particle")}{without}, {places}</div>'
             "</div>"

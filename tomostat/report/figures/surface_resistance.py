@@ -19,10 +19,10 @@ from scipy import ndimage
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import scale_bar
 from tomostat.report.fields import FieldView
-from tomostat.report.figures.gallery import chosen_particles, labelled_fields
+from tomostat.report.figures.gallery import chosen_particles, labelled_fields, reach_of
 from tomostat.report.kernels import raycast
 from tomostat.report.sections import Section
-from tomostat.report.style import MISSING, new_figure
+from tomostat.report.style import MISSING, frameless, new_figure
 
 STEPS = 250
 """Colours of the scale."""
@@ -78,7 +78,7 @@ def surfaces(data: ReportData) -> str:
 def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> ColouredParticle | None:
     """A particle and the map of its resistance; None where it has none."""
     view, label = views[str(one["field"].item())], int(one["label"])
-    centre, reach = one["centroid"].to_numpy(), 0.68 * float(one["equivalent_diameter"]) + 1.0
+    centre, reach = one["centroid"].to_numpy(), reach_of(float(one["equivalent_diameter"]))
     values = view.map_cube(centre, reach, "resistance")
     if values is None:
         return None
@@ -119,8 +119,7 @@ def _draw_side(axes: Any, one: ColouredParticle, top: float, turned: bool) -> No
     extent = (-width / 2, width / 2, -height / 2, height / 2)
     axes.imshow(picture, extent=extent, interpolation="antialiased")
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    frameless(axes)
     if not turned:
         scale_bar(axes, reach)
 

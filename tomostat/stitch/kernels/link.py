@@ -1,4 +1,4 @@
-"""InstanceLinks between instances of different slices.
+"""Links between instances of different slices.
 
 A link depends on the slices that it joins and those between them, never on how the volume is cut into blocks.
 
@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.instances import Instances
+from tomostat.instances import Instances, join_ids, split_ids
 from tomostat.kernels.matching import Overlaps, Runs, SortedRuns, overlaps_of_runs, sort_runs
 from tomostat.stitch.options import StitchOptions
 
@@ -87,12 +87,12 @@ def link_slices(instances: Instances, slices: range, options: StitchOptions) -> 
     Returns
     -------
     InstanceLinks
-        InstanceLinks whose first instance lies in `slices`.
+        Links whose first instance lies in `slices`.
     """
     far = widest_gap(options) + 1
     last = int(instances.slice[-1]) if len(instances) else slices.start
     window = range(slices.start, min(slices.stop + far, last + 1))
-    masks = {z: _SliceMasks(_runs(instances.of_slice(z))) for z in window}
+    masks = {z: _SliceMasks(instances.of_slice(z)) for z in window}
     neighbours = {z: _link_neighbours(masks[z], masks[z + 1], z, options) for z in window[:-1]}
     parts = [neighbours[z] for z in slices if z in neighbours]
     for z in slices:
@@ -106,12 +106,12 @@ def link_slices(instances: Instances, slices: range, options: StitchOptions) -> 
 class _SliceMasks:
     """Masks of a slice."""
 
-    runs: Runs
+    instances: Instances
 
     @cached_property
     def sorted(self) -> SortedRuns:
         """The runs in order of position, sorted once for all slices that are compared with this one."""
-        return sort_runs(self.runs)
+        return sort_runs(_runs(self.instances))
 
 
 def concatenate_links(parts: list[InstanceLinks]) -> InstanceLinks:
@@ -128,6 +128,12 @@ def pair_weight(iou: NDArray[Any], containment: NDArray[Any]) -> NDArray[np.floa
     return weight
 
 
+def enough(iou: NDArray[Any], containment: NDArray[Any], options: StitchOptions) -> NDArray[np.bool_]:
+    """Whether each pair of masks overlaps enough to be linked, (p,)."""
+    linked: NDArray[np.bool_] = (iou >= options.min_iou) | (containment >= options.min_containment)
+    return linked
+
+
 def _no_links() -> InstanceLinks:
     ids, shares = np.zeros(0, np.uint64), np.zeros(0, np.float32)
     gaps = np.zeros(0, np.int8)
@@ -138,26 +144,14 @@ def _runs(instances: Instances) -> Runs:
     return instances.offset, instances.run_start, instances.run_length
 
 
-def _ids(z: int, ranks: NDArray[Any]) -> NDArray[np.uint64]:
-    """Ids of the instances of a slice with these ranks."""
-    ids: NDArray[np.uint64] = np.uint64(z) << np.uint64(32) | ranks.astype(np.uint64)
-    return ids
-
-
-def _enough(table: Overlaps, options: StitchOptions) -> NDArray[np.bool_]:
-    """Whether each pair overlaps enough to be linked."""
-    enough: NDArray[np.bool_] = (table.iou >= options.min_iou) | (table.containment >= options.min_containment)
-    return enough
-
-
 def _link_neighbours(first: _SliceMasks, second: _SliceMasks, z: int, options: StitchOptions) -> InstanceLinks:
     """All overlaps of two neighbouring slices worth keeping; the clean ones are chosen one to one."""
     table = overlaps_of_runs(first.sorted, second.sorted)
-    enough = _enough(table, options)
-    clean = np.zeros(len(enough), bool)
-    clean[table.assign(np.where(enough, pair_weight(table.iou, table.containment), 0))] = True
+    linked = enough(table.iou, table.containment, options)
+    clean = np.zeros(len(linked), bool)
+    clean[table.assign(np.where(linked, pair_weight(table.iou, table.containment), 0))] = True
     clean &= ~_ambiguous(table) & (table.iou >= CLEAN_IOU)
-    return _as_links(table, z, 0, enough | (table.containment >= LEAST_CONTAINMENT), clean)
+    return _as_links(table, z, 0, linked | (table.containment >= LEAST_CONTAINMENT), clean)
 
 
 def _ambiguous(table: Overlaps) -> NDArray[np.bool_]:
@@ -193,8 +187,8 @@ def contained(
 def _as_links(table: Overlaps, z: int, gap: int, keep: NDArray[np.bool_], clean: NDArray[np.bool_]) -> InstanceLinks:
     n = int(keep.sum())
     return InstanceLinks(
-        first=_ids(z, table.first[keep]),
-        second=_ids(z + gap + 1, table.second[keep]),
+        first=join_ids(z, table.first[keep]),
+        second=join_ids(z + gap + 1, table.second[keep]),
         gap=np.full(n, gap, np.int8),
         overlap=table.overlap[keep].astype(np.int32),
         iou=table.iou[keep].astype(np.float32),
@@ -210,34 +204,26 @@ def _link_across(
 ) -> InstanceLinks:
     """Links over a gap, from instances of slice z that are open above to those of a later slice that are open below."""
     far = z + gap + 1
-    ends = _open_ranks(neighbours[z].first, neighbours[z].clean, len(masks[z].runs[0]) - 1)
-    starts = _open_ranks(neighbours[far - 1].second, neighbours[far - 1].clean, len(masks[far].runs[0]) - 1)
+    ends = _open_ranks(neighbours[z].first, neighbours[z].clean, len(masks[z].instances))
+    starts = _open_ranks(neighbours[far - 1].second, neighbours[far - 1].clean, len(masks[far].instances))
     if not (len(ends) and len(starts)):
         return _no_links()
-    first, second = _take(masks[z].runs, ends), _take(masks[far].runs, starts)
+    first, second = _runs(masks[z].instances.take(ends)), _runs(masks[far].instances.take(starts))
     table = overlaps_of_runs(first, second)
-    keep = _enough(table, options)
+    keep = enough(table.iou, table.containment, options)
     blocked, through = _between(first, second, table, {m: masks[m].sorted for m in range(z + 1, far)})
     columns = vars(_as_links(table, z, gap, keep, np.zeros(len(keep), bool)))
-    columns["first"] = _ids(z, ends[table.first[keep]])
-    columns["second"] = _ids(far, starts[table.second[keep]])
+    columns["first"] = join_ids(z, ends[table.first[keep]])
+    columns["second"] = join_ids(far, starts[table.second[keep]])
     return InstanceLinks(**columns | {"blocked": blocked[keep], "through": through[keep]})
 
 
 def _open_ranks(ids: NDArray[np.uint64], clean: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     """Ranks of the instances of a slice that no clean link joins."""
     taken = np.zeros(count, bool)
-    taken[(ids[clean] & np.uint64(0xFFFFFFFF)).astype(np.int64)] = True
+    _, ranks = split_ids(ids[clean])
+    taken[ranks] = True
     return np.flatnonzero(~taken)
-
-
-def _take(runs: Runs, ranks: NDArray[np.int64]) -> Runs:
-    """Masks of the instances of a slice with these ranks."""
-    offset, start, length = runs
-    counts = np.diff(offset)[ranks]
-    new = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    index = np.repeat(offset[ranks] - new[:-1], counts) + np.arange(new[-1])
-    return new, start[index], length[index]
 
 
 def _between(
@@ -257,7 +243,7 @@ def _between(
         best = order[largest]
         more = share[best] > blocked[pairs]
         blocked[pairs[more]] = share[best[more]]
-        through[pairs[more]] = _ids(z, cover.second[best[more]])
+        through[pairs[more]] = join_ids(z, cover.second[best[more]])
     return blocked, through
 
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from tomostat.kernels.heap import change, new_heap, pop, push
 from tomostat.stitch.kernels.candidates import LINK_WEIGHTS, Candidates, TrackGeometry, link_evidence
-from tomostat.stitch.kernels.disjoint_sets import find_root
+from tomostat.stitch.kernels.disjoint_sets import find_root, find_roots
 
 WEIGHTS = np.array([*LINK_WEIGHTS, 3.0, 2.5, -2.5, -4.0, 1.5])
 """Coefficients of IoU, containment, share, shape, alongside, neck, and the constant."""
@@ -231,7 +231,4 @@ def _best_first(candidates, tracks, ambiguous, cuts):  # type: ignore[no-untyped
                 if heap.slot[f] >= 0 and c != d:
                     _score(f, c, d, tracks, candidates, score, terms)
                     change(heap, f, -score[f])
-    roots = np.empty(n, np.int32)
-    for i in range(n):
-        roots[i] = find_root(parent, i)
-    return roots, score, terms, reason
+    return find_roots(parent), score, terms, reason

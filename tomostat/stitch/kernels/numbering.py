@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
-from tomostat.stitch.kernels.disjoint_sets import find_root
+from tomostat.stitch.kernels.disjoint_sets import find_roots, unite
 from tomostat.stitch.kernels.merging import Decision, Reason, decide
 from tomostat.stitch.kernels.tracks import Sections
 from tomostat.stitch.options import StitchOptions
@@ -99,8 +99,8 @@ def _extend_cuts(cuts: NDArray[np.int64], joins: NDArray[np.int64], count: int) 
     """Cuts between all tracks that joins put into one particle with those that were cut."""
     parent = np.arange(count)
     for a, b in joins:
-        parent[find_root(parent, a)] = find_root(parent, b)
-    group = np.array([find_root(parent, i) for i in range(count)])
+        unite(parent, a, b)
+    group = find_roots(parent)
     pairs = [
         (x, y) for a, b in cuts for x in np.flatnonzero(group == group[a]) for y in np.flatnonzero(group == group[b])
     ]
@@ -111,9 +111,8 @@ def _join(decision: Decision, candidates: Candidates, joins: NDArray[np.int64]) 
     """Join the particles of pairs of tracks."""
     parent = decision.root.astype(np.int64)
     for a, b in joins:
-        c, d = find_root(parent, a), find_root(parent, b)
-        parent[max(c, d)] = min(c, d)
-    root = np.array([find_root(parent, i) for i in range(len(parent))], np.int32)
+        unite(parent, a, b)
+    root = find_roots(parent)
     joined = root[candidates.a] == root[candidates.b]
     reason = np.where(joined & ~decision.joined, np.int8(Reason.JOIN_EDIT), decision.reason)
     return replace(decision, root=root, joined=joined, reason=reason)

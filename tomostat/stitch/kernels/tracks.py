@@ -12,10 +12,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.instances import Instances
+from tomostat.instances import Instances, split_ids
 from tomostat.kernels.matching import assign
 from tomostat.stitch.kernels.constrictions import cut_constrictions
-from tomostat.stitch.kernels.link import NO_INSTANCE, InstanceLinks, contained, pair_weight
+from tomostat.stitch.kernels.link import NO_INSTANCE, InstanceLinks, contained, enough, pair_weight
 from tomostat.stitch.options import StitchOptions
 
 GAP_DISCOUNT = 0.85
@@ -59,8 +59,7 @@ class Sections:
         slices = np.arange(int(self.slice[-1]) + 2) if len(self) else np.zeros(1)
         first = np.searchsorted(self.slice, slices)
         known = ids != NO_INSTANCE
-        z = np.where(known, ids >> np.uint64(32), 0).astype(np.int64)
-        rank = (ids & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        z, rank = split_ids(np.where(known, ids, np.uint64(0)))
         return np.where(known, first[z] + rank, -1).astype(np.int32)
 
 
@@ -149,7 +148,7 @@ def chain_instances(sections: Sections, links: IndexedLinks, options: StitchOpti
 
 def _may_join(sections: Sections, links: IndexedLinks, options: StitchOptions) -> NDArray[np.bool_]:
     """Links with enough evidence that do not lead through another particle."""
-    open_ = ~links.clean & ((links.iou >= options.min_iou) | (links.containment >= options.min_containment))
+    open_ = ~links.clean & enough(links.iou, links.containment, options)
     between = np.flatnonzero(open_ & (links.blocked >= BLOCKED))
     covered = links.blocked[between] * links.overlap[between]
     # an instance that lies mostly elsewhere does not block: its mask covers this particle besides its own
