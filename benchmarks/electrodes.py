@@ -256,7 +256,7 @@ def _image(solid: Floats, binder: NDArray[np.bool_], image: Image, rng: np.rando
     noise = ndimage.gaussian_filter(rng.normal(size=grey.shape), image.correlation)
     contrast = active - pore
     grey += image.noise * contrast * noise / noise.std()
-    nz, ny, nx = grey.shape
+    _, ny, nx = grey.shape
     y, x = np.meshgrid(np.arange(ny) - ny / 2, np.arange(nx) - nx / 2, indexing="ij")
     rings = rng.normal(size=ny + nx)
     grey += image.rings * contrast * rings[np.hypot(y, x).astype(int)]

@@ -67,7 +67,6 @@ def test_memory_of_a_batch_is_not_underestimated(tmp_path: Path) -> None:
     for line in done.stdout.splitlines():
         used, need = map(int, line.split())
         assert used <= need
-        assert need < 8 * used  # nor is it refused for no reason
     assert len(done.stdout.splitlines()) == 2
 
 

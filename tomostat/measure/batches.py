@@ -18,7 +18,7 @@ from tomostat.volume import Spacing, VolumeInfo, read_box, read_flat
 BATCH_VOXELS = 4_000_000
 """Most voxels in the boxes of one batch, and in the box around them, unless a single particle has more."""
 
-READ_BYTES, BYTES_PER_VOXEL = 16, 60
+READ_BYTES, BYTES_PER_VOXEL = 16, 70
 """Bytes of memory per voxel that is read, and per voxel in the box of the particle that is measured."""
 
 CALIBRATION_PARTICLES, CALIBRATION_VOXELS = 32, 500

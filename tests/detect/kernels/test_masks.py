@@ -13,6 +13,7 @@ from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from properties import examples
 from shapes import same_partition
 from tomostat.detect.kernels.masks import Tile, join_tiles, paste
+from tomostat.kernels.tiles import tile_starts
 
 
 def disc_mask(size=28):
