@@ -26,9 +26,9 @@ from tests.shapes import CUBIC, SPACINGS, Spacing, places
 from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.kernels.watershed import solidity
 from tomostat.instances import Instances
+from tomostat.kernels.smoothing import RADIUS, SIGMA, smooth
 from tomostat.measure.shape.distance import distance_to
 from tomostat.measure.shape.mesh import CLEAR, smooth_level
-from tomostat.measure.shape.smoothing import RADIUS, SIGMA, smooth
 from tomostat.measure.shape.voids import fill_voids
 
 Mask = NDArray[np.uint8]

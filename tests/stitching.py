@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scipy import ndimage
 
 from shapes import ball_at
 from tomostat.instances import Instances, write_instances
-from tomostat.phase import Phase
+from tomostat.phase import Phase, PhaseFit, PhaseLevels
 from tomostat.stitch import Edit
 from tomostat.stitch.edits import as_corrections
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry, find_candidates, measure_tracks
@@ -21,7 +22,7 @@ from tomostat.stitch.kernels.merging import Decision
 from tomostat.stitch.kernels.numbering import decide_particles
 from tomostat.stitch.kernels.tracks import Chains, Sections, chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
-from tomostat.volume import create_volume, open_volume, write_box
+from tomostat.volume import create_volume, open_volume, update_attributes, write_box
 
 OPTIONS = StitchOptions()
 UNIT = (1.0, 1.0, 1.0)
@@ -126,13 +127,26 @@ def random_balls(shape: tuple[int, int, int] = SHAPE, seed: int = 1) -> np.ndarr
 
 
 def write_volume(
-    folder: Path, labels: np.ndarray, step: int = 10, detected: np.ndarray | None = None, run: str = "a"
+    folder: Path,
+    labels: np.ndarray,
+    step: int = 10,
+    detected: np.ndarray | None = None,
+    run: str = "a",
+    edges: bool = False,
 ) -> Stored:
-    """A volume whose phases are the labels' material, and tables of the slices of `detected`."""
+    """A volume whose phases are the labels' material, and tables of the slices of `detected`.
+
+    Its grey levels are known with `edges` only: without them boundaries stay where the phases are.
+    """
     stored = Stored(folder / "field.zarr", folder / "instances", folder / "graph")
     phases = np.where(labels > 0, np.uint8(Phase.ACTIVE), np.uint8(Phase.PORE))
-    create_volume(stored.path, shape=labels.shape, dtype="uint8", spacing=(0.2, 0.2, 0.2))
+    create_volume(stored.path, shape=labels.shape, dtype="float32", spacing=(0.2, 0.2, 0.2))
+    grey = ndimage.gaussian_filter((labels > 0).astype(np.float32), 1.2)
+    write_box(stored.path, (0, 0, 0), grey + np.random.default_rng(1).normal(0, 0.1, grey.shape).astype(np.float32))
     create_volume(stored.path, shape=labels.shape, dtype="uint8", spacing=(0.2, 0.2, 0.2), label="phases")
+    levels = PhaseLevels(pore=0.0 if edges else None, active=1.0)
+    fit = PhaseFit(levels=levels, percentiles=(0.0, 1.0), noise=0.1, blur=1.2)
+    update_attributes(stored.path, fit.record(), "phases")
     write_box(stored.path, (0, 0, 0), phases, "phases")
     shown = labels if detected is None else detected
     for z in range(0, len(labels), step):

@@ -58,7 +58,7 @@ def test_true_instances_give_the_true_particles(tmp_path: Path) -> None:
 def test_labels_do_not_depend_on_blocks_workers_or_tables(tmp_path: Path, client: Client) -> None:
     labels = random_balls()
     detected = damaged(labels)
-    stored = write_volume(tmp_path, labels, detected=detected)
+    stored = write_volume(tmp_path, labels, detected=detected, edges=True)
     stitch_particles(*stored.places, block=BLOCKS[0])
     expected = stored.labels()
     assert len(np.unique(expected)) > 15
@@ -67,7 +67,7 @@ def test_labels_do_not_depend_on_blocks_workers_or_tables(tmp_path: Path, client
         np.testing.assert_array_equal(stored.labels(), expected)
     stitch_particles(*stored.places, block=BLOCKS[0], execution=Execution(client=client))
     np.testing.assert_array_equal(stored.labels(), expected)
-    other = write_volume(tmp_path / "other", labels, step=7, detected=detected)
+    other = write_volume(tmp_path / "other", labels, step=7, detected=detected, edges=True)
     stitch_particles(*other.places)
     np.testing.assert_array_equal(other.labels(), expected)
 
@@ -94,7 +94,7 @@ def test_missed_slices_are_filled(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_is_continued_and_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = random_balls()
-    stored = write_volume(tmp_path, labels)
+    stored = write_volume(tmp_path, labels, edges=True)
     stitch_particles(*stored.places)
     expected = stored.labels()
     painted: list[str] = []
@@ -230,7 +230,7 @@ def test_memory_of_painting_is_estimated(tmp_path: Path) -> None:
     """In a fresh process, on a block large enough to outweigh what an interpreter moves by itself."""
     shape = (64, 256, 256)
     for name, size in (("small", (64, 64, 64)), ("large", shape)):
-        stored = write_volume(tmp_path / name, random_balls(size), step=16)
+        stored = write_volume(tmp_path / name, random_balls(size), step=16, edges=True)
         stitch_particles(*stored.places, block=size)
     command = [sys.executable, "-c", PAINT, str(tmp_path / "small"), str(tmp_path / "large")]
     used = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

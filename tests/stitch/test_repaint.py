@@ -22,7 +22,7 @@ def two_balls(tmp_path: Path) -> tuple[Stored, Edit, np.ndarray]:
     first = ball_at(SHAPE, (35, 40, 30), 24)
     labels = first + 2 * ball_at(SHAPE, (35, 230, 30), 24).astype(np.int32)
     detected = np.where((np.abs(z - 35) <= 2) & first, 0, labels)
-    stored = write_volume(tmp_path, labels, detected=detected)
+    stored = write_volume(tmp_path, labels, detected=detected, edges=True)
     graph = stitch_particles(*stored.places, block=BLOCKS[0])
     tracks = graph.tracks[graph.tracks.particle == graph.tracks.particle[1]].sort_values("voxels").index[-2:]
     return stored, Edit("cut", int(tracks[0]), int(tracks[1])), stored.labels()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomostat.kernels.smoothing import Floats
 from tomostat.measure.contact.classify import Mixture
 from tomostat.measure.contact.layers import (
     TOLERANCES,
@@ -27,7 +28,6 @@ from tomostat.measure.options import MeasureOptions
 from tomostat.measure.shape.averaging import SmoothingWeights, smoothing_weights
 from tomostat.measure.shape.crofton import crofton_area
 from tomostat.measure.shape.points import SurfacePoints
-from tomostat.measure.shape.smoothing import Floats
 from tomostat.measure.shape.surface import Surface, extract_surface
 from tomostat.measure.shape.voids import fill_voids
 from tomostat.measure.transport.geodesic import surface_distance

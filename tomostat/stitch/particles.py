@@ -21,13 +21,13 @@ from tomostat.instances import InstanceMetadata, read_metadata
 from tomostat.options import as_dict
 from tomostat.stitch.edits import Edit
 from tomostat.stitch.graph import MergeGraph, open_graph
-from tomostat.stitch.kernels.refine import halo
+from tomostat.stitch.kernels.edges import EdgeModel
 from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.tasks import LABEL, Plan, build_graph, link_slab, mask_slab, paint_block
-from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks
+from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, read_fit
 
 DETECT_AGAIN = "run `tomostat detect` again"
-BYTES_PER_VOXEL = 24
+BYTES_PER_VOXEL = 50
 """Peak memory of painting a block, in bytes for each of its voxels with the halo."""
 
 
@@ -92,7 +92,7 @@ def stitch_particles(
 def _paint_particles(plan: Plan, execution: Execution) -> MergeGraph:
     """Masks and voxels of a decided merge graph."""
     execution.run("masks", slab_tasks(mask_slab, plan))
-    outer = math.prod(s + 2 * halo(plan.options.margin) for s in plan.block)
+    outer = math.prod(s + 2 * plan.halo for s in plan.block)
     execution.run("paint", paint_tasks(plan, plan.blocks), need=BYTES_PER_VOXEL * outer)
     execution.run_levels(pyramid_tasks(plan.path, LABEL))
     return open_graph(plan.graph)
@@ -109,7 +109,8 @@ def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOption
     block = block or info.shards
     check_whole_shards(block, info.shards, info.shape)
     block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment]
-    return Plan(info.path, folder, graph, info.shape, info.spacing, block, options)
+    edges = EdgeModel.of(read_fit(info.path))
+    return Plan(info.path, folder, graph, info.shape, info.spacing, block, options, edges)
 
 
 def plan_of_run(path: str | Path, folder: Path, graph: Path) -> Plan:

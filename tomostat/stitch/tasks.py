@@ -16,6 +16,7 @@ from tomostat.instances import read_instances, split_ids
 from tomostat.stitch.edits import Edit, as_corrections, check_edits
 from tomostat.stitch.graph import merge_graph, write_graph
 from tomostat.stitch.kernels.candidates import find_candidates, measure_tracks
+from tomostat.stitch.kernels.edges import EdgeModel, move_edges
 from tomostat.stitch.kernels.link import InstanceLinks, link_slices, widest_gap
 from tomostat.stitch.kernels.masks import Masks, final_masks
 from tomostat.stitch.kernels.numbering import decide_particles
@@ -24,7 +25,7 @@ from tomostat.stitch.kernels.refine import halo, refine_labels
 from tomostat.stitch.kernels.tracks import IndexedLinks, Sections, chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.tables import read_table, write_table
-from tomostat.volume import read_box, write_box
+from tomostat.volume import read_box, read_flat, write_box
 
 LABEL = "particles"
 """Name of the label image."""
@@ -46,6 +47,9 @@ class Plan:
         Voxels (z, y, x) of a block of work.
     options
         How to stitch.
+    edges
+        What the edges of active material look like; None where there is none, and boundaries stay where the phases
+        are.
     """
 
     path: Path
@@ -55,6 +59,7 @@ class Plan:
     spacing: tuple[float, float, float]
     block: Shape
     options: StitchOptions
+    edges: EdgeModel | None
 
     @property
     def slabs(self) -> list[range]:
@@ -65,7 +70,13 @@ class Plan:
     @property
     def blocks(self) -> list[Block]:
         """Blocks of voxels, with the halo on which refined labels depend."""
-        return block_grid(self.shape, self.block, (halo(self.options.margin),) * 3)
+        return block_grid(self.shape, self.block, (self.halo,) * 3)
+
+    @property
+    def halo(self) -> int:
+        """Voxels around a block that its labels depend on."""
+        moved = self.edges.halo if self.edges and self.options.margin else 0
+        return halo(self.options.margin) + moved
 
     @staticmethod
     def key(slab: range) -> str:
@@ -188,9 +199,13 @@ def paint_block(plan: Plan, block: Block) -> int:
 
 
 def block_labels(plan: Plan, block: Block) -> NDArray[np.uint32]:
-    """Labels of a block's core, from the masks and the phases."""
+    """Labels of a block's core, from the masks, the phases and the grey values."""
     slices = range(block.outer[0].start, block.outer[0].stop)
     masks = Masks.from_table(_read_slices(plan, "masks", slices), (plan.shape[1], plan.shape[2]))
     labels = paint_box(masks, block.outer)
     phases = read_box(plan.path, block.outer, "phases")
-    return refine_labels(labels, phases, plan.options.margin)[block.inner]
+    labels = refine_labels(labels, phases, plan.options.margin)
+    if plan.edges is not None and plan.options.margin:
+        first = tuple(s.start for s in block.outer)
+        labels = move_edges(labels, phases, read_flat(plan.path, block.outer), plan.edges, first)
+    return labels[block.inner]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tomostat.measure.shape.smoothing import smooth
+from tomostat.kernels.smoothing import smooth
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.0, 2.0])

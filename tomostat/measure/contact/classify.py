@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.kernels.smoothing import Floats
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface, connected_regions
-from tomostat.measure.shape.smoothing import Floats
 
 Doubles = NDArray[np.float64]
 

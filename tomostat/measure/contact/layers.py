@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.kernels.smoothing import Floats
 from tomostat.measure.contact.classify import (
     Mixture,
     contact_share_std,
@@ -18,7 +19,6 @@ from tomostat.measure.contact.classify import (
 )
 from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
-from tomostat.measure.shape.smoothing import Floats
 from tomostat.measure.shape.surface import Surface
 
 TOLERANCES = (1, 2, 3)

@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tomostat.measure.shape.smoothing import Floats
+from tomostat.kernels.smoothing import Floats
 from tomostat.measure.shape.surface import Surface
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.kernels.smoothing import Mask, Spacing
 from tomostat.measure.contact.neighbours import count_contacts, nearest_distances
 from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, Values, of_field, of_particle
 from tomostat.measure.shape.distance import distance_to
-from tomostat.measure.shape.smoothing import Mask, Spacing
 
 if TYPE_CHECKING:
     from tomostat.measure.field import FieldParticles

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.measure.shape.smoothing import Floats, smooth
+from tomostat.kernels.smoothing import Floats, smooth
 from tomostat.measure.shape.surface import Surface
 
 Doubles = NDArray[np.float64]

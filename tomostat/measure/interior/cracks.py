@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomostat.kernels.smoothing import Mask, Spacing
 from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, Value, Values, of_field, of_particle
 from tomostat.measure.shape.crofton import crofton_area
 from tomostat.measure.shape.moments import COUNT, PHASE_COUNT, PHASES
-from tomostat.measure.shape.smoothing import Mask, Spacing
 from tomostat.phase import Phase
 
 if TYPE_CHECKING:

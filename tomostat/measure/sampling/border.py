@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.blocks import Shape
+from tomostat.kernels.smoothing import Spacing
 from tomostat.measure.measures import SMALLEST, Arrays, Measure, of_field
 from tomostat.measure.sampling.window import Window, border_weights
 from tomostat.measure.shape.moments import BORDER, COUNT, Moments
-from tomostat.measure.shape.smoothing import Spacing
 from tomostat.phase import Phase
 
 if TYPE_CHECKING:

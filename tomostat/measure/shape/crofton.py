@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import SphericalVoronoi
 
-from tomostat.measure.shape.smoothing import Mask, Spacing
+from tomostat.kernels.smoothing import Mask, Spacing
 
 DIRECTIONS = np.array(
     [(z, y, x) for z in (0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)],

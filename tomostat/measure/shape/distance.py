@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.measure.shape.smoothing import Spacing
+from tomostat.kernels.smoothing import Spacing
 
 Doubles = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
-from tomostat.measure.shape.smoothing import RADIUS, Floats, Mask, Spacing, smooth
+from tomostat.kernels.smoothing import RADIUS, Floats, Mask, Spacing, smooth
 from tomostat.measure.shape.voids import fill_voids
 
 CLEAR = 0.02

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.measure.shape.smoothing import Floats, Spacing
+from tomostat.kernels.smoothing import Floats, Spacing
 
 ROUNDS, LONG = 3, 1.5
 """Rounds of voting, one more for voxels that are `LONG` times longer than wide: a single one leaves the steps of planes

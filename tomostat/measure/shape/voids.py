@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from tomostat.measure.shape.smoothing import Mask
+from tomostat.kernels.smoothing import Mask
 
 
 def fill_voids(mask: Mask) -> Mask:

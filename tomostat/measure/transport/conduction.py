@@ -18,9 +18,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg, splu
 from scipy.special import ndtri
 
+from tomostat.kernels.smoothing import SIGMA, Spacing, smooth
 from tomostat.measure.measures import TOO_SMALL, Measure, Values, of_particle
 from tomostat.measure.shape.neighbourhood import STEPS
-from tomostat.measure.shape.smoothing import SIGMA, Spacing, smooth
 from tomostat.measure.shape.surface import Surface
 
 if TYPE_CHECKING:

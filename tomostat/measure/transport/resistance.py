@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.kernels.smoothing import Floats
 from tomostat.measure.measures import TOO_SMALL, Measure, Value, Values, of_particle
-from tomostat.measure.shape.smoothing import Floats
 
 if TYPE_CHECKING:
     from tomostat.measure.particle import Particle

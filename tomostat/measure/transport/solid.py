@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomostat.kernels.heap import POPPED, new_heap, pop, push
-from tomostat.measure.shape.smoothing import Floats, Mask
+from tomostat.kernels.smoothing import Floats, Mask
 from tomostat.measure.shape.surface import Surface
 from tomostat.measure.transport.geodesic import face_path
 

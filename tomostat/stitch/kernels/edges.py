@@ -1,0 +1,295 @@
+"""Boundaries moved to where the grey value is half way between a particle's own and that of what lies outside.
+
+One threshold for a whole volume puts the edge towards carbon-binder too far out and the edge towards pores too far in.
+Here the mask is blurred as the image is, and compared with it: around every place the grey values are fitted by
+
+    grey = outside + (inside - outside) (q + e |grad q|)
+
+with the blurred mask ``q`` and three unknowns, the grey of the particle, the grey outside, and the distance ``e`` by
+which the edge lies farther out than the mask's. Blur moves the half height of a curved edge inwards by its variance
+times the mean curvature (a ball of radius R appears smaller by ``blur^2 / R``), which is added. The fit is linear least
+squares over a Gaussian window, on sums over cells of 2 x 2 x 2 voxels that lie on even indices of the volume, so that a
+voxel does not depend on the block that it is computed in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from tomostat.kernels.smoothing import smooth
+from tomostat.phase import Phase, PhaseFit
+
+WINDOW, WINDOW_REACH = 1.2, 3
+"""Standard deviation and reach of the window, in cells."""
+LEAST_SHARE = 0.01
+"""Voxels outside count where the blurred mask exceeds this share: beyond lies what does not touch the particle."""
+BAND = 0.03
+"""The boundary moves where the blurred mask lies between this share and 1 less it."""
+FARTHEST = 1.5
+"""Longest way in voxels that a boundary moves."""
+MOST_CURVED = 0.4
+"""Largest correction for curvature in voxels."""
+OUTSIDE_LEVEL, OUTSIDE_STD, INSIDE_STD, EDGE_STD = 0.15, 1.0, 0.12, 1.5
+"""Priors of the fit in units of the contrast of pore (0) and active material (1): mean and standard deviation of the
+grey outside, standard deviation of the grey inside, and that of the edge in voxels."""
+CORRELATED_VOXELS = 3.0
+"""Voxels that err together, since noise is correlated and no particle is quite uniform."""
+LEAST_NOISE = 0.03
+"""Smallest noise that is assumed, relative to the contrast: the texture of clean images."""
+SUMS = 11
+"""Sums of a cell: voxels, q, |grad q|, their products, products with the grey value, curvature and its weight."""
+
+_NEAR = np.array(
+    sorted(
+        ((z, y, x) for z in range(-2, 3) for y in range(-2, 3) for x in range(-2, 3) if 0 < z * z + y * y + x * x <= 6),
+        key=lambda offset: (sum(step * step for step in offset), offset),
+    ),
+    np.int64,
+)
+"""Neighbours up to 2.4 voxels away, nearest first."""
+_OUTSIDE = int(Phase.OUTSIDE)
+
+
+@dataclass(frozen=True)
+class EdgeModel:
+    """What the edges of active material look like in the image.
+
+    Attributes
+    ----------
+    pore, active
+        Grey levels.
+    noise
+        Standard deviation of the grey values.
+    blur
+        Gaussian sigma of the edges in voxels.
+    """
+
+    pore: float
+    active: float
+    noise: float
+    blur: float
+
+    @classmethod
+    def of(cls, fit: PhaseFit) -> EdgeModel | None:
+        """The edges that the phases stage found; None where there is no active material or no pore."""
+        pore, active = fit.levels.pore, fit.levels.active
+        if pore is None or active is None or active <= pore:
+            return None
+        return cls(float(pore), float(active), float(fit.noise), float(fit.edge_blur))
+
+    @property
+    def sigma(self) -> float:
+        """Sigma in voxels with which a mask is blurred: voxels of a mask are sharp, but steps of one voxel wide."""
+        return math.sqrt(max(self.blur**2 - 1 / 12, 0.5))
+
+    @property
+    def reach(self) -> int:
+        """Voxels over which a mask is blurred."""
+        return math.ceil(2.5 * self.sigma)
+
+    @property
+    def halo(self) -> int:
+        """Voxels around a block that its boundaries depend on."""
+        return self.reach + 2 + 2 * (WINDOW_REACH + 1) + 1
+
+
+def move_edges(
+    labels: NDArray[np.uint32],
+    phases: NDArray[np.uint8],
+    grey: NDArray[np.float32],
+    model: EdgeModel,
+    origin: tuple[int, int, int] = (0, 0, 0),
+) -> NDArray[np.uint32]:
+    """Move the outer boundaries of particles to the half height of their edges.
+
+    Parameters
+    ----------
+    labels
+        Particles, (z, y, x) uint32; voids that they enclose are labelled too, and stay.
+    phases
+        Codes of `Phase`, (z, y, x) uint8: voxels of a particle that are not active material are its voids.
+    grey
+        Grey values without shading, (z, y, x) float32.
+    model
+        Grey levels, noise and blur.
+    origin
+        First voxel of the box in the volume.
+
+    Returns
+    -------
+    ndarray
+        (z, y, x) uint32; exact from `EdgeModel.halo` voxels inside the box, and where the box ends with the volume.
+    """
+    if not labels.any():
+        return labels
+    relative = ((grey - np.float32(model.pore)) / np.float32(model.active - model.pore)).astype(np.float32)
+    usable = ((phases != _OUTSIDE) & np.isfinite(relative)).view(np.uint8)
+    solid = ((labels > 0) & (phases == Phase.ACTIVE)).view(np.uint8)
+    blurred = smooth(solid, model.sigma, model.reach)
+    first = np.array(origin, np.int64)
+    shift = _shifts(blurred, solid, relative, usable, model, first)
+    return _move(labels, solid, blurred, usable, shift, _depth_table(model.sigma), first)
+
+
+def _shifts(
+    blurred: NDArray[np.float32],
+    solid: NDArray[np.uint8],
+    relative: NDArray[np.float32],
+    usable: NDArray[np.uint8],
+    model: EdgeModel,
+    first: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Way outwards in voxels from the half height of the blurred mask to the edge, (z, y, x) cells."""
+    cells = [(a + n - 1) // 2 - a // 2 + 1 for a, n in zip(first.tolist(), blurred.shape, strict=True)]
+    sums = np.zeros((SUMS, *cells), np.float32)
+    _sum_cells(blurred, solid, relative, usable, first, sums)
+    for k in range(SUMS):
+        sums[k] = smooth(sums[k], WINDOW, WINDOW_REACH)
+    noise = max(model.noise / (model.active - model.pore), LEAST_NOISE)
+    # the sum over a cell, smoothed with weights that add up to 1, times the cells of a Gaussian window
+    window = math.prod(math.sqrt(2 * math.pi) * WINDOW for n in cells if n > 1)
+    return _solve_cells(sums, window / (CORRELATED_VOXELS * noise**2), model.sigma**2)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_cells(blurred, solid, relative, usable, first, sums):  # type: ignore[no-untyped-def]
+    """Sums for the normal equations of each cell, and of the mean curvature of the blurred mask."""
+    nz, ny, nx = blurred.shape
+    oz, oy, ox = first[0] // 2, first[1] // 2, first[2] // 2
+    for z in range(nz):
+        cz = (first[0] + z) // 2 - oz
+        below, above = max(z - 1, 0), min(z + 1, nz - 1)
+        for y in range(ny):
+            cy = (first[1] + y) // 2 - oy
+            left, right = max(y - 1, 0), min(y + 1, ny - 1)
+            for x in range(nx):
+                q = blurred[z, y, x]
+                if not usable[z, y, x] or (q <= LEAST_SHARE and not solid[z, y, x]):
+                    continue
+                cx = (first[2] + x) // 2 - ox
+                value = relative[z, y, x]
+                sums[0, cz, cy, cx] += 1
+                sums[1, cz, cy, cx] += q
+                sums[3, cz, cy, cx] += q * q
+                sums[6, cz, cy, cx] += value
+                sums[7, cz, cy, cx] += q * value
+                if q > 0.999:
+                    continue
+                before, after = max(x - 1, 0), min(x + 1, nx - 1)
+                gz = (blurred[above, y, x] - blurred[below, y, x]) / max(above - below, 1)
+                gy = (blurred[z, right, x] - blurred[z, left, x]) / max(right - left, 1)
+                gx = (blurred[z, y, after] - blurred[z, y, before]) / max(after - before, 1)
+                square = gz * gz + gy * gy + gx * gx
+                g = np.sqrt(square)
+                sums[2, cz, cy, cx] += g
+                sums[4, cz, cy, cx] += q * g
+                sums[5, cz, cy, cx] += square
+                sums[8, cz, cy, cx] += g * value
+                if q < 0.2 or q > 0.8 or square < 1e-4:
+                    continue
+                zz = blurred[above, y, x] - 2 * q + blurred[below, y, x]
+                yy = blurred[z, right, x] - 2 * q + blurred[z, left, x]
+                xx = blurred[z, y, after] - 2 * q + blurred[z, y, before]
+                zy = blurred[above, right, x] - blurred[above, left, x] - blurred[below, right, x]
+                zy = 0.25 * (zy + blurred[below, left, x])
+                zx = blurred[above, y, after] - blurred[above, y, before] - blurred[below, y, after]
+                zx = 0.25 * (zx + blurred[below, y, before])
+                yx = blurred[z, right, after] - blurred[z, right, before] - blurred[z, left, after]
+                yx = 0.25 * (yx + blurred[z, left, before])
+                along = gz * gz * zz + gy * gy * yy + gx * gx * xx
+                along += 2 * (gz * gy * zy + gz * gx * zx + gy * gx * yx)
+                sums[9, cz, cy, cx] += 0.5 * (along / square - zz - yy - xx) / g
+                sums[10, cz, cy, cx] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _solve_cells(sums, weight, variance):  # type: ignore[no-untyped-def]
+    """Least squares for grey outside, contrast and edge in every cell near a boundary; the shift of the edge."""
+    _, nz, ny, nx = sums.shape
+    shift = np.zeros((nz, ny, nx), np.float32)
+    outside, inside, edge = 1 / OUTSIDE_STD**2, 1 / INSIDE_STD**2, 1 / EDGE_STD**2
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                if sums[10, z, y, x] * 8 < 0.05:
+                    continue
+                s = sums[:, z, y, x] * weight
+                # unknowns: grey outside b, contrast d of inside and outside, and d times the edge's place
+                bb, bd, be = s[0] + outside + inside, s[1] + inside, s[2]
+                dd, de, ee = s[3] + inside, s[4], s[5] + edge
+                rb, rd, re = s[6] + outside * OUTSIDE_LEVEL + inside, s[7] + inside, s[8]
+                # Cholesky by hand
+                l11 = math.sqrt(bb)
+                l21, l31 = bd / l11, be / l11
+                l22 = math.sqrt(max(dd - l21 * l21, 1e-9))
+                l32 = (de - l31 * l21) / l22
+                l33 = math.sqrt(max(ee - l31 * l31 - l32 * l32, 1e-9))
+                f1 = rb / l11
+                f2 = (rd - l21 * f1) / l22
+                f3 = (re - l31 * f1 - l32 * f2) / l33
+                moved = f3 / l33
+                contrast = (f2 - l32 * moved) / l22
+                place = moved / max(contrast, 0.2)
+                curved = variance * sums[9, z, y, x] / sums[10, z, y, x]
+                shift[z, y, x] = min(max(place, -FARTHEST), FARTHEST) + min(max(curved, -MOST_CURVED), MOST_CURVED)
+    return shift
+
+
+def _depth_table(sigma: float) -> NDArray[np.float32]:
+    """Depth in voxels below a plane surface for 1025 shares of the blurred mask from 0 to 1."""
+    share = np.clip(np.linspace(0, 1, 1025), BAND / 2, 1 - BAND / 2)
+    table: NDArray[np.float32] = (sigma * ndtri(share)).astype(np.float32)
+    return table
+
+
+@numba.njit(cache=True, nogil=True)
+def _move(labels, solid, blurred, usable, shift, depths, first):  # type: ignore[no-untyped-def]
+    """Labels after the boundary has moved: a voxel joins the nearest particle, or leaves its own."""
+    nz, ny, nx = labels.shape
+    moved = labels.copy()
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                q = blurred[z, y, x]
+                if q <= BAND or q >= 1 - BAND or not usable[z, y, x] or (labels[z, y, x] and not solid[z, y, x]):
+                    continue
+                at = q * 1024
+                k = int(at)
+                depth = depths[k] + (at - k) * (depths[k + 1] - depths[k]) + _between(shift, first, z, y, x)
+                if (depth >= 0) == (labels[z, y, x] != 0):
+                    continue
+                for n in range(len(_NEAR)):
+                    a, b, c = z + _NEAR[n, 0], y + _NEAR[n, 1], x + _NEAR[n, 2]
+                    if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx):
+                        continue
+                    if depth >= 0 and labels[a, b, c]:
+                        moved[z, y, x] = labels[a, b, c]
+                        break
+                    if depth < 0 and labels[a, b, c] == 0:
+                        moved[z, y, x] = 0
+                        break
+    return moved
+
+
+@numba.njit(cache=True, nogil=True)
+def _between(shift, first, z, y, x):  # type: ignore[no-untyped-def]
+    """Shift at a voxel, trilinear between the centres of the cells."""
+    nz, ny, nx = shift.shape
+    w = 0.5 * (first[0] + z) - 0.25 - first[0] // 2
+    v = 0.5 * (first[1] + y) - 0.25 - first[1] // 2
+    u = 0.5 * (first[2] + x) - 0.25 - first[2] // 2
+    k, j, i = math.floor(w), math.floor(v), math.floor(u)
+    total = 0.0
+    for n in range(8):
+        a, b, c = k + n // 4, j + n // 2 % 2, i + n % 2
+        share = (1 - abs(w - a)) * (1 - abs(v - b)) * (1 - abs(u - c))
+        total += share * shift[min(max(a, 0), nz - 1), min(max(b, 0), ny - 1), min(max(c, 0), nx - 1)]
+    return total
+
+
