@@ -19,6 +19,7 @@ from tomostat.phases.context import Context, read_block
 from tomostat.phases.kernels import shading, sharpness
 from tomostat.phases.kernels.counts import Bins, Counts, decode, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import (
+    DARK_SMOOTHINGS,
     Thresholds,
     coarse_phases,
     halo_width,
@@ -198,8 +199,8 @@ def find_blur(context: Context, guess: FirstGuess) -> float | None:
     parts = context.run(
         "edges", {f"{i:03d}": probe(context.path, box, context.outside, guess, context.options) for i, box in boxes}
     )
-    profile = np.sum([total for _, total in parts], axis=0)
-    return sharpness.fit_blur(sum(number for number, _ in parts), profile)
+    number, total = (np.sum([part[i] for part in parts], axis=0) for i in range(2))
+    return sharpness.fit_blur(number, total)
 
 
 def _probes(shape: Shape) -> list[Box]:
@@ -218,15 +219,15 @@ def _probes(shape: Shape) -> list[Box]:
 
 def _edge_probe(
     path: Path, box: Box, outside: Outside | None, guess: FirstGuess, options: PhasesOptions
-) -> tuple[int, list[int]]:
-    """Number and sum of the edge profiles in a probe box."""
+) -> tuple[list[int], list[list[int]]]:
+    """Numbers and sums of the edge profiles in a probe box, by group."""
     grey, in_field = read_block(path, box, outside, keep_shading=False)
     smoothed = ndimage.gaussian_filter(grey, [options.smoothing if n > 1 else 0.0 for n in grey.shape])
     phases = np.where(smoothed >= (guess.thresholds.active or np.inf), Phase.ACTIVE, Phase.PORE).astype(np.uint8)
     if in_field is not None:
         phases[~in_field] = Phase.OUTSIDE
     number, total = sharpness.edge_profiles(grey, phases, guess.dark, guess.active)
-    return number, total.tolist()
+    return number.tolist(), total.tolist()
 
 
 @dataclass(frozen=True)
@@ -251,20 +252,43 @@ class Estimate:
 
 
 def find_thresholds(context: Context, guess: FirstGuess, blur: float | None) -> Estimate:
-    """Find the thresholds between the phases, and the noise, from histograms of the whole volume."""
+    """Find the thresholds between the phases, and the noise, from histograms of the whole volume.
+
+    Where pore and carbon-binder cannot be distinguished, they are tried again with more smoothing.
+    """
+    options = context.options
+    wanted = options.phases == 3 and options.thresholds is None
+    for factor in DARK_SMOOTHINGS:
+        estimate = _find_thresholds(context, guess, blur, factor)
+        if not wanted or estimate.thresholds.active is None or estimate.thresholds.cbd is not None:
+            break
+    return estimate
+
+
+def _find_thresholds(context: Context, guess: FirstGuess, blur: float | None, dark_smoothing: float) -> Estimate:
+    """Thresholds and noise at one smoothing of the dark phases."""
+    options = context.options
     steps = Bins(0.0, guess.bins.high - guess.bins.low, 4096)
     margin = _edge_margin(blur)
-    halo = halo_width(context.options.smoothing, context.options.collector) + max(sharpness.LAG, margin)
-    tasks = {block.key: _count_task(context, block, guess, steps, margin) for block in context.blocks(halo)}
-    found = context.run("histogram", tasks)
+    halo = halo_width(options.smoothing, options.collector, dark_smoothing) + max(sharpness.LAG, margin)
+    count = dask.delayed(_count_block, pure=False)
+    path, outside = context.path, context.outside
+    found = context.run(
+        "histogram" if dark_smoothing == DARK_SMOOTHINGS[0] else "histogram-smooth",
+        {
+            block.key: count(path, block, outside, options.smoothing, dark_smoothing, guess, steps, margin)
+            for block in context.blocks(halo)
+        },
+    )
     total = {name: decode_sum([part[name] for part in found]) for name in found[0]}
     warnings: list[str] = []
     noise = noise_of_differences(total["noise"] if total["noise"].sum() > 1000 else total["noise_all"], steps)
-    if context.options.thresholds is None:
-        thresholds = _otsu_thresholds(context.options, total, guess.bins, steps, warnings)
+    if options.thresholds is None:
+        thresholds = _otsu_thresholds(options, total, guess.bins, steps, warnings)
     else:
-        thresholds = _given_thresholds(context.options)
+        thresholds = _given_thresholds(options)
     low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
+    thresholds = replace(thresholds, dark_smoothing=dark_smoothing)
     return Estimate(thresholds, guess.bins, (low, high), noise, tuple(warnings))
 
 
@@ -331,20 +355,22 @@ def _given_thresholds(options: PhasesOptions) -> Thresholds:
     return Thresholds(cbd=values.pop() if values else None, collector=collector, active=active, edge=edge)
 
 
-def _count_task(context: Context, block: Block, guess: FirstGuess, steps: Bins, margin: int) -> Delayed:
-    count = dask.delayed(_count_block, pure=False)
-    return count(context.path, block, context.outside, context.options.smoothing, guess, steps, margin)
-
-
 def _count_block(
-    path: Path, block: Block, outside: Outside | None, smoothing: float, guess: FirstGuess, steps: Bins, margin: int
+    path: Path,
+    block: Block,
+    outside: Outside | None,
+    smoothing: float,
+    dark_smoothing: float,
+    guess: FirstGuess,
+    steps: Bins,
+    margin: int,
 ) -> dict[str, str]:
     """Encoded histograms of one block that thresholds and noise are found from."""
     grey, in_field = read_block(path, block.outer, outside, keep_shading=False)
     smoothed = smooth_within(grey, in_field, smoothing)
     phases = coarse_phases(smoothed, in_field, guess.thresholds)
-    dark, _, uniform_dark = uniform_mean(grey, phases, Phase.PORE, smoothing)
-    bright, _, uniform_bright = uniform_mean(grey, phases, Phase.ACTIVE, smoothing)
+    dark, _, uniform_dark = uniform_mean(grey, phases, Phase.PORE, smoothing * dark_smoothing)
+    bright, _, uniform_bright = uniform_mean(grey, phases, Phase.ACTIVE, smoothing * dark_smoothing)
     inner, in_view = block.inner, phases != Phase.OUTSIDE
     pairs = {
         "noise": (grey, uniform_bright),

@@ -26,7 +26,8 @@ class PhasesOptions(StageOptions):
     shading_scale
         Length in micrometers over which shading may vary; 0 takes a quarter of the field of view along each axis.
     smoothing
-        Gaussian sigma, in voxels, applied before thresholding; half as much again between pore and carbon-binder.
+        Gaussian sigma, in voxels, applied before thresholding; half as much again between pore and carbon-binder, and
+        more in noisy images where they cannot be distinguished with that.
     """
 
     phases: Literal[2, 3] = 3

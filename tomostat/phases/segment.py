@@ -114,7 +114,7 @@ def _write_labels(context: Context, estimate: Estimate, blur: float | None, shad
     path, options, thresholds, bins = context.path, context.options, estimate.thresholds, estimate.bins
     if not context.execution.started("labels"):
         create_volume(path, shape=context.info.shape, dtype=np.uint8, spacing=context.info.spacing, label=LABEL)
-    halo = halo_width(options.smoothing, options.collector) + 2
+    halo = halo_width(options.smoothing, options.collector, thresholds.dark_smoothing) + 2
     label = dask.delayed(_label_block, pure=False)
     tasks = {
         block.key: label(path, block, context.outside, thresholds, options.smoothing, bins)
@@ -129,7 +129,7 @@ def _write_labels(context: Context, estimate: Estimate, blur: float | None, shad
         thresholds=thresholds.values(),
         percentiles=estimate.percentiles,
         noise=estimate.noise,
-        blur=blur,
+        blur=None if thresholds.active is None else blur,
         shading=shading,
         circle=context.outside.circle if context.outside else None,
         warnings=estimate.warnings,

@@ -94,7 +94,7 @@ def test_the_mean_of_uniform_voxels_is_of_their_phase_alone():
     phases[:, :, 10:] = Phase.ACTIVE
     grey = np.where(phases == Phase.ACTIVE, 200.0, 40.0).astype(np.float32)
     grey[:, :, 9:11] = 120.0
-    mean, weight, chosen = uniform_mean(grey, phases, Phase.PORE, 0.7)
+    mean, weight, chosen = uniform_mean(grey, phases, Phase.PORE, 1.05)
     assert np.array_equal(chosen[0, 0], np.arange(20) < 9)
     assert np.allclose(mean[weight > 1e-3], 40.0, atol=1e-3)
 

@@ -18,8 +18,9 @@ Codes = NDArray[np.uint8]
 
 TRUNCATE = 3.0
 """Standard deviations at which a Gaussian is truncated."""
-DARK_SMOOTHING = 1.5
-"""Factor on the Gaussian sigma for pore and carbon-binder, whose contrast is weak."""
+DARK_SMOOTHINGS = (1.5, 2.25)
+"""Factors on the Gaussian sigma for pore and carbon-binder, whose contrast is weak; the second for noisy images, where
+they cannot be distinguished with the first."""
 LEAST_WEIGHT = 0.02
 """Least weight of uniform voxels from which pore and carbon-binder are distinguished; narrower gaps count as pore."""
 COLLECTOR_THICKNESS = 5
@@ -41,22 +42,25 @@ class Thresholds:
     edge
         Middle between dark phases and active material; assigns voxels that have the collector's grey value but are
         too thin a layer for a collector. Only used with `collector`.
+    dark_smoothing
+        Factor on the Gaussian sigma where pore and carbon-binder are distinguished.
     """
 
     cbd: float | None = None
     collector: float | None = None
     active: float | None = None
     edge: float | None = None
+    dark_smoothing: float = DARK_SMOOTHINGS[0]
 
     def values(self) -> tuple[float, ...]:
         """Thresholds between the phases that there are, ascending."""
         return tuple(value for value in (self.cbd, self.collector, self.active) if value is not None)
 
 
-def halo_width(sigma: float, collector: bool) -> int:
+def halo_width(sigma: float, collector: bool, dark_smoothing: float = DARK_SMOOTHINGS[-1]) -> int:
     """Halo in voxels with which `classify`, and `uniform_voxels` of size 5 after it, do not depend on the block."""
     opening = 2 * (COLLECTOR_THICKNESS // 2) if collector else 0
-    return math.ceil(TRUNCATE * sigma) + opening + 2 + math.ceil(TRUNCATE * sigma * DARK_SMOOTHING)
+    return math.ceil(TRUNCATE * sigma) + opening + 2 + math.ceil(TRUNCATE * sigma * dark_smoothing)
 
 
 def smooth(array: Floats, sigma: float) -> Floats:
@@ -119,7 +123,7 @@ def uniform_mean(grey: Floats, codes: Codes, phase: Phase, sigma: float) -> tupl
     voxel in that edge takes the mean of the uniform voxels next to it.
     """
     chosen = uniform_voxels(codes) & (codes == np.uint8(phase))
-    return *mean_within(grey, chosen, sigma * DARK_SMOOTHING), chosen
+    return *mean_within(grey, chosen, sigma), chosen
 
 
 def classify(grey: Floats, in_field: Mask | None, thresholds: Thresholds, sigma: float) -> Codes:
@@ -145,6 +149,6 @@ def classify(grey: Floats, in_field: Mask | None, thresholds: Thresholds, sigma:
     codes = coarse_phases(smoothed, in_field, thresholds)
     if thresholds.cbd is None:
         return codes
-    mean, weight, _ = uniform_mean(grey, codes, Phase.PORE, sigma)
+    mean, weight, _ = uniform_mean(grey, codes, Phase.PORE, sigma * thresholds.dark_smoothing)
     cbd = (codes == np.uint8(Phase.PORE)) & (weight > np.float32(LEAST_WEIGHT)) & (mean >= np.float32(thresholds.cbd))
     return np.where(cbd, np.uint8(Phase.CBD), codes)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize, special
+from scipy import ndimage, special
 
 from tomostat.blocks import Box
 from tomostat.phase import Phase
@@ -18,7 +17,21 @@ LAG = 4
 PROFILE_REACH = 6.0
 """Length of a profile to each side of an edge, in voxels."""
 OFFSETS = np.arange(-PROFILE_REACH, PROFILE_REACH + 0.25, 0.5)
-"""Positions along a profile in voxels, from dark to bright."""
+"""Positions along a profile in voxels, from outside to active material."""
+ALIGNMENT = 2.5
+"""Sigma in voxels of the image in which edges are placed: profiles placed by their own noise would look sharper."""
+GROUPS = np.arange(-0.5, 0.7, 0.075)
+"""Edges between groups of profiles by what lies outside: its grey value, dark 0 and active material 1."""
+LAYERS = np.array([1.0, 2.0, 3.0, 4.0, 5.5])
+"""Where one layer outside an edge ends and the next begins, in voxels."""
+LAYER_STD, LAYER_STEP, INSIDE_STD = 1.0, 0.4, 0.25
+"""Priors of a profile's fit: standard deviations of a layer, of the step between two, and of the grey inside."""
+MISFIT, PROFILE_NOISE = 0.01, 0.3
+"""Misfit of a mean profile beyond noise, and noise of a single one, relative to the contrast."""
+BLURS = np.arange(0.3, 4.01, 0.05)
+"""Sigmas in voxels that are tried."""
+SHIFTS = np.arange(-1.0, 1.01, 0.1)
+"""Places of the edge in voxels that are tried."""
 LEAST_PROFILES = 50
 """Fewest profiles from which the blur is found."""
 MOST_PROFILES = 4000
@@ -59,52 +72,59 @@ def difference_counts(grey: NDArray[np.float32], mask: NDArray[np.bool_], inner:
 
 
 def edge_profiles(
-    grey: NDArray[np.float32], phases: NDArray[np.uint8], pore: float, active: float
-) -> tuple[int, NDArray[np.int64]]:
-    """Sum of grey profiles across edges of pore and active material.
+    grey: NDArray[np.float32], phases: NDArray[np.uint8], dark: float, active: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sums of grey profiles across edges of active material, in groups by what lies outside.
 
     Profiles run along the gradient of the smoothed image and are aligned where it crosses the middle grey value. Those
-    whose ends do not have the grey levels of the two phases are left out.
+    that do not end in active material are left out.
 
     Parameters
     ----------
     grey, phases
         (nz, ny, nx) float32 grey values without shading, and uint8 phases, of a probe box.
-    pore, active
-        Grey levels of the two phases.
+    dark, active
+        Mean grey values of the dark phases and of active material.
 
     Returns
     -------
-    int
-        Number of profiles.
-    (25,) int64
-        Sum of the profiles at `OFFSETS`, 0 in pore and `UNIT` in active material.
+    (len(GROUPS) - 1,) int64
+        Number of profiles of each group.
+    (len(GROUPS) - 1, len(OFFSETS)) int64
+        Sums of the profiles at `OFFSETS`, 0 for `dark` and `UNIT` for `active`.
     """
-    relative = (grey - np.float32(pore)) / np.float32(active - pore)
+    number, total = np.zeros(len(GROUPS) - 1, np.int64), np.zeros((len(GROUPS) - 1, len(OFFSETS)), np.int64)
+    relative = (grey - np.float32(dark)) / np.float32(active - dark)
     points, normals = _edge_points(relative, phases)
-    none = np.zeros(len(OFFSETS), np.int64)
     if len(points) == 0:
-        return 0, none
+        return number, total
     positions = points[:, :, None] + normals[:, :, None] * OFFSETS
     size = np.array(grey.shape)[:, None]
     within = ((positions >= 0) & (positions <= size - 1)).all(axis=(1, 2))
-    profile = ndimage.map_coordinates(relative, np.moveaxis(positions[within], 1, 0), order=1)
-    ends = [profile[:, OFFSETS <= -3].mean(axis=1), profile[:, OFFSETS >= 3].mean(axis=1)]
-    clean = (np.abs(ends[0]) < 0.2) & (np.abs(ends[1] - 1) < 0.2)
-    if not clean.any():
-        return 0, none
-    return int(clean.sum()), np.rint(profile[clean] * UNIT).astype(np.int64).sum(axis=0)
+    places = np.moveaxis(positions[within], 1, 0)
+    profile = ndimage.map_coordinates(relative, places, order=1)
+    smoothed = ndimage.map_coordinates(_smooth(relative, 1.0), places, order=1)
+    group = np.digitize(smoothed[:, (OFFSETS >= -4) & (OFFSETS <= -2)].mean(axis=1), GROUPS) - 1
+    clean = (np.abs(smoothed[:, OFFSETS >= 3] - 1).max(axis=1) < 0.35) & (group >= 0) & (group < len(number))
+    np.add.at(number, group[clean], 1)
+    np.add.at(total, group[clean], np.rint(profile[clean] * UNIT).astype(np.int64))
+    return number, total
+
+
+def _smooth(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Gaussian along the axes that have more than one voxel."""
+    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(image, [sigma if n > 1 else 0.0 for n in image.shape])
+    return smoothed
 
 
 def _edge_points(
     relative: NDArray[np.float32], phases: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points (n, axes) where the smoothed image crosses the middle between pore and active, and unit normals there."""
+    """Points (n, axes) where the smoothed image crosses the middle between dark and active, and unit normals there."""
     axes = [axis for axis, n in enumerate(relative.shape) if n > 1]
-    sigma = [1.0 if axis in axes else 0.0 for axis in range(3)]
-    smoothed = ndimage.gaussian_filter(relative, sigma)
-    pore = ndimage.binary_dilation(phases == Phase.PORE)
-    edge = np.argwhere((phases == Phase.ACTIVE) & pore)
+    smoothed = _smooth(relative, ALIGNMENT)
+    beside = ndimage.binary_dilation((phases != Phase.ACTIVE) & (phases != Phase.OUTSIDE))
+    edge = np.argwhere((phases == Phase.ACTIVE) & beside)
     edge = edge[:: max(1, len(edge) // MOST_PROFILES)]
     slopes = np.zeros((len(edge), 3))
     for axis in axes:
@@ -118,28 +138,50 @@ def _edge_points(
     return edge[near] + step[near, None] * normals, normals
 
 
-def fit_blur(number: int, total: Sequence[int] | NDArray[Any]) -> float | None:
-    """Fit the blur to the mean edge profile.
+def fit_blur(number: NDArray[np.int64], total: NDArray[np.int64]) -> float | None:
+    """Find the blur with which the mean edge profiles of all groups fit best.
 
-    The profile is that of an error function; linear interpolation at random positions adds a variance of 1/6.
+    A profile is the grey of the particle and of the layers outside it, each blurred; the layers are free, so that films
+    and gaps of a few voxels do not pass for blur. Linear interpolation at random positions adds a variance of 1/6.
 
     Parameters
     ----------
     number, total
-        Number and sum of profiles, from `edge_profiles`.
+        Numbers and sums of profiles, from `edge_profiles`.
 
     Returns
     -------
     float or None
         Gaussian sigma in voxels; None for fewer than `LEAST_PROFILES` profiles.
     """
-    if number < LEAST_PROFILES:
+    if number.sum() < LEAST_PROFILES:
         return None
-    mean = np.asarray(total, np.float64) / (number * UNIT)
+    used = number >= min(LEAST_PROFILES, number.max())
+    means = total[used] / (number[used, None] * UNIT)
+    noise = np.hypot(MISFIT, PROFILE_NOISE / np.sqrt(number[used]))
+    misfit = np.array([_misfit(means, noise, math.sqrt(blur**2 + 1 / 6)) for blur in BLURS])
+    best = min(max(int(misfit.argmin()), 1), len(BLURS) - 2)
+    before, here, after = misfit[best - 1 : best + 2]
+    bend = before - 2 * here + after
+    step = 0.5 * (before - after) / bend if bend > 0 else 0.0
+    return float(BLURS[best] + (BLURS[1] - BLURS[0]) * min(max(step, -1.0), 1.0))
 
-    def profile(x: NDArray[np.float64], sigma: float, shift: float, low: float, high: float) -> NDArray[np.float64]:
-        step: NDArray[np.float64] = special.ndtr((x - shift) / np.hypot(sigma, 1e-3))
-        return low + (high - low) * step
 
-    (sigma, *_), _ = optimize.curve_fit(profile, OFFSETS, mean, p0=(1.5, 0.0, 0.0, 1.0))
-    return float(np.sqrt(max(sigma**2 - 1 / 6, 0.0)))
+def _misfit(means: NDArray[np.float64], noise: NDArray[np.float64], blur: float) -> float:
+    """Least squares of the mean profiles (k, n) at one blur, each at its best place of the edge, priors included."""
+    size = len(LAYERS) + 2
+    prior, centre = np.diag([INSIDE_STD**-2] + [LAYER_STD**-2] * (size - 1)), np.zeros(size)
+    centre[0] = INSIDE_STD**-2
+    for k in range(1, size - 1):
+        prior[k : k + 2, k : k + 2] += np.array([[1, -1], [-1, 1]]) / LAYER_STEP**2
+    least = np.full(len(means), np.inf)
+    for shift in SHIFTS:
+        outwards = shift - OFFSETS
+        share = special.ndtr((outwards[:, None] - np.concatenate([[0.0], LAYERS])) / blur)
+        basis = np.column_stack([1 - share[:, 0], share[:, :-1] - share[:, 1:], share[:, -1]])
+        for i, mean in enumerate(means):
+            weighted = basis / noise[i] ** 2
+            right = weighted.T @ mean + centre
+            level = np.linalg.solve(weighted.T @ basis + prior, right)
+            least[i] = min(least[i], mean @ mean / noise[i] ** 2 - right @ level)
+    return float(least.sum())

@@ -291,5 +291,3 @@ def _between(shift, first, z, y, x):  # type: ignore[no-untyped-def]
         share = (1 - abs(w - a)) * (1 - abs(v - b)) * (1 - abs(u - c))
         total += share * shift[min(max(a, 0), nz - 1), min(max(b, 0), ny - 1), min(max(c, 0), nx - 1)]
     return total
-
-
