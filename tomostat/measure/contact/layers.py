@@ -17,14 +17,7 @@ from tomostat.measure.contact.classify import (
     locate_borders,
     remove_small_regions,
 )
-from tomostat.measure.contact.profiles import (
-    POSITIONS,
-    GreyLevels,
-    averaging_rounds,
-    blurred_solid,
-    fit_layers,
-    sample_profiles,
-)
+from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
 from tomostat.measure.shape.surface import Surface
 
@@ -234,6 +227,6 @@ def _profiles(
     if surroundings.solid.any():
         solid = sample_profiles(surface, blurred_solid(surroundings.solid, levels.blur), usable)[0]
     columns = np.concatenate([value * weight, weight, solid * weight], axis=1)
-    total, share, covered = np.split(average_over_surface(weights, columns, averaging_rounds(levels)), 3, axis=1)
+    total, share, covered = np.split(average_over_surface(weights, columns), 3, axis=1)
     divisor = np.maximum(share, 1e-6)
     return (total / divisor).astype(np.float32), share, (covered / divisor).astype(np.float32)

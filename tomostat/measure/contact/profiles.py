@@ -19,7 +19,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomostat.kernels.smoothing import Floats, smooth
-from tomostat.measure.shape.averaging import ROUNDS
 from tomostat.measure.shape.surface import Surface
 
 Doubles = NDArray[np.float64]
@@ -71,17 +70,6 @@ class GreyLevels:
     def contrast(self) -> float:
         """Grey level of carbon-binder above void; only where there is carbon-binder."""
         return float(self.cbd or 0.0) - self.pore
-
-
-MODEST_NOISE, MOST_ROUNDS = 0.45, 3 * ROUNDS
-"""Noise relative to the contrast of void and carbon-binder above which profiles are averaged over more of the surface,
-and the most rounds of averaging."""
-
-
-def averaging_rounds(levels: GreyLevels) -> int:
-    """Rounds of averaging profiles over the surface: as many as leave about the same noise of carbon-binder."""
-    noise = levels.noise / max(abs(levels.contrast), 1e-12)
-    return min(max(ROUNDS, round(ROUNDS * (noise / MODEST_NOISE) ** 2)), MOST_ROUNDS)
 
 
 @njit(cache=True, nogil=True)
@@ -309,9 +297,8 @@ def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: GreyLevel
     """
     contrast = levels.contrast
     bright = (levels.active - levels.pore) / contrast
-    # averaging leaves an eighth of the noise, more of it less; texture and roughness add some hundredths of the contrast
-    left = math.sqrt(ROUNDS / averaging_rounds(levels)) / 8
-    noise = math.hypot(MISFIT * bright, levels.noise / abs(contrast) * left)
+    # averaging leaves an eighth of the noise; texture and roughness add some hundredths of the full contrast
+    noise = math.hypot(MISFIT * bright, levels.noise / abs(contrast) / 8)
     steps = np.array([0.25 * bright, LAYER_STEP, 1.0, EDGE_STD])
     blur = math.sqrt(levels.blur**2 + TRILINEAR)
     value, edge = np.empty((len(profile), len(LAYERS) + 1), np.float32), np.empty(len(profile), np.float32)
