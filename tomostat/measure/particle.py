@@ -23,6 +23,7 @@ from tomostat.measure.contact.layers import (
     layer_counts,
 )
 from tomostat.measure.contact.profiles import GreyLevels
+from tomostat.measure.interior.cracks import inner_voids
 from tomostat.measure.measures import SMALLEST
 from tomostat.measure.options import MeasureOptions
 from tomostat.measure.shape.averaging import SmoothingWeights, smoothing_weights
@@ -180,7 +181,9 @@ class Particle:
     @cached_property
     def void(self) -> Mask:
         """(z, y, x) bool, cracks and pores inside the filled particle."""
-        return (self.surface.mask > 0) & ~self.active
+        found = np.zeros(self.surface.mask.shape, np.bool_)
+        found[self.bounds] = inner_voids(self.mask, self.active[self.bounds])
+        return found
 
     @cached_property
     def bounds(self) -> tuple[slice, ...]:

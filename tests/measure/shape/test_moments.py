@@ -19,7 +19,6 @@ from tomostat.measure.shape.moments import (
     GREY_COUNT,
     LARGEST,
     OTHER,
-    PHASE_COUNT,
     FixedPoint,
     block_moments,
     centroids,
@@ -109,16 +108,13 @@ def test_faces_by_what_lies_behind() -> None:
             np.testing.assert_array_equal(faces[axis], expected)
 
 
-def test_phases_and_holes_in_the_grey() -> None:
+def test_only_active_voxels_with_a_value_count_for_the_grey() -> None:
     labels, grey, phases = scene(6)
     grey[labels > 0] = np.where(np.arange((labels > 0).sum()) % 7 == 0, np.nan, grey[labels > 0])
     found = block_moments(labels, grey, phases, fixed=FixedPoint.of_range(0, 200))
     mean, _ = grey_statistics(found, FixedPoint.of_range(0, 200))
     for i, label in enumerate(found.label):
         own = labels == label
-        np.testing.assert_array_equal(
-            found.sums[i, PHASE_COUNT : PHASE_COUNT + 5], np.bincount(phases[own], minlength=5)
-        )
         seen = grey[own & (phases == 2)]
         assert found.sums[i, GREY_COUNT] == np.isfinite(seen).sum()
         if np.isfinite(seen).any():

@@ -9,34 +9,26 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tomostat.kernels.smoothing import Mask, Spacing
-from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, Value, Values, of_field, of_particle
+from tomostat.measure.measures import TOO_SMALL, Measure, Value, Values, of_particle
 from tomostat.measure.shape.crofton import crofton_area
-from tomostat.measure.shape.moments import COUNT, PHASE_COUNT, PHASES
-from tomostat.phase import Phase
 
 if TYPE_CHECKING:
-    from tomostat.measure.field import FieldParticles
     from tomostat.measure.particle import Particle
 
 PIECE = 0.01
 """Least share of a particle's volume that counts as a fragment."""
 
-
-@of_field(
-    Measure(
-        name="crack_fraction", units="1", long_name="cracks and pores inside the filled particle over its volume",
-        definition="Voxels of the particle whose phase is pore or carbon-binder, over all its voxels.",
-        shown=("report", "statistics"),
-    )
-)  # fmt: skip
-def crack_fraction(particles: FieldParticles) -> Arrays:
-    """Cracks and pores inside the particles."""
-    sums = particles.moments.sums
-    void = sums[:, PHASE_COUNT : PHASE_COUNT + PHASES][:, [Phase.PORE, Phase.CBD]].sum(axis=1)
-    return {"crack_fraction": void / sums[:, COUNT]}
+EDGE = 2
+"""Voxels from the outside within which a void must lead deeper to count: blur makes edges darker than the particle."""
 
 
 @of_particle(
+    Measure(
+        name="crack_fraction", units="1", long_name="cracks and pores inside the filled particle over its volume",
+        definition="Voxels of the particle that are not active material, over all its voxels; those within two voxels "
+        "of the outside count only where such voxels lead deeper, since at the blurred edge they are no cracks.",
+        missing=TOO_SMALL, shown=("report", "statistics"),
+    ),
     Measure(
         name="fragments", dtype="i8", units="1", long_name="pieces of active material of at least 1 % of the volume",
         definition="Connected pieces by voxel faces, of at least 1 % of the voxels of the filled particle.",
@@ -49,12 +41,13 @@ def crack_fraction(particles: FieldParticles) -> Arrays:
     ),
 )  # fmt: skip
 def cracks(particle: Particle) -> Values:
-    """Fragments and the surface of cracks."""
-    return crack_columns(particle.mask, particle.active[particle.bounds], particle.spacing, particle.crofton_area)
+    """Cracks as a share of the volume, fragments and the surface of cracks."""
+    solid = particle.mask.view(bool) & ~particle.void[particle.bounds]
+    return crack_columns(particle.mask, solid, particle.spacing, particle.crofton_area)
 
 
-def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing, whole: float) -> dict[str, Value]:
-    """Fragments, and the surface of cracks and pores inside a particle.
+def inner_voids(mask: Mask, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Voids of a particle that reach deeper than `EDGE` voxels.
 
     Parameters
     ----------
@@ -62,6 +55,33 @@ def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing, whole
         (z, y, x) uint8, the filled particle.
     active
         (z, y, x) bool, active material.
+
+    Returns
+    -------
+    numpy.ndarray
+        (z, y, x) bool.
+    """
+    inside = mask > 0
+    void = inside & ~active
+    flat = mask.shape[0] == 1
+    cross = ndimage.generate_binary_structure(2, 1)[None] if flat else ndimage.generate_binary_structure(3, 1)
+    deep = ndimage.binary_erosion(inside, cross, iterations=EDGE, border_value=1)
+    pieces, count = ndimage.label(void)
+    reaches = np.zeros(count + 1, np.bool_)
+    reaches[np.unique(pieces[deep])] = True
+    reaches[0] = False
+    return np.asarray(reaches[pieces])
+
+
+def crack_columns(mask: Mask, solid: NDArray[np.bool_], spacing: Spacing, whole: float) -> dict[str, Value]:
+    """Fragments, and the surface of cracks and pores inside a particle.
+
+    Parameters
+    ----------
+    mask
+        (z, y, x) uint8, the filled particle.
+    solid
+        (z, y, x) bool, the particle without its voids.
     spacing
         Voxel size (z, y, x) in micrometers.
     whole
@@ -70,12 +90,16 @@ def crack_columns(mask: Mask, active: NDArray[np.bool_], spacing: Spacing, whole
     Returns
     -------
     dict
-        `fragments`: pieces of active material that voxel faces join, of at least `PIECE` of the volume;
-        `crack_surface`: surface of the active material beyond that of the filled particle, micrometer^2, by Crofton's
-        formula.
+        `crack_fraction`: share of the voids; `fragments`: pieces of active material that voxel faces join, of at least
+        `PIECE` of the volume; `crack_surface`: surface of the active material beyond that of the filled particle,
+        micrometer^2, by Crofton's formula.
     """
-    solid = (mask.view(bool) & active).view(np.uint8)
     pieces, count = ndimage.label(solid)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    inner = max(crofton_area(solid, spacing) - whole, 0.0)
-    return {"fragments": int((sizes >= PIECE * mask.sum(dtype=np.int64)).sum()), "crack_surface": inner}
+    inner = max(crofton_area(solid.view(np.uint8), spacing) - whole, 0.0)
+    whole_count = int(mask.sum(dtype=np.int64))
+    return {
+        "crack_fraction": 1 - int(sizes.sum()) / whole_count,
+        "fragments": int((sizes >= PIECE * whole_count).sum()),
+        "crack_surface": inner,
+    }

@@ -29,9 +29,9 @@ OTHER, BORDER = PHASES, PHASES + 1
 
 FACE_KINDS = PHASES + 2
 
-COUNT, FIRST, SECOND, GREY, SQUARE, GREY_COUNT, PHASE_COUNT, FACES = 0, 1, 4, 10, 11, 12, 13, 13 + PHASES
+COUNT, FIRST, SECOND, GREY, SQUARE, GREY_COUNT, FACES = 0, 1, 4, 10, 11, 12, 13
 """Columns of the sums: voxels; z y x; zz yy xx zy zx yx; grey and grey^2 over the active voxels with a value, their
-number; voxels per phase; faces per axis and kind."""
+number; faces per axis and kind."""
 
 COLUMN_COUNT = FACES + 3 * FACE_KINDS
 
@@ -151,14 +151,13 @@ def _add_grey(row: Ints, grey: NDArray[Any], whole: bool, offset: float, scale: 
 
 
 @njit(cache=True, nogil=True)
-def _add_phases(
+def _add_active(
     row: Ints, grey: NDArray[Any], phases: NDArray[np.uint8], whole: bool, offset: float, scale: float
 ) -> None:
-    """Count the phases of a run and add the grey values of its active voxels."""
+    """Add the grey values of the active voxels of a run."""
     start = 0
     for x in range(1, len(phases) + 1):
         if x == len(phases) or phases[x] != phases[start]:
-            row[PHASE_COUNT + phases[start]] += x - start
             if phases[start] == ACTIVE:
                 _add_grey(row, grey[start:x], whole, offset, scale)
             start = x
@@ -234,7 +233,7 @@ def _scan(
                 if phases is None:
                     _add_grey(row, grey[z, y, a:x], whole, offset, scale)
                 else:
-                    _add_phases(row, grey[z, y, a:x], phases[z, y, a:x], whole, offset, scale)
+                    _add_active(row, grey[z, y, a:x], phases[z, y, a:x], whole, offset, scale)
                     _add_faces(row, labels, phases, z, y, a, x)
     return used
 
