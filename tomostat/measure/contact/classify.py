@@ -251,12 +251,18 @@ def locate_borders(
     return contact.astype(np.float32)
 
 
-SMALLEST_REGION = 25.0
-"""Area in voxel faces below which a region of contact or of void within the other is noise: averages reach as far."""
+SMALLEST_REGION, MODEST_BLUR = 25.0, 1.2
+"""Area in voxel faces, weighted with its certainty, below which a region of contact or of void within the other is
+noise; it grows with the cube of a blur above `MODEST_BLUR` voxels, since undoing more blur raises more noise."""
 
 
-def remove_small_regions(contact: Floats, open_area: Floats, weights: SmoothingWeights, face: float) -> Floats:
-    """Turn regions of contact or of void that are smaller than `SMALLEST_REGION` into what surrounds them.
+def remove_small_regions(
+    contact: Floats, open_area: Floats, weights: SmoothingWeights, face: float, blur: float = MODEST_BLUR
+) -> Floats:
+    """Turn small or doubtful regions of contact or of void into what surrounds them.
+
+    A single false point of contact inside a gap would halve the detour to the nearest contact, so that a region counts
+    by its area times its certainty, 0 on the border of contact and 1 where it is sure.
 
     Parameters
     ----------
@@ -266,6 +272,8 @@ def remove_small_regions(contact: Floats, open_area: Floats, weights: SmoothingW
         Which points are neighbours.
     face
         Area of a voxel's face in micrometer^2.
+    blur
+        Sigma of the image in voxels.
 
     Returns
     -------
@@ -274,8 +282,9 @@ def remove_small_regions(contact: Floats, open_area: Floats, weights: SmoothingW
     """
     kind = np.where(open_area > 0, np.where(contact > 0.5, 2, 1), 0).astype(np.int8)
     region = connected_regions(weights, kind)
-    area = np.bincount(region, open_area.astype(np.float64))
-    small = (area[region] < SMALLEST_REGION * face) & (area.max(initial=0.0) >= SMALLEST_REGION * face) & (kind > 0)
+    sure = np.bincount(region, open_area.astype(np.float64) * np.abs(2 * contact - 1))
+    least = SMALLEST_REGION * face * max(1.0, blur / MODEST_BLUR) ** 3
+    small = (sure[region] < least) & (sure.max(initial=0.0) >= least) & (kind > 0)
     return np.where(small, np.where(kind == 2, 0, 1), contact).astype(np.float32)
 
 

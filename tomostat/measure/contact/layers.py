@@ -162,7 +162,9 @@ def layer_counts(surface: Surface, layers: Layers) -> NDArray[np.int64]:
     )
 
 
-def decide_contact(surface: Surface, layers: Layers, priors: tuple[Mixture, ...], tolerance: int) -> SurfaceContact:
+def decide_contact(
+    surface: Surface, layers: Layers, priors: tuple[Mixture, ...], tolerance: int, blur: float
+) -> SurfaceContact:
     """Decide what every point of a particle's outer surface touches.
 
     Parameters
@@ -173,6 +175,8 @@ def decide_contact(surface: Surface, layers: Layers, priors: tuple[Mixture, ...]
         Void and carbon-binder of the field by tolerance.
     tolerance
         Contact tolerance in voxels for which the uncertainty is computed.
+    blur
+        Sigma of the image in voxels.
 
     Returns
     -------
@@ -191,7 +195,7 @@ def decide_contact(surface: Surface, layers: Layers, priors: tuple[Mixture, ...]
         if chosen is None:
             chosen = contact
             deviation = contact_share_std(value, area, mixture, face)
-        contact = remove_small_regions(contact, area, layers.weights, face)
+        contact = remove_small_regions(contact, area, layers.weights, face, blur)
         found[depth] = np.where(layers.particle | layers.collector, np.float32(0), contact)
     binder = np.stack([found[depth] for depth in TOLERANCES])
     total = float(area.sum(dtype=np.float64))
