@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
 
 NONE = f"without any contact, where the image shows no carbon-binder, and {TOO_SMALL}"
+NEXT = 2.0
+"""Voxels from a contact within which a point lies next to its border."""
 DETOUR = "Shortest path over the surface (or through the solid, by the option path) to the nearest contact"
 
 
@@ -24,6 +26,13 @@ DETOUR = "Shortest path over the surface (or through the solid, by the option pa
         long_name="detour to the nearest contact over equivalent radius, mean over the surface",
         definition=f"{DETOUR}, over the radius of the ball of equal volume (Jiang et al. 2020); area-weighted "
         "mean, 0 in contact.",
+    ),
+    Measure(
+        name="resistance_mean_std", units="1", missing=NONE,
+        long_name="uncertainty of the mean resistance, one standard deviation",
+        definition="When the border of the contact moves by a distance d, every detour beyond it changes by d: the "
+        "detached share of the surface times d over the radius, with d such that the detachment changes by "
+        "detachment_std. The length of the border follows from the area next to it.",
     ),
     Measure(
         name="resistance_max", units="1", missing=NONE, shown=("statistics",), heading="resistance, largest",
@@ -72,7 +81,22 @@ def resistance(particle: Particle) -> Values:
     weight = np.where(np.isfinite(distance), particle.surface.area, 0).astype(np.float64)
     if not (conducting >= 0.5).any() or weight.sum() <= 0:
         return {"fully_detached": True}
-    return {"fully_detached": False, **_spread(distance, weight, conducting, particle.radius)}
+    found = _spread(distance, weight, conducting, particle.radius)
+    unsure = particle.contact.deviation * particle.contact.open_area
+    found["resistance_mean_std"] = _mean_std(distance, weight, unsure, particle.spacing) / particle.radius
+    return {"fully_detached": False, **found}
+
+
+def _mean_std(
+    distance: NDArray[np.float64], weight: NDArray[np.float64], unsure: float, spacing: tuple[float, float, float]
+) -> float:
+    """Standard deviation of the mean detour, from that of the area in contact, both by how far its border may move."""
+    free = (weight > 0) & (distance > 0)
+    width = NEXT * math.cbrt(math.prod(spacing))
+    beside = float(weight[free & (distance <= width)].sum())
+    if beside == 0:
+        return 0.0 if not free.any() else math.nan
+    return unsure * width / beside * float(weight[free].sum() / weight.sum())
 
 
 def _spread(
