@@ -106,7 +106,7 @@ def test_a_slice_is_a_volume():
     y, x = np.meshgrid(np.arange(size) - size / 2 + 0.5, np.arange(size) - size / 2 + 0.5, indexing="ij")
     disc = (np.hypot(y, x) < radius)[None]
     grey = ndimage.gaussian_filter(100 + 100.0 * disc, (0, 1.2, 1.2)).astype(np.float32)
-    begun = (np.hypot(y, x) < radius + 0.7).astype(np.uint32)[None]
+    begun = (np.hypot(y, x) < radius + 0.4).astype(np.uint32)[None]
     moved = move_edges(begun, phases_of(begun), grey, MODEL)
     assert abs((moved > 0).sum() / disc.sum() - 1) < 0.01
 

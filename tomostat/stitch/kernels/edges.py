@@ -20,15 +20,15 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase, PhaseFit
 
 WINDOW, WINDOW_REACH = 1.2, 3
 """Standard deviation and reach of the window, in cells."""
-LEAST_SHARE = 0.01
-"""Voxels outside count where the blurred mask exceeds this share: beyond lies what does not touch the particle."""
+OUTER_REACH = 2.5
+"""Voxels outside count up to this distance from the mask: beyond lies what does not touch the particle."""
 BAND = 0.03
 """The boundary moves where the blurred mask lies between this share and 1 less it."""
 FARTHEST = 1.5
@@ -148,7 +148,7 @@ def _shifts(
     """Way outwards in voxels from the half height of the blurred mask to the edge, (z, y, x) cells."""
     cells = [(a + n - 1) // 2 - a // 2 + 1 for a, n in zip(first.tolist(), blurred.shape, strict=True)]
     sums = np.zeros((SUMS, *cells), np.float32)
-    _sum_cells(blurred, solid, relative, usable, first, sums)
+    _sum_cells(blurred, solid, relative, usable, first, float(ndtr(-OUTER_REACH / model.sigma)), sums)
     for k in range(SUMS):
         sums[k] = smooth(sums[k], WINDOW, WINDOW_REACH)
     noise = max(model.noise / (model.active - model.pore), LEAST_NOISE)
@@ -158,7 +158,7 @@ def _shifts(
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_cells(blurred, solid, relative, usable, first, sums):  # type: ignore[no-untyped-def]
+def _sum_cells(blurred, solid, relative, usable, first, least, sums):  # type: ignore[no-untyped-def]
     """Sums for the normal equations of each cell, and of the mean curvature of the blurred mask."""
     nz, ny, nx = blurred.shape
     oz, oy, ox = first[0] // 2, first[1] // 2, first[2] // 2
@@ -170,7 +170,7 @@ def _sum_cells(blurred, solid, relative, usable, first, sums):  # type: ignore[n
             left, right = max(y - 1, 0), min(y + 1, ny - 1)
             for x in range(nx):
                 q = blurred[z, y, x]
-                if not usable[z, y, x] or (q <= LEAST_SHARE and not solid[z, y, x]):
+                if not usable[z, y, x] or (q <= least and not solid[z, y, x]):
                     continue
                 cx = (first[2] + x) // 2 - ox
                 value = relative[z, y, x]
