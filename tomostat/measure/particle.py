@@ -149,7 +149,7 @@ class Particle:
         """What each surface point touches."""
         if self.mixtures is None:
             return contact_without_binder(self.surface, self.surroundings)
-        return decide_contact(self.surface, self.layers, self.mixtures, self.options.tolerance, self.levels.blur)
+        return decide_contact(self.surface, self.layers, self.mixtures, self.options.tolerance, self.levels)
 
     @cached_property
     def binder(self) -> Floats:

@@ -10,7 +10,8 @@ from properties import examples
 from tomostat.phase import Phase, PhaseFit, PhaseLevels
 from tomostat.stitch.kernels.edges import EdgeModel, move_edges
 
-MODEL = EdgeModel(pore=100.0, active=200.0, noise=8.0, blur=1.2)
+MODEL = EdgeModel(pore=100.0, active=200.0, noise=8.0, blur=float(np.hypot(1.2, 12**-0.5)))
+"""The blur of the images below: a Gaussian, and voxels that are partly in the particle."""
 
 
 def half_buried(radius=18.0, blur=1.2, noise=8.0, seed=0, shift=0.0, binder=130.0):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tomostat.kernels.smoothing import Floats
 from tomostat.measure.contact.classify import (
+    BORDER_ERROR,
     Mixture,
     contact_share_std,
     fit_mixture,
@@ -163,7 +164,7 @@ def layer_counts(surface: Surface, layers: Layers) -> NDArray[np.int64]:
 
 
 def decide_contact(
-    surface: Surface, layers: Layers, priors: tuple[Mixture, ...], tolerance: int, blur: float
+    surface: Surface, layers: Layers, priors: tuple[Mixture, ...], tolerance: int, levels: GreyLevels
 ) -> SurfaceContact:
     """Decide what every point of a particle's outer surface touches.
 
@@ -175,8 +176,8 @@ def decide_contact(
         Void and carbon-binder of the field by tolerance.
     tolerance
         Contact tolerance in voxels for which the uncertainty is computed.
-    blur
-        Sigma of the image in voxels.
+    levels
+        Grey levels, noise and blur of the field.
 
     Returns
     -------
@@ -194,8 +195,9 @@ def decide_contact(
         contact = locate_borders(value, area, mixture, layers.weights, initial=chosen, rounds=rounds)
         if chosen is None:
             chosen = contact
-            deviation = contact_share_std(value, area, mixture, face)
-        contact = remove_small_regions(contact, area, layers.weights, face, blur)
+            border = BORDER_ERROR * levels.noise / abs(levels.contrast) * levels.blur**2
+            deviation = contact_share_std(value, area, mixture, face, contact, border)
+        contact = remove_small_regions(contact, area, layers.weights, face, levels.blur)
         found[depth] = np.where(layers.particle | layers.collector, np.float32(0), contact)
     binder = np.stack([found[depth] for depth in TOLERANCES])
     total = float(area.sum(dtype=np.float64))
