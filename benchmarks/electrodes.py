@@ -222,7 +222,9 @@ def _render(bodies: list[Body], recipe: Recipe, rng: np.random.Generator) -> Ele
     filled = np.where(labels > 0, Phase.ACTIVE, np.where(binder, Phase.CBD, Phase.PORE)).astype(np.uint8)
     phases = np.where((labels > 0) & (solid < 0.5), Phase.PORE, filled).astype(np.uint8)
     grey = _image(solid, binder, recipe.image, rng)
-    return Electrode(grey, labels, phases, _truth(bodies, labels, filled))
+    truth = _truth(bodies, labels, filled)
+    voids = np.bincount(labels[phases != Phase.ACTIVE], minlength=len(bodies) + 1)[1:]
+    return Electrode(grey, labels, phases, truth.assign(crack_fraction=voids / np.maximum(truth.voxels, 1)))
 
 
 def _inside(

@@ -1,0 +1,238 @@
+"""Boundaries, areas and detachment of found particles beside those of true labels and of plain thresholds.
+
+``python -m benchmarks.bench_boundaries [balls] [electrodes] [--electrodes N] [--seed S]`` simulates images with
+`benchmarks.electrodes`, which shares nothing with `tomostat.phantom`, runs phases, detect, stitch and measure on them,
+and prints what is measured beside what is required. Particles that the field cuts, or that are less than 20 voxels
+across, are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import marching_cubes, mesh_surface_area
+
+import tomostat as ts
+from benchmarks.bench_pipeline import new_folder
+from benchmarks.electrodes import Electrode, Image, Recipe, make_balls, make_electrode
+from benchmarks.report import Result, print_results
+from tomostat.detect import detect_instances
+from tomostat.kernels.matching import overlaps_of_labels
+from tomostat.kernels.score import Scores, score_labels
+from tomostat.measure import measure_particles
+from tomostat.measure.options import MeasureOptions
+from tomostat.phase import Phase
+from tomostat.phases import segment_phases
+from tomostat.stitch import stitch_particles
+from tomostat.volume import create_volume, write_box
+
+SPACING = 0.05
+"""Voxel size in micrometers."""
+
+SHAPE, COUNT = (128, 224, 224), 70
+"""Voxels of an electrode, and particles that are placed in it as far as they fit."""
+
+COLUMNS = [
+    "detachment", "detachment_std", "surface_area", "volume", "resistance_mean", "resistance_max", "crack_fraction",
+    "touches_border",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An image, and what is required on it: error, bias and correlation of the detachment."""
+
+    image: Image
+    error: float | None = None
+    bias: float | None = None
+    correlation: float = 0.9
+
+
+CONDITIONS = {
+    "blur 1.2, noise 0.12": Condition(Image(), 0.015, 0.005, 0.99),
+    "blur 2.0": Condition(Image(blur=2.0), 0.03, None, 0.96),
+    "faint carbon-binder": Condition(Image(levels=(0.12, 0.26, 1.0)), 0.04, None, 0.95),
+    "noise 0.25": Condition(Image(noise=0.25), 0.04, None, 0.93),
+    "wet": Condition(Image(levels=(0.30, 0.36, 1.0))),
+    "fringes": Condition(Image(fringe=0.4)),
+}
+
+BALLS = {0.8: (0.01, 0.02, 0.15), 1.2: (0.01, 0.02, 0.15), 2.0: (0.03, 0.06, 0.3)}
+"""Required errors of detachment, mean and largest resistance by blur."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out on one electrode.
+
+    Attributes
+    ----------
+    scores
+        Agreement of the found particles with the true ones.
+    bias
+        Voxels by which boundaries lie too far out, towards pores and towards carbon-binder.
+    found, true
+        Rows of inner particles, measured from found and from true labels, with the truth as columns ``true_NAME``.
+    """
+
+    scores: Scores
+    bias: tuple[float, float]
+    found: pd.DataFrame
+    true: pd.DataFrame
+
+
+def measure(electrode: Electrode) -> Measured:
+    """Run the stages on an electrode, then measure its true labels too."""
+    folder = new_folder()
+    path = folder / "electrode.zarr"
+    create_volume(path, shape=electrode.grey.shape, dtype=np.uint16, spacing=(SPACING,) * 3)
+    write_box(path, (0, 0, 0), electrode.grey)
+    segment_phases(path)
+    detect_instances(path, folder / "instances")
+    stitch_particles(path, folder / "instances", folder / "graph")
+    labels = ts.open_volume(path, "particles").values
+    found = _inner_rows(path, labels, electrode)
+    scores = score_labels(electrode.labels, labels)
+    write_box(path, (0, 0, 0), electrode.labels, "particles")
+    return Measured(scores, boundary_bias(electrode, labels), found, _inner_rows(path, electrode.labels, electrode))
+
+
+def _inner_rows(path: Path, labels: NDArray[np.uint32], electrode: Electrode) -> pd.DataFrame:
+    """Measured rows of the particles that match a true one, inside the field and large enough."""
+    table = measure_particles(path, options=MeasureOptions(maps=False))[["label", *COLUMNS]].to_dataframe()
+    overlap = overlaps_of_labels(electrode.labels, labels)
+    pairs = np.flatnonzero(overlap.iou >= 0.5)
+    true = electrode.truth.assign(volume=electrode.truth.voxels * SPACING**3).set_index("label")
+    true = true.loc[overlap.first_label[overlap.first[pairs]]].add_prefix("true_").reset_index(drop=True)
+    rows = table.set_index("label").loc[overlap.second_label[overlap.second[pairs]]].reset_index()
+    rows = pd.concat([rows, true], axis=1).assign(iou=overlap.iou[pairs])
+    rows["true_surface_area"] *= SPACING**2
+    inner = rows.true_whole & ~rows.touches_border.astype(bool) & (rows.true_diameter >= 20)
+    return rows[inner.to_numpy(bool)]
+
+
+def boundary_bias(electrode: Electrode, labels: NDArray[np.uint32]) -> tuple[float, float]:
+    """Voxels gained less voxels lost on faces towards a phase, over the true area there."""
+    true, phases = electrode.labels > 0, electrode.phases
+    nearest = ndimage.distance_transform_edt(true, return_distances=False, return_indices=True)
+    beyond = phases[tuple(nearest)]
+    biases = []
+    for phase in (Phase.PORE, Phase.CBD):
+        faces = 0
+        for axis in range(3):
+            ahead, behind = [slice(None)] * 3, [slice(None)] * 3
+            ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+            for here, there in ((tuple(ahead), tuple(behind)), (tuple(behind), tuple(ahead))):
+                faces += int((true[here] & ~true[there] & (phases[there] == phase)).sum())
+        gained = int((~true & (labels > 0) & (phases == phase)).sum())
+        lost = int((true & (labels == 0) & (beyond == phase)).sum())
+        biases.append((gained - lost) / (faces * 2 / 3))  # faces overestimate an area by half
+    return biases[0], biases[1]
+
+
+def threshold_rows(electrode: Electrode) -> pd.DataFrame:
+    """Area and detachment of the true labels by thresholds and skimage's marching cubes: what a script would do."""
+    smoothed = ndimage.gaussian_filter(electrode.grey.astype(np.float32), 1.0)
+    pore, binder, active = (float(np.median(electrode.grey[electrode.phases == phase])) for phase in range(3))
+    dark = (smoothed < (binder + active) / 2) & (smoothed > (pore + binder) / 2)
+    rows = []
+    for number, box in enumerate(ndimage.find_objects(electrode.labels.astype(np.int64)), 1):
+        if box is None:
+            continue
+        wide = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in box)
+        own = electrode.labels[wide] == number
+        shell = ndimage.binary_dilation(own) & ~own
+        vertices, faces, _, _ = marching_cubes(own.astype(np.float32), 0.5)
+        area = mesh_surface_area(vertices, faces)
+        rows.append({"label": number, "surface_area": area, "detachment": 1 - float(dark[wide][shell].mean())})
+    return electrode.truth.merge(pd.DataFrame(rows), on="label", suffixes=("", "_thresholds"))
+
+
+def detachment_results(rows: pd.DataFrame, condition: Condition, labels: str) -> list[Result]:
+    """Errors of the detachment; with requirements for found labels only."""
+    error = (rows.detachment - rows.true_detachment).dropna()
+    known = rows.loc[error.index]
+    asked = condition if labels == "found" else Condition(condition.image, correlation=-1)
+    correlation = np.corrcoef(known.detachment, known.true_detachment)[0, 1] if len(known) > 2 else np.nan
+    results = [
+        Result(f"detachment, {labels} labels, mean absolute error", error.abs().mean(), asked.error, "<="),
+        Result(f"detachment, {labels} labels, absolute bias", abs(error.mean()), asked.bias, "<="),
+        Result(f"detachment, {labels} labels, r", correlation, asked.correlation if asked.correlation > 0 else None),
+    ]
+    if labels == "found":
+        share = [float((error.abs() < k * known.detachment_std).mean()) for k in (1, 2)]
+        results += [
+            Result("uncertainty covers at one sigma (0.60 to 0.76)", share[0], 0.6),
+            Result("uncertainty covers at two sigma (0.90 to 0.98)", share[1], 0.9),
+            Result("particles without a detachment", len(rows) - len(error), 0, "=="),
+        ]
+    return results
+
+
+def electrode_results(condition: Condition, seeds: Iterator[int] | range, strict: bool) -> list[Result]:
+    """All figures of one condition over some electrodes; those on shape are required with `strict` only."""
+    recipe = replace(Recipe(), shape=SHAPE, count=COUNT, image=condition.image)
+    electrodes = [make_electrode(recipe, seed) for seed in seeds]
+    every = [measure(electrode) for electrode in electrodes]
+    found, true = (pd.concat([getattr(one, name) for one in every]) for name in ("found", "true"))
+    results = detachment_results(found, condition, "found") + detachment_results(true, condition, "true")
+    plain = pd.concat([threshold_rows(electrode) for electrode in electrodes])
+    plain = plain[plain.whole & (plain.diameter >= 20)]
+    error = (plain.detachment_thresholds - plain.detachment).abs().mean()
+    area = (plain.surface_area_thresholds / plain.surface_area - 1).mean()
+    results += [
+        Result("detachment, true labels, thresholds, mean error", error),
+        Result("area, true labels, marching cubes, mean relative error", area),
+    ]
+    figures = {
+        "volume, mean relative error": (abs((found.volume / found.true_volume - 1).mean()), 0.01, "<="),
+        "area, mean relative error": (abs((found.surface_area / found.true_surface_area - 1).mean()), 0.015, "<="),
+        "crack fraction, mean error": (abs((found.crack_fraction - found.true_crack_fraction).mean()), 0.01, "<="),
+        "mean IoU of found particles": (found.iou.mean(), 0.96, ">="),
+        "boundary towards pores, bias in voxels": (abs(np.mean([one.bias[0] for one in every])), 0.05, "<="),
+        "boundary towards carbon-binder, bias in voxels": (abs(np.mean([one.bias[1] for one in every])), 0.05, "<="),
+        "F1": (np.mean([one.scores.f1 for one in every]), 0.99, ">="),
+        "panoptic quality": (np.mean([one.scores.pq for one in every]), 0.95, ">="),
+    }
+    for name, (value, required, comparison) in figures.items():
+        results.append(Result(name, float(value), required if strict else None, comparison))
+    return [Result("particles", len(found)), *results]
+
+
+def ball_results(radius: float, gap: float, blur: float, seed: int) -> list[Result]:
+    """Nine balls with gaps of known detachment and resistance."""
+    rows = measure(make_balls(radius, gap, Image(blur=blur, rings=0, slope=0), seed)).found
+    required = BALLS[blur]
+    names = ("detachment", "resistance_mean", "resistance_max")
+    errors = [float((rows[name] - rows[f"true_{name}"]).abs().mean()) for name in names]
+    title = f"R {radius:g}, gap {gap:g}, blur {blur:g}"
+    return [Result(f"{title}: {name}", e, r, "<=") for name, e, r in zip(names, errors, required, strict=True)]
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=["balls", "electrodes"], help="balls, electrodes")
+    parser.add_argument("--electrodes", type=int, default=4, help="electrodes per condition")
+    parser.add_argument("--seed", type=int, default=1000)
+    options = parser.parse_args()
+    if "balls" in options.names:
+        cases = [(radius, gap, blur) for blur in BALLS for radius in (16, 32, 48) for gap in (3, 5)]
+        results = [result for case in cases for result in ball_results(*case, options.seed)]
+        print_results("nine balls, gaps of known extent: mean absolute errors", results)
+    if "electrodes" in options.names:
+        for number, (name, condition) in enumerate(CONDITIONS.items()):
+            first = options.seed + 100 * number
+            seeds = range(first, first + options.electrodes)
+            print_results(name, electrode_results(condition, seeds, strict=number == 0))
+
+
+if __name__ == "__main__":
+    main()
