@@ -311,7 +311,7 @@ def many_balls(folder: Path, slices: int, columns: int, step: int = 64) -> int:
 
 def link_many(folder: Path, graph: Path, slices: int, size: int) -> float:
     """Seconds to link, merge and number the instances of a folder, in this process alone."""
-    plan = Plan(folder, folder, graph, (slices, size, size), SPACING, (64, size, size), StitchOptions())
+    plan = Plan(folder, folder, graph, (slices, size, size), SPACING, (64, size, size), StitchOptions(), None)
     start = time.perf_counter()
     for slab in plan.slabs:
         link_slab(plan, slab)

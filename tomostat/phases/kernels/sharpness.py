@@ -174,14 +174,12 @@ def _misfit(means: NDArray[np.float64], noise: NDArray[np.float64], blur: float)
     centre[0] = INSIDE_STD**-2
     for k in range(1, size - 1):
         prior[k : k + 2, k : k + 2] += np.array([[1, -1], [-1, 1]]) / LAYER_STEP**2
-    least = np.full(len(means), np.inf)
-    for shift in SHIFTS:
-        outwards = shift - OFFSETS
-        share = special.ndtr((outwards[:, None] - np.concatenate([[0.0], LAYERS])) / blur)
-        basis = np.column_stack([1 - share[:, 0], share[:, :-1] - share[:, 1:], share[:, -1]])
-        for i, mean in enumerate(means):
-            weighted = basis / noise[i] ** 2
-            right = weighted.T @ mean + centre
-            level = np.linalg.solve(weighted.T @ basis + prior, right)
-            least[i] = min(least[i], mean @ mean / noise[i] ** 2 - right @ level)
-    return float(least.sum())
+    outwards = SHIFTS[:, None] - OFFSETS
+    share = special.ndtr((outwards[..., None] - np.concatenate([[0.0], LAYERS])) / blur)
+    basis = np.concatenate([1 - share[..., :1], share[..., :-1] - share[..., 1:], share[..., -1:]], axis=-1)
+    weight = noise[:, None] ** -2
+    normal = (basis.swapaxes(1, 2) @ basis)[:, None] * weight[..., None] + prior  # (shifts, profiles, size, size)
+    right = (means * weight) @ basis + centre  # (shifts, profiles, size)
+    level = np.linalg.solve(normal, right[..., None])[..., 0]
+    least = (means**2 * weight).sum(axis=1) - (right * level).sum(axis=-1)
+    return float(least.min(axis=0).sum())
