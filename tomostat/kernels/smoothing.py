@@ -1,4 +1,4 @@
-"""Masks smoothed with a Gaussian: where a surface lies between voxels, and which way it faces."""
+"""Masks and images smoothed with a Gaussian: where a surface lies between voxels, and which way it faces."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def _smooth_rows(source: Floats, weights: Floats, axis: int, out: Floats) -> Non
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _smooth_x(source: Mask, weights: Floats, out: Floats) -> None:
+def _smooth_x(source: Mask | Floats, weights: Floats, out: Floats) -> None:
     """Convolve along x."""
     nz, ny, nx = source.shape
     radius = len(weights) - 1
     padded = np.empty(nx + 2 * radius, np.float32)
     for z in range(nz):
         for y in range(ny):
-            total = 0
+            empty = True
             for x in range(nx):
                 padded[x + radius] = source[z, y, x]
-                total += source[z, y, x]
+                empty &= source[z, y, x] == 0
             row = out[z, y]
-            if total == 0:
+            if empty:
                 row[:] = 0
                 continue
             padded[:radius] = padded[radius]
@@ -70,16 +70,16 @@ def _smooth_x(source: Mask, weights: Floats, out: Floats) -> None:
                     row[x] += weights[k] * (a[x] + b[x])
 
 
-def smooth(mask: Mask, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
-    """Smooth a mask with a Gaussian of `sigma` voxels along each axis.
+def smooth(image: Mask | Floats, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
+    """Smooth a mask or an image with a Gaussian of `sigma` voxels along each axis.
 
     Voxels at the box's edge are repeated outwards: a particle cut by the field goes on behind the cut. An axis of one
     voxel is not smoothed.
 
     Parameters
     ----------
-    mask
-        (z, y, x) uint8.
+    image
+        (z, y, x) uint8 or float32.
     sigma, radius
         Width and reach in voxels.
 
@@ -89,10 +89,10 @@ def smooth(mask: Mask, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
         (z, y, x) float32.
     """
     weights = gaussian_weights(sigma, radius)
-    first = np.empty(mask.shape, np.float32)
-    _smooth_x(mask, weights, first)
+    first = np.empty(image.shape, np.float32)
+    _smooth_x(image, weights, first)
     for axis in (1, 0):
-        if mask.shape[axis] > 1:
+        if image.shape[axis] > 1:
             second = np.empty_like(first)
             _smooth_rows(first, weights, axis, second)
             first = second

@@ -292,11 +292,11 @@ CORRELATED_AREA, COMMON_ERROR = 110.0, 0.45
 """How the variances of points add up: points within `CORRELATED_AREA` voxel faces err together, and `COMMON_ERROR` of
 the mean variance is shared by the whole surface. Fitted to phantoms with true labels."""
 
-BORDER_ERROR = 2.0
-"""Voxels by which the border between contact and gap is misplaced over the whole of a particle, times the noise
-relative to the contrast of void and carbon-binder and the square of the blur in voxels. Fitted to particles that the
+BORDER_ERROR = 4.0
+"""Voxels by which the border between contact and gap is misplaced over the whole of a particle, times the squares of
+the noise, relative to the contrast of void and carbon-binder, and of the blur in voxels. Fitted to particles that the
 network found in electrodes of `benchmarks.electrodes`, of blur 1.2 and 2 voxels and noise 0.12 and 0.25, one of them
-with faint carbon-binder: one standard deviation covers the truth in 70 %, two in 92 %."""
+with faint carbon-binder: one standard deviation covers the truth in 72 %, two in 91 %."""
 
 
 def contact_share_std(

@@ -195,7 +195,7 @@ def decide_contact(
         contact = locate_borders(value, area, mixture, layers.weights, initial=chosen, rounds=rounds)
         if chosen is None:
             chosen = contact
-            border = BORDER_ERROR * levels.noise / abs(levels.contrast) * levels.blur**2
+            border = BORDER_ERROR * (levels.noise / levels.contrast * levels.blur) ** 2
             deviation = contact_share_std(value, area, mixture, face, contact, border)
         contact = remove_small_regions(contact, area, layers.weights, face, levels.blur)
         found[depth] = np.where(layers.particle | layers.collector, np.float32(0), contact)

@@ -40,6 +40,9 @@ OUTSIDE_LEVEL, OUTSIDE_STD, INSIDE_STD, EDGE_STD = 0.15, 1.0, 0.12, 1.5
 grey outside, standard deviation of the grey inside, and that of the edge in voxels."""
 CORRELATED_VOXELS = 3.0
 """Voxels that err together, since noise is correlated and no particle is quite uniform."""
+SMOOTHING, MOST_SMOOTHING = 5.5, 1.5
+"""Sigma in voxels of a Gaussian over the grey values, over the noise relative to the contrast, and the largest:
+boundaries that follow the noise are rough, and have too much area."""
 LEAST_NOISE = 0.03
 """Smallest noise that is assumed, relative to the contrast: the texture of clean images."""
 SUMS = 11
@@ -84,9 +87,14 @@ class EdgeModel:
         return cls(float(pore), float(active), float(fit.noise), float(fit.edge_blur))
 
     @property
+    def smoothing(self) -> float:
+        """Sigma in voxels with which grey values are smoothed."""
+        return float(min(SMOOTHING * self.noise / (self.active - self.pore), MOST_SMOOTHING))
+
+    @property
     def sigma(self) -> float:
         """Sigma in voxels with which a mask is blurred: voxels of a mask are sharp, but steps of one voxel wide."""
-        return math.sqrt(max(self.blur**2 - 1 / 12, 0.5))
+        return math.sqrt(max(self.blur**2 + self.smoothing**2 - 1 / 12, 0.5))
 
     @property
     def reach(self) -> int:
@@ -96,7 +104,7 @@ class EdgeModel:
     @property
     def halo(self) -> int:
         """Voxels around a block that its boundaries depend on."""
-        return self.reach + 2 + 2 * (WINDOW_REACH + 1) + 1
+        return max(self.reach, math.ceil(2.5 * self.smoothing)) + 2 + 2 * (WINDOW_REACH + 1) + 1
 
 
 def move_edges(
@@ -130,6 +138,8 @@ def move_edges(
         return labels
     relative = ((grey - np.float32(model.pore)) / np.float32(model.active - model.pore)).astype(np.float32)
     usable = ((phases != _OUTSIDE) & np.isfinite(relative)).view(np.uint8)
+    relative[usable == 0] = OUTSIDE_LEVEL
+    relative = smooth(relative, max(model.smoothing, 0.1), math.ceil(2.5 * model.smoothing))
     solid = ((labels > 0) & (phases == Phase.ACTIVE)).view(np.uint8)
     blurred = smooth(solid, model.sigma, model.reach)
     first = np.array(origin, np.int64)
