@@ -11,7 +11,6 @@ import dask
 import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from tomostat.blocks import Block, Box, Shape
 from tomostat.phase import Phase
@@ -23,7 +22,9 @@ from tomostat.phases.kernels.filters import (
     Thresholds,
     coarse_phases,
     halo_width,
+    smooth,
     smooth_within,
+    smoothing_halo,
     uniform_mean,
     uniform_voxels,
 )
@@ -151,7 +152,7 @@ def remove_shading(context: Context, grey_range: tuple[float, float]) -> tuple[F
 def _sum_cells(context: Context, cells: Shape, bins: Bins) -> Counts:
     """Histograms (cz, cy, cx, bins) of the smoothed grey values of all cells."""
     counts = np.zeros((*cells, bins.number), np.int64)
-    halo = halo_width(context.options.smoothing, False)
+    halo = smoothing_halo(context.options.smoothing)
     tasks = {block.key: _cell_task(context, block, cells, bins) for block in context.blocks(halo)}
     for start, shape, text in context.run("shading", tasks):
         part = decode(text, (*shape, bins.number))
@@ -222,7 +223,7 @@ def _edge_probe(
 ) -> tuple[list[int], list[list[int]]]:
     """Numbers and sums of the edge profiles in a probe box, by group."""
     grey, in_field = read_block(path, box, outside, keep_shading=False)
-    smoothed = ndimage.gaussian_filter(grey, [options.smoothing if n > 1 else 0.0 for n in grey.shape])
+    smoothed = smooth(grey, options.smoothing, sharpness.WIDE)
     phases = np.where(smoothed >= (guess.thresholds.active or np.inf), Phase.ACTIVE, Phase.PORE).astype(np.uint8)
     if in_field is not None:
         phases[~in_field] = Phase.OUTSIDE

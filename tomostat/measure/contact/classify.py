@@ -257,7 +257,7 @@ noise; it grows with the cube of a blur above `MODEST_BLUR` voxels, since undoin
 
 
 def remove_small_regions(
-    contact: Floats, open_area: Floats, weights: SmoothingWeights, face: float, blur: float = MODEST_BLUR
+    contact: Floats, open_area: Floats, weights: SmoothingWeights, face: float, blur: float
 ) -> Floats:
     """Turn small or doubtful regions of contact or of void into what surrounds them.
 

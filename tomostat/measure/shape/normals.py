@@ -29,18 +29,6 @@ disagree, a normal represents none of the planes beside it."""
 
 
 @njit(cache=True, nogil=True)
-def gradient(f: Floats, z: int, y: int, x: int, spacing: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Central differences per micrometer, one-sided at the box's edge."""
-    nz, ny, nx = f.shape
-    a, b = max(z - 1, 0), min(z + 1, nz - 1)
-    out[0] = (f[b, y, x] - f[a, y, x]) / (max(b - a, 1) * spacing[0])
-    a, b = max(y - 1, 0), min(y + 1, ny - 1)
-    out[1] = (f[z, b, x] - f[z, a, x]) / (max(b - a, 1) * spacing[1])
-    a, b = max(x - 1, 0), min(x + 1, nx - 1)
-    out[2] = (f[z, y, b] - f[z, y, a]) / (max(b - a, 1) * spacing[2])
-
-
-@njit(cache=True, nogil=True)
 def _pack_voters(point: Floats, normal: Floats, steady: Floats, spacing: NDArray[np.float64], voters: Floats) -> None:
     """Voters as `vote_normal` reads them: place, normal, weight, and the scale of offsets from the tangent plane."""
     for i in range(len(point)):

@@ -17,9 +17,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Floats, Mask, Spacing, smooth
+from tomostat.kernels.smoothing import Floats, Mask, Spacing, gradient, smooth
 from tomostat.measure.shape.neighbourhood import STEPS, list_neighbours
-from tomostat.measure.shape.normals import gradient, nearness_weights, vote_normal, vote_normals
+from tomostat.measure.shape.normals import nearness_weights, vote_normal, vote_normals
 
 
 @dataclass(frozen=True)

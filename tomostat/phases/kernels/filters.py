@@ -57,18 +57,23 @@ class Thresholds:
         return tuple(value for value in (self.cbd, self.collector, self.active) if value is not None)
 
 
+def smoothing_halo(sigma: float) -> int:
+    """Halo in voxels with which `smooth_within` does not depend on the block."""
+    return math.ceil(TRUNCATE * sigma)
+
+
 def halo_width(sigma: float, collector: bool, dark_smoothing: float = DARK_SMOOTHINGS[-1]) -> int:
     """Halo in voxels with which `classify`, and `uniform_voxels` of size 5 after it, do not depend on the block."""
     opening = 2 * (COLLECTOR_THICKNESS // 2) if collector else 0
-    return math.ceil(TRUNCATE * sigma) + opening + 2 + math.ceil(TRUNCATE * sigma * dark_smoothing)
+    return smoothing_halo(sigma) + opening + 2 + smoothing_halo(sigma * dark_smoothing)
 
 
-def smooth(array: Floats, sigma: float) -> Floats:
+def smooth(array: Floats, sigma: float, truncate: float = TRUNCATE) -> Floats:
     """Gaussian of a (z, y, x) array, reflected at its faces; an axis of one voxel is not smoothed."""
     if sigma == 0:
         return array
     sigmas = [sigma if n > 1 else 0.0 for n in array.shape]
-    smoothed: Floats = ndimage.gaussian_filter(array, sigmas, truncate=TRUNCATE)
+    smoothed: Floats = ndimage.gaussian_filter(array, sigmas, truncate=truncate)
     return smoothed
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage, special
 from tomostat.blocks import Box
 from tomostat.phase import Phase
 from tomostat.phases.kernels.counts import Bins, Counts
+from tomostat.phases.kernels.filters import smooth
 
 LAG = 4
 """Distance in voxels of the pairs from which noise is measured: beyond its correlation, within a particle."""
@@ -20,6 +21,8 @@ OFFSETS = np.arange(-PROFILE_REACH, PROFILE_REACH + 0.25, 0.5)
 """Positions along a profile in voxels, from outside to active material."""
 ALIGNMENT = 2.5
 """Sigma in voxels of the image in which edges are placed: profiles placed by their own noise would look sharper."""
+WIDE = 4.0
+"""Standard deviations at which the Gaussians of probe boxes are truncated."""
 GROUPS = np.arange(-0.5, 0.7, 0.075)
 """Edges between groups of profiles by what lies outside: its grey value, dark 0 and active material 1."""
 LAYERS = np.array([1.0, 2.0, 3.0, 4.0, 5.5])
@@ -103,7 +106,7 @@ def edge_profiles(
     within = ((positions >= 0) & (positions <= size - 1)).all(axis=(1, 2))
     places = np.moveaxis(positions[within], 1, 0)
     profile = ndimage.map_coordinates(relative, places, order=1)
-    smoothed = ndimage.map_coordinates(_smooth(relative, 1.0), places, order=1)
+    smoothed = ndimage.map_coordinates(smooth(relative, 1.0, WIDE), places, order=1)
     group = np.digitize(smoothed[:, (OFFSETS >= -4) & (OFFSETS <= -2)].mean(axis=1), GROUPS) - 1
     clean = (np.abs(smoothed[:, OFFSETS >= 3] - 1).max(axis=1) < 0.35) & (group >= 0) & (group < len(number))
     np.add.at(number, group[clean], 1)
@@ -111,18 +114,12 @@ def edge_profiles(
     return number, total
 
 
-def _smooth(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Gaussian along the axes that have more than one voxel."""
-    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(image, [sigma if n > 1 else 0.0 for n in image.shape])
-    return smoothed
-
-
 def _edge_points(
     relative: NDArray[np.float32], phases: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points (n, axes) where the smoothed image crosses the middle between dark and active, and unit normals there."""
     axes = [axis for axis, n in enumerate(relative.shape) if n > 1]
-    smoothed = _smooth(relative, ALIGNMENT)
+    smoothed = smooth(relative, ALIGNMENT, WIDE)
     beside = ndimage.binary_dilation((phases != Phase.ACTIVE) & (phases != Phase.OUTSIDE))
     edge = np.argwhere((phases == Phase.ACTIVE) & beside)
     edge = edge[:: max(1, len(edge) // MOST_PROFILES)]

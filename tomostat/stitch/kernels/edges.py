@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from tomostat.kernels.smoothing import smooth
+from tomostat.kernels.smoothing import gradient, smooth
 from tomostat.phase import Phase, PhaseFit
 
 WINDOW, WINDOW_REACH = 1.2, 3
@@ -172,12 +172,11 @@ def _sum_cells(blurred, solid, relative, usable, first, least, sums):  # type: i
     """Sums for the normal equations of each cell, and of the mean curvature of the blurred mask."""
     nz, ny, nx = blurred.shape
     oz, oy, ox = first[0] // 2, first[1] // 2, first[2] // 2
+    slope, unit = np.empty(3), np.ones(3)
     for z in range(nz):
         cz = (first[0] + z) // 2 - oz
-        below, above = max(z - 1, 0), min(z + 1, nz - 1)
         for y in range(ny):
             cy = (first[1] + y) // 2 - oy
-            left, right = max(y - 1, 0), min(y + 1, ny - 1)
             for x in range(nx):
                 q = blurred[z, y, x]
                 if not usable[z, y, x] or (q <= least and not solid[z, y, x]):
@@ -191,31 +190,39 @@ def _sum_cells(blurred, solid, relative, usable, first, least, sums):  # type: i
                 sums[7, cz, cy, cx] += q * value
                 if q > 0.999:
                     continue
-                before, after = max(x - 1, 0), min(x + 1, nx - 1)
-                gz = (blurred[above, y, x] - blurred[below, y, x]) / max(above - below, 1)
-                gy = (blurred[z, right, x] - blurred[z, left, x]) / max(right - left, 1)
-                gx = (blurred[z, y, after] - blurred[z, y, before]) / max(after - before, 1)
-                square = gz * gz + gy * gy + gx * gx
+                gradient(blurred, z, y, x, unit, slope)
+                square = slope[0] * slope[0] + slope[1] * slope[1] + slope[2] * slope[2]
                 g = np.sqrt(square)
                 sums[2, cz, cy, cx] += g
                 sums[4, cz, cy, cx] += q * g
                 sums[5, cz, cy, cx] += square
                 sums[8, cz, cy, cx] += g * value
-                if q < 0.2 or q > 0.8 or square < 1e-4:
-                    continue
-                zz = blurred[above, y, x] - 2 * q + blurred[below, y, x]
-                yy = blurred[z, right, x] - 2 * q + blurred[z, left, x]
-                xx = blurred[z, y, after] - 2 * q + blurred[z, y, before]
-                zy = blurred[above, right, x] - blurred[above, left, x] - blurred[below, right, x]
-                zy = 0.25 * (zy + blurred[below, left, x])
-                zx = blurred[above, y, after] - blurred[above, y, before] - blurred[below, y, after]
-                zx = 0.25 * (zx + blurred[below, y, before])
-                yx = blurred[z, right, after] - blurred[z, right, before] - blurred[z, left, after]
-                yx = 0.25 * (yx + blurred[z, left, before])
-                along = gz * gz * zz + gy * gy * yy + gx * gx * xx
-                along += 2 * (gz * gy * zy + gz * gx * zx + gy * gx * yx)
-                sums[9, cz, cy, cx] += 0.5 * (along / square - zz - yy - xx) / g
-                sums[10, cz, cy, cx] += 1
+                if 0.2 <= q <= 0.8 and square >= 1e-4:
+                    sums[9, cz, cy, cx] += _mean_curvature(blurred, z, y, x, slope)
+                    sums[10, cz, cy, cx] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_curvature(f, z, y, x, slope):  # type: ignore[no-untyped-def]
+    """Mean curvature per voxel of the surface of equal `f` through a voxel, positive for a ball; `slope` is grad f.
+
+    Half the divergence of the unit normal ``-grad f / |grad f|``, by second differences.
+    """
+    nz, ny, nx = f.shape
+    a, b = max(z - 1, 0), min(z + 1, nz - 1)
+    c, d = max(y - 1, 0), min(y + 1, ny - 1)
+    e, g = max(x - 1, 0), min(x + 1, nx - 1)
+    zz = f[b, y, x] - 2 * f[z, y, x] + f[a, y, x]
+    yy = f[z, d, x] - 2 * f[z, y, x] + f[z, c, x]
+    xx = f[z, y, g] - 2 * f[z, y, x] + f[z, y, e]
+    zy = 0.25 * (f[b, d, x] - f[b, c, x] - f[a, d, x] + f[a, c, x])
+    zx = 0.25 * (f[b, y, g] - f[b, y, e] - f[a, y, g] + f[a, y, e])
+    yx = 0.25 * (f[z, d, g] - f[z, d, e] - f[z, c, g] + f[z, c, e])
+    gz, gy, gx = slope
+    square = gz * gz + gy * gy + gx * gx
+    along = gz * gz * zz + gy * gy * yy + gx * gx * xx
+    along += 2 * (gz * gy * zy + gz * gx * zx + gy * gx * yx)
+    return 0.5 * (along / square - zz - yy - xx) / np.sqrt(square)
 
 
 @numba.njit(cache=True, nogil=True)
