@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tomostat as ts
 from benchmarks.report import Result, print_results
@@ -23,12 +24,15 @@ from tomostat.cluster import open_client
 from tomostat.detect.options import DetectOptions
 from tomostat.events import peak_memory
 from tomostat.execution import Execution
+from tomostat.kernels.matching import overlaps_of_labels
 from tomostat.kernels.score import Scores, score_labels
 from tomostat.manifest import Content, Layout
 from tomostat.options import StageOptions
 from tomostat.phantom.options import PhantomOptions
 from tomostat.stage import all_stages
 from tomostat.study import study_of_volume
+
+Labels = NDArray[np.uint32]
 
 HELD_OUT = PhantomOptions(shape=(160, 384, 384), seed=777_001)
 """An electrode on which no weights were trained and no threshold was chosen."""
@@ -85,6 +89,13 @@ def scores_3d(layout: Layout, volume: Path) -> Scores:
     return score_labels(truth, found)
 
 
+def matching_labels(truth: Labels, found: Labels) -> tuple[Labels, Labels, NDArray[np.float64]]:
+    """True and found labels of the particles that match at IoU 0.5, and their IoU."""
+    table = overlaps_of_labels(truth, found)
+    pairs = np.flatnonzero(table.iou >= 0.5)
+    return table.first_label[table.first[pairs]], table.second_label[table.second[pairs]], table.iou[pairs]
+
+
 def digest(layout: Layout) -> str:
     """Hash of the label volume and the table."""
     labels = ts.open_volume(layout.volume("electrode"), "particles").values
@@ -131,17 +142,14 @@ class EndToEnd:
 
     def detachments(self) -> tuple[np.ndarray, np.ndarray]:
         """Measured and true detachment of the particles that match at IoU 0.5 and lie inside."""
-        from tomostat.kernels.matching import overlaps_of_labels
         from tomostat.phantom import make_scene, truth_table
 
         truth = ts.open_volume(self.volume, "truth_particles").values
         found = ts.open_volume(self.layout.volume("electrode"), "particles").values
-        table = overlaps_of_labels(truth, found)
-        pairs = np.flatnonzero(table.iou >= 0.5)
+        true_label, found_label, _ = matching_labels(truth, found)
         columns = ["label", "touches_border", "detachment"]
         measured = ts.open_particles(self.layout.particles)[columns].to_dataframe().set_index("label")
         known = truth_table(make_scene(self.options)).set_index("label")
-        true_label, found_label = table.first_label[table.first[pairs]], table.second_label[table.second[pairs]]
         measured, known = measured.loc[found_label], known.loc[true_label]
         inside = ~measured["touches_border"].to_numpy(bool) & np.isfinite(measured["detachment"].to_numpy(float))
         return measured["detachment"].to_numpy(float)[inside], known["detachment"].to_numpy(float)[inside]
