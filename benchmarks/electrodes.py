@@ -176,7 +176,10 @@ def make_electrode(recipe: Recipe, seed: int) -> Electrode:
 
 
 def make_balls(radius: float, gap: float, image: Image, seed: int) -> Electrode:
-    """Nine balls, each with a gap over a cap of 20 to 155 degrees half angle, in carbon-binder porous farther away."""
+    """Nine balls, each with a gap over a cap of 20 to 155 degrees half angle, in carbon-binder porous farther away.
+
+    Detachment and resistance are those of theory; ``sampled_detachment`` is what lies beyond the surface in the phases.
+    """
     rng = np.random.default_rng(seed)
     pitch = 2 * radius + 24
     depth = round(2 * radius + 30)
@@ -199,7 +202,8 @@ def make_balls(radius: float, gap: float, image: Image, seed: int) -> Electrode:
         "resistance_mean": (angles - np.sin(angles)) / 2,
         "resistance_max": angles,
     }
-    return replace(electrode, truth=electrode.truth.assign(**theory))
+    sampled = electrode.truth.detachment
+    return replace(electrode, truth=electrode.truth.assign(**theory, sampled_detachment=sampled))
 
 
 def _render(bodies: list[Body], recipe: Recipe, rng: np.random.Generator) -> Electrode:
