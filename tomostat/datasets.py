@@ -16,6 +16,10 @@ ORDER = "variables"
 """Attribute that holds the names of the variables in order: a zarr folder lists its arrays in any order."""
 
 
+GUIDE = ("column", "units", "long_name", "definition", "missing")
+"""Columns of `column_guide`; all but the first are attributes of a column in the table."""
+
+
 def write_dataset(path: str | Path, dataset: xr.Dataset) -> None:
     """Write a dataset as zarr; an existing one is replaced once the new one is complete."""
     stored = _with_text(dataset, np.dtypes.StringDType()).assign_attrs(
@@ -80,15 +84,38 @@ def open_particles(path: str | Path) -> xr.Dataset:
 def flatten(particles: xr.Dataset) -> pd.DataFrame:
     """A particle table as a DataFrame with one column per number: ``centroid_z``, ``bbox_low_y``, ... ."""
     columns: dict[str, NDArray[Any]] = {}
+    for name, heads in flat_names(particles).items():
+        values = particles[name].to_numpy().reshape(particles.sizes["particle"], len(heads))
+        columns.update(zip(heads, values.T, strict=True))
+    return pd.DataFrame(columns)
+
+
+def flat_names(particles: xr.Dataset) -> dict[str, list[str]]:
+    """Columns of `flatten` by the variable that they are part of."""
+    found: dict[str, list[str]] = {}
     for name, variable in particles.data_vars.items():
         if variable.dims[:1] != ("particle",):
             continue
-        names = [str(name)]
+        found[str(name)] = [str(name)]
         for dim in variable.dims[1:]:
-            names = [f"{head}_{tail}" for head in names for tail in particles[dim].values]
-        values = variable.to_numpy().reshape(particles.sizes["particle"], len(names))
-        columns.update(zip(names, values.T, strict=True))
-    return pd.DataFrame(columns)
+            found[str(name)] = [f"{head}_{tail}" for head in found[str(name)] for tail in particles[dim].values]
+    return found
+
+
+def column_guide(particles: xr.Dataset) -> pd.DataFrame:
+    """What the columns of `flatten` are, one row each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Text columns ``column``, ``units`` (UDUNITS), ``long_name``, ``definition`` and ``missing`` (when a particle has
+        no value); empty where the table does not say.
+    """
+    rows = []
+    for name, heads in flat_names(particles).items():
+        told = [str(particles[name].attrs.get(key, "")) for key in GUIDE[1:]]
+        rows += [[head, *told] for head in heads]
+    return pd.DataFrame(rows, columns=list(GUIDE))
 
 
 def counted_once(particles: xr.Dataset) -> xr.Dataset:

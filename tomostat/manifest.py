@@ -62,7 +62,7 @@ class Layout:
 
     @property
     def particles(self) -> Path:
-        """Particle table of all fields; the same as .csv and .parquet beside it."""
+        """Particle table of all fields; the same as .csv and .parquet beside it, with units in .columns.csv."""
         return self.root / "particles.zarr"
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 from numpy.typing import NDArray
@@ -51,6 +52,19 @@ def test_written_and_opened(tmp_path: Path) -> None:
     assert flat["centroid_z"].tolist() == pytest.approx(found["centroid"].sel(axis="z").to_numpy().tolist())
     assert list(flat) == list(pd.read_parquet(tmp_path / "particles.parquet")) == list(flatten(found))
     assert not list(tmp_path.glob("*.part*"))
+
+
+def test_copies_carry_units(tmp_path: Path) -> None:
+    """Beside the CSV, and in the metadata of the Parquet file's fields."""
+    write_particles(tmp_path / "particles.zarr", table("a"), copies=True)
+    guide = pd.read_csv(tmp_path / "particles.columns.csv", keep_default_na=False).set_index("column")
+    assert list(guide.index) == list(pd.read_csv(tmp_path / "particles.csv"))
+    assert guide.loc["volume", "units"] == "micrometer^3"
+    assert guide.loc["centroid_y", "units"] == "micrometer"
+    assert "NaN" not in guide.loc["label", "missing"]
+    for name, field in zip(guide.index, pq.read_schema(tmp_path / "particles.parquet"), strict=True):
+        told = {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
+        assert told == {key: text for key, text in guide.loc[name].items() if text}
 
 
 def test_no_table(tmp_path: Path) -> None:

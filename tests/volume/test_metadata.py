@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 
+import numpy as np
 import pytest
+import xarray as xr
 import zarr
 from ome_zarr_models import open_ome_zarr
 from ome_zarr_models.v05 import Image, ImageLabel, Labels
@@ -13,6 +15,7 @@ from ome_zarr_models.v05 import Image, ImageLabel, Labels
 from tomostat.volume import (
     create_volume,
     describe,
+    remove_map,
     update_attributes,
 )
 from volumes import ODD_SHAPES, noise
@@ -32,6 +35,33 @@ def test_metadata_are_valid_ome_zarr(filled, shape):
     scales = image.attributes.ome.multiscales[0]
     assert [axis.unit for axis in scales.axes] == ["micrometer"] * 3
     assert image.ome_attributes.multiscales[0].datasets[0].coordinateTransformations[0].scale == [1.0, 0.5, 0.25]
+
+
+def test_maps_are_listed_beside_the_grey_image(filled):
+    """OME-Zarr lets a group hold several images: viewers show the first, and find the others by name."""
+    path = filled(noise((3, 40, 80)))
+    before = describe(path)
+    for name in ("resistance", "contact"):
+        create_volume(path, shape=(3, 40, 80), dtype="float32", spacing=(1.0, 0.5, 0.25), label=f"maps/{name}")
+    image = open_ome_zarr(zarr.open_group(path, mode="r"))
+    assert [scales.name for scales in image.ome_attributes.multiscales] == ["grey", "contact", "resistance"]
+    paths = [dataset.path for dataset in image.ome_attributes.multiscales[1].datasets]
+    assert paths == ["maps/contact/0", "maps/contact/1"]
+    assert all((path / one / "zarr.json").is_file() for one in paths)
+    assert describe(path) == before
+    remove_map(path, "maps/contact")
+    image = open_ome_zarr(zarr.open_group(path, mode="r"))
+    assert [scales.name for scales in image.ome_attributes.multiscales] == ["grey", "resistance"]
+
+
+def test_xarray_opens_the_finest_level(filled):
+    """The levels of one group have the same dimensions of other lengths: the coarser ones are left out by name."""
+    grey = noise((3, 40, 80))
+    path = filled(grey)
+    coarser = [str(level) for level in range(1, len(describe(path).levels))]
+    found = xr.open_zarr(path, consolidated=False, drop_variables=coarser)
+    assert found["0"].dims == ("z", "y", "x")
+    np.testing.assert_array_equal(found["0"], grey)
 
 
 def test_only_codecs_of_the_specification(filled):

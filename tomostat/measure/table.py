@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import xarray as xr
 from numpy.typing import NDArray
 
-from tomostat.datasets import flatten, write_dataset
+from tomostat.datasets import GUIDE, column_guide, flatten, write_dataset
 from tomostat.files import atomic
 from tomostat.measure.measures import Measure, MeasureSet
 
@@ -93,13 +96,24 @@ def write_particles(path: str | Path, particles: xr.Dataset, *, copies: bool = F
     particles
         The table.
     copies
-        Write ``NAME.csv`` and ``NAME.parquet`` beside it as well, one column per number.
+        Write ``NAME.csv`` and ``NAME.parquet`` beside it as well, one column per number. ``NAME.columns.csv`` and the
+        metadata of the fields in ``NAME.parquet`` hold unit and meaning of every column, see
+        `tomostat.datasets.column_guide`.
     """
     path = Path(path)
     write_dataset(path, particles)
     if copies:
-        flat = flatten(particles)
+        flat, guide = flatten(particles), column_guide(particles)
         with atomic(path.with_suffix(".csv")) as part:
             flat.to_csv(part, index=False)
+        with atomic(path.with_suffix(".columns.csv")) as part:
+            guide.to_csv(part, index=False)
         with atomic(path.with_suffix(".parquet")) as part:
-            flat.to_parquet(part, index=False)
+            pq.write_table(_with_guide(pa.Table.from_pandas(flat, preserve_index=False), guide), part)
+
+
+def _with_guide(table: pa.Table, guide: pd.DataFrame) -> pa.Table:
+    """A table whose fields carry their row of the guide as metadata."""
+    told = [{key: row[key] for key in GUIDE[1:] if row[key]} for row in guide.to_dict("records")]
+    fields = [field.with_metadata(metadata) for field, metadata in zip(table.schema, told, strict=True)]
+    return table.cast(pa.schema(fields, table.schema.metadata))

@@ -22,6 +22,7 @@ from tomostat.volume.metadata import (
     image_prefix,
     is_map,
     is_volume,
+    map_names,
     ome_metadata,
     open_array,
     open_group,
@@ -109,20 +110,36 @@ def create_volume(
         )  # fmt: skip
     group.attrs["ome"] = ome_metadata(shapes, spacing, label)
     group.attrs["tomostat"] = {"spacing": list(spacing), **(attributes or {})}
-    if label and not is_map(label):
+    if is_map(label):
+        _list_maps(path)
+    elif label:
         _list_labels(root)
 
 
 def remove_map(path: str | Path, label: str) -> None:
     """Remove a map, where there is one."""
-    if is_map(label):
-        shutil.rmtree(Path(path) / image_prefix(label), ignore_errors=True)
+    if is_map(label) and (Path(path) / image_prefix(label)).exists():
+        shutil.rmtree(Path(path) / image_prefix(label))
+        _list_maps(path)
 
 
 def _list_labels(root: zarr.Group) -> None:
     """List all label images in the group ``labels``, as OME-Zarr requires."""
     labels = root["labels"]
     labels.attrs["ome"] = {"version": "0.5", "labels": sorted(name for name, _ in labels.groups())}  # type: ignore[union-attr]
+
+
+def _list_maps(path: str | Path) -> None:
+    """List all maps after the grey image: OME-Zarr lets a group hold several images; viewers choose by name."""
+    root = open_group(path, None, "r+")
+    ome: Any = root.attrs["ome"]
+    images = [ome["multiscales"][0]]
+    for label in map_names(path):
+        found: Any = open_group(path, label).attrs["ome"]
+        (image,) = found["multiscales"]
+        datasets = [{**dataset, "path": image_prefix(label) + dataset["path"]} for dataset in image["datasets"]]
+        images.append({**image, "datasets": datasets})
+    root.attrs["ome"] = {**ome, "multiscales": images}
 
 
 def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -> xr.DataArray:
