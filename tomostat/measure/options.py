@@ -32,6 +32,9 @@ class MeasureOptions(StageOptions):
         tomostat/measure/interior.
     shell
         Thickness in micrometers of the shell around a particle in which its neighbours are counted.
+    layer
+        Thickness in micrometers of the layers below the surface in which the column layer_grey averages; one voxel when
+        not given.
     conduction
         Solve for the electrical conduction in the solid of every particle as well, as a third model of its resistance.
     maps
@@ -48,6 +51,7 @@ class MeasureOptions(StageOptions):
     branch: Literal["charged", "discharged"] | None = None
     curve: str | None = None
     shell: float = 1.0
+    layer: float | None = None
     conduction: bool = False
     maps: bool = True
     extra: tuple[str, ...] = plugin_name(())
@@ -55,6 +59,7 @@ class MeasureOptions(StageOptions):
     def __post_init__(self) -> None:
         check(self.branch in (None, "charged", "discharged"), "branch", self.branch, "charged or discharged")
         check(self.shell > 0, "shell", self.shell, "a thickness above 0 micrometers")
+        check(self.layer is None or self.layer > 0, "layer", self.layer, "a thickness above 0 micrometers")
         check(self.depth_axis in ("z", "y", "x"), "depth_axis", self.depth_axis, "z, y or x")
         check(self.tolerance in (1, 2, 3), "tolerance", self.tolerance, "1, 2 or 3 voxels")
         check(self.path in ("surface", "solid"), "path", self.path, "surface or solid")

@@ -19,7 +19,7 @@ class MeasureStage(FieldStage[MeasureOptions]):
     name = "measure"
     help = "Measure every particle: size, surface, detachment, resistance, cracks, density."
     options = MeasureOptions
-    version = 6
+    version = 7
     reads = ("grey", "phases", "particles")
     writes = ("table", "contacts", "maps")
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
         units="1",
         long_name="particles that it touches",
         digits=0,
-        definition="Particles that share a voxel face with it, or whose surface touches it or is touched by its own.",
+        definition="Its coordination number: particles that share a voxel face with it, or whose surface touches it or "
+        "is touched by its own.",
+        shown=("report",),
     ),
     Measure(
         name="nearest_distance",

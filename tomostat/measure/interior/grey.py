@@ -22,6 +22,11 @@ PROFILE = 8
 
 SHELL = Axis("shell", tuple((k + 0.5) / PROFILE for k in range(PROFILE)))
 
+LAYERS = 20
+"""Layers of equal distance from the surface in which the grey value is averaged."""
+
+LAYER = Axis("layer", tuple(range(1, LAYERS + 1)))
+
 CLEAR = 2.0
 """Multiples of the blur beyond which a voxel is free of what an edge blurs into it."""
 
@@ -63,6 +68,14 @@ def whole_grey(particles: FieldParticles) -> Arrays:
         definition="Mean over the same voxels in shells of equal thickness from the surface to the deepest point.",
     ),
     Measure(
+        name="layer_grey", units="1", dims=(LAYER,), digits=1,
+        long_name="grey value in layers of equal distance from the surface, outermost first",
+        definition="Mean over all voxels of the filled particle, cracks and blurred edges included, whose distance to "
+        "the nearest voxel outside, rounded to whole layers, is 1, 2, ...: the radial layers of GRAPES (Jones et al., "
+        "Small Methods 2025). A layer is as thick as the option layer says, one voxel when it is not given.",
+        missing=f"beyond the deepest voxel, and {TOO_SMALL}",
+    ),
+    Measure(
         name="inner_std", units="1", long_name="spread of the grey value of the same voxels", missing=INNER,
         internal=True,
     ),
@@ -72,14 +85,46 @@ def whole_grey(particles: FieldParticles) -> Arrays:
 )  # fmt: skip
 def inner_grey(particle: Particle) -> Values:
     """Grey values clear of all edges."""
-    inner = particle.bounds
-    return grey_columns(
-        particle.mask, particle.active[inner], particle.box.grey[inner], particle.levels.blur, particle.spacing
-    )
+    inner, pitch = particle.bounds, particle.spacing[1:] if particle.is_section else particle.spacing
+    thickness = particle.options.layer or min(pitch)
+    grey, depth = particle.box.grey[inner], depth_below_surface(particle.mask, particle.spacing)
+    found = grey_columns(particle.mask, particle.active[inner], grey, depth, particle.levels.blur, particle.spacing)
+    return found | {"layer_grey": layer_means(grey, depth, thickness)}
+
+
+def depth_below_surface(mask: Mask, spacing: Spacing) -> NDArray[np.float64]:
+    """Distance (z, y, x) to the nearest voxel outside a particle, micrometers; 0 where it fills its box."""
+    depth = distance_to(mask == 0, spacing)
+    depth[~np.isfinite(depth)] = 0.0
+    return depth
+
+
+def layer_means(grey: NDArray[np.float32], depth: NDArray[np.float64], thickness: float) -> list[float]:
+    """Mean grey value in `LAYERS` layers of equal distance from the surface; NaN for those that a particle has not.
+
+    Parameters
+    ----------
+    grey
+        (z, y, x).
+    depth
+        (z, y, x) micrometers below the surface, 0 outside.
+    thickness
+        Of a layer, micrometers.
+    """
+    layer = np.rint(depth / thickness).astype(np.int64)
+    inside = (layer > 0) & (layer <= LAYERS) & np.isfinite(grey)
+    count = np.bincount(layer[inside], minlength=LAYERS + 1)[1:]
+    total = np.bincount(layer[inside], grey[inside], LAYERS + 1)[1:]
+    return np.divide(total, count, out=np.full(LAYERS, np.nan), where=count > 0).tolist()
 
 
 def grey_columns(
-    mask: Mask, active: NDArray[np.bool_], grey: NDArray[np.float32], blur: float, spacing: Spacing
+    mask: Mask,
+    active: NDArray[np.bool_],
+    grey: NDArray[np.float32],
+    depth: NDArray[np.float64],
+    blur: float,
+    spacing: Spacing,
 ) -> dict[str, Value]:
     """Grey value of the active material clear of all edges, whole and from surface to core.
 
@@ -89,6 +134,8 @@ def grey_columns(
         As in `crack_columns`.
     grey
         (z, y, x) float32.
+    depth
+        (z, y, x) micrometers below the surface, as `depth_below_surface` gives it.
     blur
         Sigma of the image in voxels.
 
@@ -102,8 +149,6 @@ def grey_columns(
     filled = mask.view(bool)
     known = filled & active & np.isfinite(grey)
     clear = distance_to(~known, spacing) > (CLEAR * blur + 0.5) * max(spacing if len(mask) > 1 else spacing[1:])
-    depth = distance_to(~filled, spacing)
-    depth[~np.isfinite(depth)] = 0.0  # the particle fills its box
     value = grey[clear].astype(np.float64)
     shell = np.minimum((depth[clear] * (PROFILE / max(float(depth.max()), 1e-12))).astype(np.int64), PROFILE - 1)
     count = np.bincount(shell, minlength=PROFILE)

@@ -6,9 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tomostat.kernels.smoothing import Spacing
 from tomostat.measure.measures import AXIS, Arrays, Axis, Measure, of_field
-from tomostat.measure.shape.moments import COUNT, centroids, covariances
+from tomostat.measure.shape.moments import COUNT, Moments, centroids, covariances
 
 if TYPE_CHECKING:
     from tomostat.measure.field import FieldParticles
@@ -69,10 +71,6 @@ def place(particles: FieldParticles) -> Arrays:
         missing="in a single slice", needs_volume=True, digits=2,
     ),
     Measure(
-        name="elongation", units="1", long_name="long over short axis", missing="in a single slice", needs_volume=True,
-        definition="Ratio of the longest to the shortest of the axes in axis_length.",
-    ),
-    Measure(
         name="orientation", units="1", long_name="unit vector along the long axis, z component not negative",
         dims=(AXIS,), definition="Eigenvector of the largest eigenvalue of the covariance of the voxels' places.",
         missing="in a single slice", needs_volume=True,
@@ -85,13 +83,17 @@ def size(particles: FieldParticles) -> Arrays:
     if particles.is_section:
         return {"equivalent_diameter": 2 * np.sqrt(voxels * spacing[1] * spacing[2] / math.pi)}
     volume = voxels * math.prod(spacing)
-    values, vectors = np.linalg.eigh(covariances(moments, spacing))
-    lengths = 2 * np.sqrt(5 * np.maximum(values[:, ::-1], 0))
-    long_axis = vectors[:, :, -1]
+    values = np.linalg.eigvalsh(covariances(moments, spacing))
     return {
         "volume": volume,
         "equivalent_diameter": np.cbrt(6 * volume / math.pi),
-        "axis_length": lengths,
-        "elongation": lengths[:, 0] / lengths[:, 2],
-        "orientation": np.where(long_axis[:, :1] < 0, -long_axis, long_axis),
+        "axis_length": 2 * np.sqrt(5 * np.maximum(values[:, ::-1], 0)),
+        "orientation": axis_directions(moments, spacing)[:, 0],
     }
+
+
+def axis_directions(moments: Moments, spacing: Spacing) -> NDArray[np.float64]:
+    """Unit vectors (n, 3, 3) along the long, middle and short axis of each particle, z component not negative."""
+    vectors = np.linalg.eigh(covariances(moments, spacing))[1]
+    axes = np.swapaxes(vectors, 1, 2)[:, ::-1]
+    return np.where(axes[:, :, :1] < 0, -axes, axes)

@@ -20,6 +20,7 @@ ROUGHNESS_ROUNDS = 16
 """Rounds of averaging: 5 voxels."""
 
 UNMEASURED = f"{TOO_SMALL}, and in a single slice"
+WHOLE = f"where the field cuts the particle; {UNMEASURED}"
 
 
 @of_particle(
@@ -55,14 +56,22 @@ def surface_area(particle: Particle) -> Values:
     Measure(
         name="sphericity", units="1", long_name="surface of the ball of equal volume over the surface",
         definition="pi^(1/3) (6 V)^(2/3) / S with volume V and surface_area S (Wadell 1935).",
-        missing=f"where the field cuts the particle; {UNMEASURED}",
-        needs_volume=True, shown=("report", "statistics"),
-    )
+        missing=WHOLE, needs_volume=True, shown=("report", "statistics"),
+    ),
+    Measure(
+        name="compactness", units="1", long_name="cubed sphericity", missing=WHOLE, needs_volume=True,
+        definition="36 pi V^2 / S^3 with volume V and surface_area S: 1 for a ball.",
+    ),
+    Measure(
+        name="specific_surface", units="micrometer^-1", long_name="outer surface over volume",
+        definition="surface_area / volume.", missing=WHOLE, needs_volume=True, heading="specific surface",
+    ),
 )  # fmt: skip
-def sphericity_of_whole(particles: FieldParticles) -> Arrays:
-    """Sphericity of particles that the field does not cut."""
-    found = sphericity(particles["volume"], particles["surface_area"])
-    return {"sphericity": np.where(particles["touches_border"], np.nan, found)}
+def surface_of_whole(particles: FieldParticles) -> Arrays:
+    """Surface beside volume of particles that the field does not cut."""
+    volume = np.where(particles["touches_border"], np.nan, particles["volume"])
+    found = sphericity(volume, particles["surface_area"])
+    return {"sphericity": found, "compactness": found**3, "specific_surface": particles["surface_area"] / volume}
 
 
 def roughness(surface: Surface, weights: SmoothingWeights) -> float:
