@@ -76,6 +76,11 @@ class Layout:
         return self.root / "analysis.zarr"
 
     @property
+    def statistics(self) -> Path:
+        """The same as CSV files and sentences."""
+        return self.root / "statistics"
+
+    @property
     def report(self) -> Path:
         """Folder of the report."""
         return self.root / "report"

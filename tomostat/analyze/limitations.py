@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from tomostat.analyze.options import AnalyzeOptions
-from tomostat.analyze.table import UNKNOWN, Table
+from tomostat.analyze.table import DETACHMENT, UNKNOWN, Table
 
 
 def find_limitations(results: xr.Dataset, table: Table, particles: xr.Dataset, options: AnalyzeOptions) -> list[str]:
@@ -25,7 +25,12 @@ def find_limitations(results: xr.Dataset, table: Table, particles: xr.Dataset, o
     """
     if not table.weight.size:
         return ["No particles: there is nothing to analyze."]
-    return [*_study_design(results, table, options), *_uncounted_particles(results, particles, table, options)]
+    return [
+        *_study_design(results, table, options),
+        *_confounded_levels(results),
+        *_uncounted_particles(results, particles, table, options),
+        *_measures(results, table),
+    ]
 
 
 def _study_design(results: xr.Dataset, table: Table, options: AnalyzeOptions) -> list[str]:
@@ -37,6 +42,9 @@ def _study_design(results: xr.Dataset, table: Table, options: AnalyzeOptions) ->
             "One sample per condition: condition and cell are confounded. A difference between conditions may be a "
             "difference between cells; only further samples can distinguish the two."
         )
+    empty = [name for name in table.conditions if name not in table.condition]
+    if empty:
+        found.append(f"No particle of {', '.join(empty)}: nothing can be said about it.")
     if len(table.conditions) == 1:
         found.append("A single condition: nothing to compare it with.")
     single = [str(name) for name in results["condition"].values[results["n_fields"].to_numpy() == 1]]
@@ -55,6 +63,43 @@ def _study_design(results: xr.Dataset, table: Table, options: AnalyzeOptions) ->
                 f"{pair}: only {one['permutations'].item():.0f} ways to permute whole {one['permuted'].item()}, so no "
                 f"p-value can be below {smallest:.2g}."
             )
+    return found
+
+
+def _confounded_levels(results: xr.Dataset) -> list[str]:
+    """Levels whose variances cannot be distinguished, or are unknown."""
+    sample, field, particle = np.isfinite(results["variance_share"].sel(measure=DETACHMENT).to_numpy())
+    if not (sample or field or particle):
+        return []
+    found = []
+    if sample and not field:
+        found.append(
+            "One field per sample: the variance between samples holds that between fields, and what more fields in "
+            "each sample would bring is unknown."
+        )
+    if not sample:
+        found.append(
+            "The variance between cells is unknown. The numbers of fields and particles that a difference needs hold "
+            "for these cells; another cell may differ by more."
+        )
+    return found
+
+
+def _measures(results: xr.Dataset, table: Table) -> list[str]:
+    """Measures that say nothing, because they are missing or the same in all particles."""
+    silent = [
+        name
+        for name, values in table.measures.items()
+        if len(np.unique(values[table.kept & np.isfinite(values)])) < 2 and table.kept.sum() > 1
+    ]
+    found = []
+    if silent:
+        found.append(f"Missing, or the same in all particles, and so without any correlation: {', '.join(silent)}.")
+    ratio = results["dispersion_ratio"]
+    if np.isfinite(results["summary"]).any() and not np.isfinite(ratio).any():
+        found.append(
+            "The scatter of small and big particles cannot be compared: too few of either, or none that scatters."
+        )
     return found
 
 

@@ -15,7 +15,8 @@ class AnalyzeOptions(StageOptions):
     Attributes
     ----------
     size_split
-        Diameter in micrometers that separates small from big particles.
+        Diameter in micrometers that separates small from big particles, or found: the one that separates the
+        distribution of diameters best (Otsu's method).
     confidence
         Level of the confidence intervals.
     resamples
@@ -27,14 +28,15 @@ class AnalyzeOptions(StageOptions):
         excluded.
     """
 
-    size_split: float = 11.0
+    size_split: float | Literal["found"] = 11.0
     confidence: float = 0.95
     resamples: int = 1000
     seed: int = 0
     border: Literal["weighted", "kept", "excluded"] = "weighted"
 
     def __post_init__(self) -> None:
-        check(self.size_split > 0, "size_split", self.size_split, "a diameter above 0 micrometers")
+        known = self.size_split == "found" if isinstance(self.size_split, str) else self.size_split > 0
+        check(known, "size_split", self.size_split, "a diameter above 0 micrometers, or found")
         check(0 < self.confidence < 1, "confidence", self.confidence, "a number between 0 and 1")
         check(self.resamples >= 100, "resamples", self.resamples, "100 or more")
         check(self.border in ("weighted", "kept", "excluded"), "border", self.border, "weighted, kept or excluded")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from tomostat.analyze.kernels.resample import Estimate
 from tomostat.analyze.table import Array, Table
 
 SIZES = ("all", "small", "big")
 STATISTICS = ("mean", "median", "peak", "spread")
+EFFECTS = ("standardized difference", "dominance")
 BOUNDS = ("lower", "upper")
 DEGREES = np.linspace(0.0, 1.0, 201)
 BINS = np.linspace(0.0, 1.0, 21)
@@ -21,6 +23,7 @@ QUANTILES = (0.1, 0.5, 0.9)
 VOLUMES = 60
 
 VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "size_split": ((), "micrometer", "diameter from which on a particle is big"),
     "n_particles": (("condition", "size"), "1", "particles used"),
     "n_missing": (("condition", "size"), "1", "particles without a measured detachment"),
     "n_border": (("condition", "size"), "1", "particles left out because the field's border cuts them"),
@@ -32,23 +35,25 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "bandwidth": (("condition", "size"), "1", "kernel width of the density"),
     "histogram": (("condition", "size", "bin"), "1", "probability density of the detachment, in bins"),
     "size_difference": (("condition", "statistic"), "1", "detachment of small minus big particles"),
+    "size_effect": (("condition", "effect"), "1", "size of the effect of being small rather than big"),
     "difference": (("pair", "size", "statistic"), "1", "detachment, second minus first condition"),
+    "effect_size": (("pair", "size", "effect"), "1", "size of the effect of the second against the first condition"),
     "p_value": (("pair", "size", "statistic"), "1", "two-sided permutation p-value of the difference"),
     "quantity_median": (("quantity", "condition", "size"), "", "median, in the units of the quantity"),
-    "correlation": (("quantity", "condition"), "1", "Spearman rank correlation with the detachment"),
     "trend": (("condition", "volume", "quantile"), "1", "detachment of particles of about that volume"),
 }
 """Dims, units and long name by name. Those named "n_..." are counts, the others numbers, NaN where unknown."""
 
 WITH_INTERVAL = (
-    "summary", "density", "histogram", "size_difference", "difference", "quantity_median", "correlation",
+    "summary", "density", "histogram", "size_difference", "size_effect", "difference", "effect_size", "quantity_median",
 )  # fmt: skip
 """Variables that have a confidence interval, NAME_interval."""
 
 COORDINATES = {
     "condition": ("", "condition"),
-    "size": ("", "size group, separated at the diameter in the option size_split"),
+    "size": ("", "size group, separated at the diameter size_split"),
     "statistic": ("", "statistic of the distribution"),
+    "effect": ("", "effect size: difference of means over spread, or Cliff's delta"),
     "bound": ("", "end of the confidence interval"),
     "degree": ("1", "degree of detachment"),
     "bin": ("1", "degree of detachment, middle of the bin"),
@@ -82,14 +87,18 @@ class Results:
         """Array of a variable or coordinate."""
         return self.arrays[name] if name in self.arrays else np.asarray(self.coordinates[name])
 
+    def put(self, name: str, where: tuple[int, ...], found: Estimate, confidence: float) -> None:
+        """Set a variable and its interval at a place."""
+        self.arrays[name][where] = found.value
+        self.arrays[f"{name}_interval"][where] = found.interval(confidence)
+
     def dataset(self) -> xr.Dataset:
         """All results as a dataset."""
         variables: dict[str, Any] = {}
         for name, (dims, units, long_name) in VARIABLES.items():
             variables[name] = (dims, self.arrays[name], {"units": units, "long_name": long_name})
             if name in WITH_INTERVAL:
-                attrs = {"units": units, "long_name": f"confidence interval: {long_name}"}
-                variables[f"{name}_interval"] = ((*dims, "bound"), self.arrays[f"{name}_interval"], attrs)
+                variables |= interval_variable(name, dims, self.arrays[f"{name}_interval"], units, long_name)
         ways = {"units": "1", "long_name": "ways to permute the units between the conditions"}
         variables["permutations"] = ("pair", self.arrays["permutations"], ways)
         permuted = {"units": "", "long_name": "units that were permuted whole"}
@@ -110,11 +119,12 @@ def empty_results(table: Table, particles: xr.Dataset) -> Results:
     """Results of the right shape, without values yet."""
     conditions = table.conditions
     names = list(table.quantities)
-    return Results(
+    results = Results(
         {
             "condition": _text(conditions),
             "size": _text(SIZES),
             "statistic": _text(STATISTICS),
+            "effect": _text(EFFECTS),
             "bound": _text(BOUNDS),
             "degree": DEGREES,
             "bin": (BINS[:-1] + BINS[1:]) / 2,
@@ -126,6 +136,26 @@ def empty_results(table: Table, particles: xr.Dataset) -> Results:
         [str(particles[name].attrs.get("units", "")) for name in names],
         [str(particles[name].attrs.get("heading", name.replace("_", " "))) for name in names],
     )
+    results["size_split"][()] = table.split
+    return results
+
+
+def interval_variable(
+    name: str, dims: tuple[str, ...], interval: Array, units: str, long_name: str
+) -> dict[str, tuple[tuple[str, ...], Array, dict[str, str]]]:
+    """The variable NAME_interval of a dataset, with the dim ``bound`` after those of NAME."""
+    attributes = {"units": units, "long_name": f"confidence interval: {long_name}"}
+    return {f"{name}_interval": ((*dims, "bound"), interval, attributes)}
+
+
+def estimates_variables(
+    name: str, dims: tuple[str, ...], found: Sequence[Estimate], confidence: float, units: str, long_name: str
+) -> dict[str, tuple[tuple[str, ...], Array, dict[str, str]]]:
+    """Variable NAME and NAME_interval of a dataset, from one estimate for each place along the first of the dims."""
+    value = np.stack([one.value for one in found])
+    interval = np.stack([one.interval(confidence) for one in found])
+    attributes = {"units": units, "long_name": long_name}
+    return {name: (dims, value, attributes), **interval_variable(name, dims, interval, units, long_name)}
 
 
 def _text(values: Any) -> NDArray[np.str_]:

@@ -12,18 +12,20 @@ class Analyze(StudyStage[AnalyzeOptions]):
     name = "analyze"
     help = "Compute statistics of the study, with confidence intervals."
     options = AnalyzeOptions
-    version = 2
+    version = 3
     reads = ("particles of all fields",)
-    writes = ("analysis",)
+    writes = ("analysis", "statistics")
 
     def run(self, work: Work) -> None:
         """Analyze the particles of all fields."""
-        from tomostat.analyze import analyze_particles, write_analysis
+        from tomostat.analyze import analyze_particles, write_analysis, write_tables
         from tomostat.datasets import open_particles
 
         particles = open_particles(work.layout.particles)
-        results = analyze_particles(particles, options=self.options_of(work.study))
+        conditions = [sample.condition for sample in work.study.samples]
+        results = analyze_particles(particles, options=self.options_of(work.study), conditions=conditions)
         write_analysis(work.layout.analysis, results)
+        write_tables(work.layout.statistics, results)
 
 
 ANALYZE = Analyze()

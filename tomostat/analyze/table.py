@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
 
 from tomostat.analyze.kernels.resample import Codes, Level, group_numbers, hierarchy
 from tomostat.analyze.options import AnalyzeOptions
@@ -21,6 +23,11 @@ UNKNOWN = "unknown"
 REQUIRED = ("detachment", "equivalent_diameter")
 ORIGIN = ("condition", "sample", "field")
 """Columns that say where a particle comes from."""
+COVARIATES = ("volume", "sphericity", "neighbours", "depth")
+"""Columns against which every measure is shown."""
+DETACHMENT = "detachment"
+SIZE_BINS = 128
+"""Bins of the logarithm of the diameter in which a split between small and big particles is looked for."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,11 @@ class Table:
     weight
         Weight in the statistics: the border weight, 0 for a particle that is left out at the border.
     quantities
-        Columns that are shown in statistics, by name.
+        Columns that are shown in statistics, and those of `COVARIATES`, by name.
+    conditions
+        All conditions of the study, those without particles among them.
+    split
+        Diameter in micrometers from which on a particle is big.
     """
 
     detachment: Array
@@ -46,6 +57,8 @@ class Table:
     field: NDArray[np.str_]
     weight: Array
     quantities: dict[str, Array]
+    conditions: tuple[str, ...]
+    split: float
 
     @property
     def kept(self) -> Mask:
@@ -53,14 +66,15 @@ class Table:
         return self.weight > 0
 
     @property
-    def conditions(self) -> list[str]:
-        """Conditions in the order of their first particle."""
-        return list(dict.fromkeys(self.condition.tolist()))
+    def measures(self) -> dict[str, Array]:
+        """The detachment, and the columns that are shown in statistics, by name."""
+        return {DETACHMENT: self.detachment, **self.quantities}
 
     def take(self, selected: Mask) -> Table:
         """The table of the selected particles."""
         columns = {name: getattr(self, name)[selected] for name in ("detachment", "diameter", "weight", *ORIGIN)}
-        return Table(**columns, quantities={key: values[selected] for key, values in self.quantities.items()})
+        quantities = {key: values[selected] for key, values in self.quantities.items()}
+        return replace(self, **columns, quantities=quantities)
 
     def units(self) -> tuple[Codes, Codes]:
         """Number of the sample and number of the field of every particle."""
@@ -68,21 +82,51 @@ class Table:
         return sample, group_numbers(self.condition, self.sample, self.field)
 
     def levels(self) -> tuple[Level, ...]:
-        """The hierarchy to resample."""
-        return hierarchy(*self.units())
+        """The hierarchy to resample; samples are drawn within their condition."""
+        return hierarchy(*self.units(), self.stratum)
 
-    def size_groups(self, split: float) -> tuple[Mask, Mask, Mask]:
+    def compared_units(self) -> tuple[Codes, str]:
+        """Number of the unit of every particle that tests compare whole, and what the units are.
+
+        Samples where every condition has several, else fields: with one sample per condition nothing tells the samples
+        from the conditions.
+        """
+        sample, field = self.units()
+        counts = [len(np.unique(sample[self.condition == name])) for name in np.unique(self.condition)]
+        return (sample, "samples") if min(counts, default=0) > 1 else (field, "fields")
+
+    @property
+    def stratum(self) -> Codes:
+        """Number of the condition of every particle."""
+        return group_numbers(self.condition)
+
+    @property
+    def small(self) -> Mask:
+        """Particles below the split; one without a diameter is in no size group."""
+        return self.diameter < self.split
+
+    def size_groups(self) -> tuple[Mask, Mask, Mask]:
         """Masks of all, small and big particles, in the order of `SIZES`."""
-        return np.ones(len(self.diameter), bool), self.diameter < split, self.diameter >= split
+        return np.ones(len(self.diameter), bool), self.small, self.diameter >= self.split
 
-    def measured_groups(self, split: float) -> list[Mask]:
+    def measured_groups(self) -> list[Mask]:
         """Masks of the size groups, of particles with a measured detachment that are not left out."""
         valid = self.kept & np.isfinite(self.detachment)
-        return [valid & group for group in self.size_groups(split)]
+        return [valid & group for group in self.size_groups()]
 
 
-def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
+def read_table(particles: xr.Dataset, options: AnalyzeOptions, conditions: Sequence[str] = ()) -> Table:
     """Read the columns of a particle table, without the rows that count in another field.
+
+    Parameters
+    ----------
+    particles
+        Particle table.
+    options
+        Size split, and how particles at the border are treated.
+    conditions
+        Conditions of the study in their order, those without particles among them; others follow in the order of their
+        first particle.
 
     Raises
     ------
@@ -99,13 +143,42 @@ def read_table(particles: xr.Dataset, options: AnalyzeOptions) -> Table:
         )
     particles = counted_once(particles)
     detachment, diameter = (_numbers(particles, name) for name in REQUIRED)
+    weight = _weights(particles, options)
+    shown = dict.fromkeys([*shown_in(particles, "statistics"), *(name for name in COVARIATES if name in particles)])
+    origin = {name: _names(particles, name) for name in ORIGIN}
+    split = options.size_split
     return Table(
         detachment=_degrees(detachment),
         diameter=diameter,
-        weight=_weights(particles, options),
-        quantities={name: _numbers(particles, name) for name in shown_in(particles, "statistics")},
-        **{name: _names(particles, name) for name in ORIGIN},
+        weight=weight,
+        quantities={name: _numbers(particles, name) for name in shown if name != DETACHMENT},
+        **origin,
+        conditions=tuple(dict.fromkeys([*conditions, *origin["condition"].tolist()])),
+        split=best_split(diameter, weight) if isinstance(split, str) else split,
     )
+
+
+def best_split(diameter: Array, weight: Array) -> float:
+    """Diameter that separates small from big particles best: Otsu's threshold of its logarithm.
+
+    Parameters
+    ----------
+    diameter, weight
+        (n,) micrometers and weights.
+
+    Raises
+    ------
+    ValueError
+        When fewer than two different diameters are known.
+    """
+    used = (diameter > 0) & (weight > 0)
+    if len(np.unique(diameter[used])) < 2:
+        raise ValueError("size_split is 'found'; expected a diameter, since fewer than two particle sizes are known")
+    counts, edges = np.histogram(np.log(diameter[used]), SIZE_BINS, weights=weight[used])
+    # the threshold is the middle of the last bin below; every place in a gap separates alike, so its middle is taken
+    edge = edges[1:][np.searchsorted(edges, threshold_otsu(hist=(counts, (edges[:-1] + edges[1:]) / 2))) - 1]
+    below = np.log(diameter[used]) < edge
+    return float(np.sqrt(diameter[used][below].max() * diameter[used][~below].min()))
 
 
 def _numbers(particles: xr.Dataset, name: str) -> Array:

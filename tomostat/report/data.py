@@ -64,7 +64,7 @@ class ReportData:
     @property
     def size_split(self) -> float:
         """Diameter in micrometers that separates small from big particles."""
-        return float(self._analysis["size_split"])
+        return float(self.results["size_split"])
 
     @cached_property
     def _analysis(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -13,15 +13,17 @@ from scipy import stats
 from properties import examples
 from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import (
+    Estimate,
     Estimator,
-    difference_interval,
+    difference,
     estimate,
     group_numbers,
     hierarchy,
     permutation_p,
     permute_groups,
     resample_units,
-    small_sample_factor,
+    sign_flip_p,
+    units_and_freedom,
 )
 
 
@@ -39,19 +41,40 @@ def test_group_numbers_of_several_columns() -> None:
     assert group_numbers(a, b).tolist() == [0, 1, 2, 0]
 
 
-def test_small_sample_factor_follows_student() -> None:
-    field = np.repeat(np.arange(4), 5)
+def test_units_less_the_groups_they_are_drawn_in() -> None:
+    field, everything = np.repeat(np.arange(4), 5), np.ones(20, bool)
     sample, fields, particle = hierarchy(np.zeros(20, int), field)
-    everything = np.ones(20, bool)
-    assert np.isnan(small_sample_factor(sample, everything, 0.95))
-    expected = np.sqrt(4 / 3) * stats.t.ppf(0.975, 3) / stats.norm.ppf(0.975)
-    assert small_sample_factor(fields, everything, 0.95) == pytest.approx(expected)
-    assert small_sample_factor(fields, field < 2, 0.95) == pytest.approx(
-        np.sqrt(2) * stats.t.ppf(0.975, 1) / stats.norm.ppf(0.975)
-    )
-    assert small_sample_factor(particle, everything, 0.95) == pytest.approx(
-        np.sqrt(20 / 16) * stats.t.ppf(0.975, 16) / stats.norm.ppf(0.975)
-    )
+    assert units_and_freedom(sample, everything) == (1, 0)
+    assert units_and_freedom(fields, everything) == (4, 3)
+    assert units_and_freedom(fields, field < 2) == (2, 1)
+    assert units_and_freedom(particle, everything) == (20, 16)
+    by_condition, _, _ = hierarchy(field, field, np.repeat([0, 1], 10))
+    assert units_and_freedom(by_condition, everything) == (4, 2)
+
+
+def test_intervals_follow_student() -> None:
+    """Few units: percentiles of the bootstrap over all fields, widened to those of Student's t."""
+    rng = np.random.default_rng(0)
+    values = np.repeat(rng.standard_normal(4), 5)
+    one = Estimator(np.ones(20, bool), lambda weights: statistics.mean(values, weights), (-0.2, np.inf))
+    levels = hierarchy(np.zeros(20, int), np.repeat(np.arange(4), 5))
+    found = estimate({"mean": one}, np.ones(20), levels, confidence=0.95, resamples=4000, rng=rng)["mean"]
+    expected = values[::5].std(ddof=1) / 2
+    assert found.freedom == 3
+    assert found.below == pytest.approx(expected, rel=0.1)
+    low, high = found.interval(0.95)
+    assert high - found.value == pytest.approx(stats.t.ppf(0.975, 3) * found.above)
+    assert low == -0.2, "not below the smallest value that there can be"
+
+
+@given(st.floats(-3, 3), st.floats(0.1, 2), st.integers(1, 30))
+@examples(30)
+def test_p_value_is_that_of_the_interval_that_ends_at_zero(value: float, error: float, freedom: int) -> None:
+    one = Estimate(*(np.array(part) for part in (value, error, 2 * error, float(freedom))))
+    p = float(one.p_value())
+    if 1e-6 < p < 1 - 1e-6:
+        assert np.abs(one.interval(1 - p)).min() == pytest.approx(0, abs=1e-6)
+    assert float(one.p_value(value)) == 1
 
 
 @pytest.mark.parametrize(("between", "samples", "fields"), [(0.0, 1, 4), (1.0, 1, 4), (0.5, 1, 6), (0.7, 3, 2)])
@@ -69,16 +92,54 @@ def test_intervals_cover(between: float, samples: int, fields: int) -> None:
         found = estimate(
             {"mean": one}, np.ones(len(field)), hierarchy(sample, field), confidence=0.9, resamples=150, rng=rng
         )
-        low, high = found["mean"][1]
+        low, high = found["mean"].interval(0.9)
         inside += low <= 0 <= high
     assert 0.84 <= inside / runs <= 0.995
 
 
-def test_difference_interval_of_normal_groups() -> None:
-    first, second = np.array(1.0), np.array(3.0)
-    difference, interval = difference_interval(first, np.array([0.4, 1.6]), second, np.array([2.2, 3.8]))
-    assert difference == 2
-    np.testing.assert_allclose(interval, [1, 3])
+def test_difference_follows_welch() -> None:
+    rng = np.random.default_rng(1)
+    groups = rng.standard_normal(5), 1 + 3 * rng.standard_normal(8)
+    first, second = (
+        Estimate(*np.array([[one.mean()], [error], [error], [len(one) - 1.0]]))
+        for one in groups
+        for error in [one.std(ddof=1) / np.sqrt(len(one))]
+    )
+    found = difference(first, second)
+    expected = stats.ttest_ind(groups[1], groups[0], equal_var=False)
+    assert found.freedom == pytest.approx(expected.df)
+    np.testing.assert_allclose(found.interval(0.9)[0], expected.confidence_interval(0.9))
+    assert found.p_value() == pytest.approx(expected.pvalue)
+
+
+def test_difference_takes_the_sides_that_face_each_other() -> None:
+    first, second = Estimate(*np.array([[1.0], [0.3], [0.4], [5]])), Estimate(*np.array([[2.0], [0.3], [0.4], [5]]))
+    found = difference(first, second, (-1.0, 1.0))
+    assert found.below == pytest.approx(0.5)
+    assert found.above == pytest.approx(0.5)
+    assert found.interval(0.999).max() == 1
+    same = Estimate(*np.array([[1.0], [0.0], [0.0], [5]]))
+    assert difference(same, same).interval(0.95).tolist() == [[0, 0]]
+    unknown = Estimate(*np.array([[1.0], [np.nan], [np.nan], [np.nan]]))
+    assert np.isnan(difference(first, unknown).interval(0.95)).all()
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=6))
+@examples(40)
+def test_sign_flips_against_brute_force(contrast: list[int]) -> None:
+    values = np.array(contrast, float)
+    p, ways = sign_flip_p(values, 10, np.random.default_rng(0))
+    sums = [abs(np.dot(signs, values)) for signs in product([1, -1], repeat=len(values))]
+    assert ways == len(sums)
+    assert p == pytest.approx(np.mean(np.array(sums) >= abs(values.sum())))
+
+
+def test_sign_flips_of_many_units_are_drawn() -> None:
+    rng = np.random.default_rng(0)
+    p, ways = sign_flip_p(rng.standard_normal(1200) + 0.3, 500, rng)
+    assert p == 1 / 501
+    assert ways == np.inf
+    assert np.isnan(sign_flip_p(np.array([]), 10, rng)).all()
 
 
 def test_permuted_groups_are_all_and_the_observed_first() -> None:

@@ -76,3 +76,60 @@ def test_rows_without_weight_are_nan() -> None:
     assert np.isnan(statistics.quantile(values, none, 0.5)).all()
     assert np.isnan(statistics.density(values, none, DEGREES, 0.1)).all()
     assert np.isnan(statistics.peak(statistics.density(values, none, DEGREES, 0.1), DEGREES)).all()
+
+
+@given(repeated)
+@examples(60)
+def test_correlations_of_all_with_all_are_those_of_pairs(rows: list[tuple[float, int, int]]) -> None:
+    values, others, weights = unpack(rows)
+    columns = np.stack([values, others.astype(float), values * others])
+    found = statistics.rank_correlations(columns, np.stack([weights, np.ones_like(weights)]))
+    for i in range(3):
+        for j in range(3):
+            one = statistics.spearman(columns[i], columns[j], np.stack([weights, np.ones_like(weights)]))
+            np.testing.assert_allclose(found[:, i, j], one, atol=1e-9)
+
+
+@given(repeated, st.integers(0, 1000))
+@examples(80)
+def test_effect_sizes_against_all_pairs(rows: list[tuple[float, int, int]], seed: int) -> None:
+    values, _, weights = unpack(rows)
+    second = np.random.default_rng(seed).random(len(values)) < 0.5
+    groups = [np.repeat(values[mask], weights[mask].astype(int)) for mask in (~second, second)]
+    delta = statistics.dominance(values, second, weights[None])[0]
+    difference = statistics.standardized_difference(values, second, weights[None])[0]
+    if min(map(len, groups)) == 0:
+        assert np.isnan([delta, difference]).all()
+        return
+    assert delta == pytest.approx(np.sign(groups[1][:, None] - groups[0]).mean())
+    spread = np.sqrt((groups[0].var() + groups[1].var()) / 2)
+    if spread > 1e-6 and min((~second).sum(), second.sum()) > 1:
+        assert difference == pytest.approx((groups[1].mean() - groups[0].mean()) / spread, rel=1e-6, abs=1e-9)
+
+
+@given(repeated)
+@examples(60)
+def test_mean_deviation_from_the_median(rows: list[tuple[float, int, int]]) -> None:
+    values, _, weights = unpack(rows)
+    copies = np.repeat(values, weights.astype(int))
+    expected = np.abs(copies - np.quantile(copies, 0.5, method="averaged_inverted_cdf")).mean()
+    np.testing.assert_allclose(statistics.mean_deviation(values, weights[None])[0], expected)
+
+
+def test_running_quantiles_follow_a_slope() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 10, 4000)
+    values = 2 * places + rng.standard_normal(4000)
+    at = np.array([2.0, 5.0, 8.0, 40.0])
+    found = statistics.running_quantiles(
+        values, places, np.ones(4000), at, width=0.3, probabilities=(0.1, 0.5, 0.9), least=10
+    )
+    np.testing.assert_allclose(found[:3, 1], 2 * at[:3], atol=0.25)
+    np.testing.assert_allclose(found[:3, 2] - found[:3, 0], 2 * 1.2816 * np.hypot(1, 0.6), rtol=0.1)
+    assert np.isnan(found[3]).all()
+    still = statistics.running_quantiles(values, places, np.ones(4000), at, width=0.0, probabilities=(0.5,), least=1)
+    assert np.isnan(still).all()
+
+
+def test_effective_number() -> None:
+    assert statistics.effective_number(np.array([[2.0, 2.0, 2.0], [1.0, 0.0, 0.0], [0, 0, 0]])).tolist() == [3, 1, 0]

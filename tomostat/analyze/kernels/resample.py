@@ -4,29 +4,29 @@ Particles of one field are more alike than particles of different fields, so a b
 intervals that are far too narrow, and one over few whole fields gives intervals whose width is itself uncertain. Each
 level that has several units is therefore resampled separately (whole samples; whole fields within their sample;
 particles within their field), its percentile interval is widened about the estimate to allow for few units, and the
-widest side of all levels is taken.
-On simulated data with 2 to 8 fields this covers 91 to 99 % at 95 % nominal, whatever part of the variation lies between
-fields, where the usual joint resampling covers 64 to 99 %.
+widest of all levels is taken. Differences between conditions add the errors of both in squares, with the degrees of
+freedom of both (Welch).
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
 Statistic = Callable[[Array], Array]
 Key = TypeVar("Key", bound=Hashable)
 
-CHUNK = 4_000_000
+CHUNK = 1_000_000
 """Weights (resamples x particles) held at a time."""
 
 EXACT = 10_000
@@ -68,6 +68,42 @@ class Estimator:
     bounds: tuple[float, float] = (-np.inf, np.inf)
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """Values with their standard errors, arrays of one shape; errors are NaN where no level has two units.
+
+    Attributes
+    ----------
+    value
+        The estimates.
+    below, above
+        Standard errors towards smaller and larger values: the distance to the end of the interval over Student's t.
+    freedom
+        Degrees of freedom of the errors.
+    bounds
+        Smallest and largest value that there can be.
+    """
+
+    value: Array
+    below: Array
+    above: Array
+    freedom: Array
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+
+    def interval(self, confidence: float) -> Array:
+        """Confidence interval (..., 2)."""
+        reach = stdtrit(self.freedom, (1 + confidence) / 2)
+        ends = np.stack([self.value - reach * self.below, self.value + reach * self.above], axis=-1)
+        return np.clip(ends, *self.bounds)
+
+    def p_value(self, null: float = 0.0) -> Array:
+        """Two-sided p-values (...): one less the confidence of the interval that ends at `null`."""
+        distance = np.abs(self.value - null)
+        error = np.where(self.value > null, self.below, self.above)
+        ratio = np.divide(distance, error, out=np.where(distance > 0, np.inf, 0.0), where=error != 0)
+        return np.where(np.isnan(self.value), np.nan, 2 * stdtr(self.freedom, -ratio))
+
+
 def group_numbers(*columns: NDArray[np.str_]) -> Codes:
     """Number of the group (n,) of every element: one group for each distinct combination of the columns."""
     code: Codes = np.zeros(len(columns[0]), np.intp)
@@ -77,18 +113,20 @@ def group_numbers(*columns: NDArray[np.str_]) -> Codes:
     return code
 
 
-def hierarchy(sample: Codes, field: Codes) -> tuple[Level, ...]:
+def hierarchy(sample: Codes, field: Codes, stratum: Codes | None = None) -> tuple[Level, ...]:
     """Levels of nested units.
 
     Parameters
     ----------
     sample, field
         (n,) unit of every particle; a field lies in one sample.
+    stratum
+        (n,) group within which whole samples are drawn, such as the condition; one group when not given.
     """
-    first_of_field = np.unique(field, return_index=True)[1]
-    samples = int(sample.max(initial=-1)) + 1
+    first_of_sample, first_of_field = (np.unique(unit, return_index=True)[1] for unit in (sample, field))
+    among = np.zeros(len(sample), np.intp) if stratum is None else stratum
     return (
-        Level(sample, np.zeros(samples, np.intp)),
+        Level(sample, among[first_of_sample]),
         Level(field, sample[first_of_field]),
         Level(np.arange(len(field)), field),
     )
@@ -105,19 +143,10 @@ def resample_units(parent: Codes, count: int, rng: np.random.Generator) -> NDArr
     return drawn
 
 
-def small_sample_factor(level: Level, mask: NDArray[np.bool_], confidence: float) -> float:
-    """Factor by which a percentile interval over few units is widened; NaN where the level has fewer than two units.
-
-    With k units it is sqrt(k / (k - 1)) t / z: the bootstrap underestimates the variance by the factor (k - 1) / k, and
-    Student's t replaces the normal distribution (Hesterberg, The American Statistician 69, 371, 2015, "expanded
-    percentile"; here as a factor, so that no extreme percentiles are needed).
-    """
+def units_and_freedom(level: Level, mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """Number of units of a level among some particles, and of those less the groups in which they are drawn."""
     units = np.unique(level.unit[mask])
-    freedom = len(units) - len(np.unique(level.parent[units]))
-    if freedom < 1:
-        return math.nan
-    tail = (1 + confidence) / 2
-    return float(math.sqrt(len(units) / freedom) * stdtrit(freedom, tail) / ndtri(tail))
+    return len(units), len(units) - len(np.unique(level.parent[units]))
 
 
 def estimate(
@@ -128,8 +157,8 @@ def estimate(
     confidence: float,
     resamples: int,
     rng: np.random.Generator,
-) -> dict[Key, tuple[Array, Array]]:
-    """Statistics with intervals.
+) -> dict[Key, Estimate]:
+    """Statistics with standard errors.
 
     Parameters
     ----------
@@ -140,25 +169,30 @@ def estimate(
     levels
         From `hierarchy`.
     confidence
-        Level of the intervals.
+        Level of the percentile intervals from which the errors are taken.
     resamples
         Number of resamples of each level.
     rng
-        Random numbers; equal seeds give equal intervals.
+        Random numbers; equal seeds give equal errors.
 
     Returns
     -------
-    dict of (value, interval)
-        Value with the shape that the statistic has, interval (..., 2); NaN where no level has two units or more.
+    dict of Estimate
+        With the shape that the statistic has.
     """
-    values = {key: one.function(weight[None, one.mask])[0] for key, one in estimators.items()}
-    intervals = {key: np.full((*value.shape, 2), np.nan) for key, value in values.items()}
+    found = {key: _without_error(one, weight) for key, one in estimators.items()}
     for level in levels:
-        factors = {key: small_sample_factor(level, one.mask, confidence) for key, one in estimators.items()}
-        wanted = {key: one for key, one in estimators.items() if math.isfinite(factors[key])}
+        freedom = {key: units_and_freedom(level, one.mask) for key, one in estimators.items()}
+        wanted = {key: one for key, one in estimators.items() if freedom[key][1] > 0}
         for key, drawn in _evaluate(wanted, weight, level, resamples, rng).items():
-            _widen(intervals[key], values[key], drawn, factors[key], confidence)
-    return {key: (values[key], np.clip(intervals[key], *one.bounds)) for key, one in estimators.items()}
+            found[key] = _wider(found[key], _with_errors(found[key], drawn, *freedom[key], confidence), confidence)
+    return found
+
+
+def _without_error(one: Estimator, weight: Array) -> Estimate:
+    value = one.function(weight[None, one.mask])[0]
+    unknown = np.full(value.shape, np.nan)
+    return Estimate(value, unknown, unknown, unknown, one.bounds)
 
 
 def _evaluate(
@@ -180,32 +214,50 @@ def _portions(total: int, width: int) -> Iterator[int]:
         yield min(step, total - start)
 
 
-def _widen(interval: Array, value: Array, drawn: Array, factor: float, confidence: float) -> None:
-    """Widen an interval, in place, to include that of one level."""
+def _with_errors(one: Estimate, drawn: Array, units: int, freedom: int, confidence: float) -> Estimate:
+    """The estimate with errors from the percentiles of its resamples.
+
+    The bootstrap over k units underestimates the variance by the factor (k - 1) / k, and Student's t replaces the
+    normal distribution (Hesterberg, The American Statistician 69, 371, 2015, "expanded percentile"; here as factors, so
+    that no extreme percentiles are needed).
+    """
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     empty = np.isnan(drawn).all(axis=0)
-    low, high = np.nanquantile(np.where(empty, 0.0, drawn), tails, axis=0)
-    low, high = (np.where(empty | np.isnan(value), np.nan, side) for side in (low, high))
-    interval[..., 0] = np.fmin(interval[..., 0], value - factor * np.maximum(value - low, 0))
-    interval[..., 1] = np.fmax(interval[..., 1], value + factor * np.maximum(high - value, 0))
+    drawn = np.where(empty, 0.0, drawn)
+    # the quantile that allows for NaN goes through the columns one by one
+    low, high = (np.nanquantile if np.isnan(drawn).any() else np.quantile)(drawn, tails, axis=0)
+    scale = np.where(empty | np.isnan(one.value), np.nan, math.sqrt(units / freedom) / ndtri(tails[1]))
+    below, above = (scale * np.maximum(side, 0) for side in (one.value - low, high - one.value))
+    return replace(one, below=below, above=above, freedom=np.full(one.value.shape, float(freedom)))
 
 
-def difference_interval(
-    first: Array, first_interval: Array, second: Array, second_interval: Array
-) -> tuple[Array, Array]:
-    """Difference second - first of independent groups with its interval, from the intervals of both.
+def _wider(first: Estimate, second: Estimate, confidence: float) -> Estimate:
+    """Of two estimates of the same, place by place the errors whose interval is wider."""
+    widths = [stdtrit(one.freedom, (1 + confidence) / 2) * (one.below + one.above) for one in (first, second)]
+    take = np.isnan(widths[0]) | (widths[1] > widths[0])
+    parts = {
+        name: np.where(take, getattr(second, name), getattr(first, name)) for name in ("below", "above", "freedom")
+    }
+    return replace(first, **parts)
 
-    Method of variance estimates recovery, Zou and Donner, Statistics in Medicine 27, 1693 (2008).
 
-    Returns
-    -------
-    difference, interval
-        Shapes (...) and (..., 2).
+def difference(first: Estimate, second: Estimate, bounds: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:
+    """Difference second - first of independent groups.
+
+    Errors by the method of variance estimates recovery (Zou and Donner, Statistics in Medicine 27, 1693, 2008), with
+    the degrees of freedom of Welch (Biometrika 34, 28, 1947).
     """
-    below = np.hypot(second - second_interval[..., 0], first_interval[..., 1] - first)
-    above = np.hypot(second_interval[..., 1] - second, first - first_interval[..., 0])
-    difference = second - first
-    return difference, np.stack([difference - below, difference + above], axis=-1)
+    squares = [((one.below + one.above) / 2) ** 2 for one in (first, second)]
+    parts = sum(square**2 / one.freedom for square, one in zip(squares, (first, second), strict=True))
+    together = first.freedom + second.freedom
+    freedom = np.divide((squares[0] + squares[1]) ** 2, parts, out=np.array(together), where=parts > 0)
+    return Estimate(
+        second.value - first.value,
+        np.hypot(second.below, first.above),
+        np.hypot(second.above, first.below),
+        np.where(np.isnan(parts), np.nan, freedom),
+        bounds,
+    )
 
 
 def permute_groups(first: int, second: int, limit: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], int]:
@@ -265,3 +317,32 @@ def permutation_p(function: Statistic, weight: Array, unit: Codes, ways: NDArray
     # ways that leave one group without particles cannot be compared, and count as large
     share = (np.isnan(size) | (size >= observed - 1e-9)).mean(axis=0)
     return np.where(np.isnan(observed), np.nan, share)
+
+
+def sign_flip_p(contrast: Array, limit: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Two-sided p-value of the sum of contrasts that are as likely negative as positive.
+
+    Parameters
+    ----------
+    contrast
+        (units,) one number for each independent unit.
+    limit
+        Number of random ways to flip the signs, taken when there are more than `EXACT`.
+    rng
+        Random numbers.
+
+    Returns
+    -------
+    p, ways
+        Share of the ways whose sum is at least as large as the observed one, and the number of different ways; the
+        observed way counts, so p is never zero. NaN without any contrast.
+    """
+    if not contrast.size:
+        return math.nan, math.nan
+    possible = 2.0**contrast.size if contrast.size < sys.float_info.max_exp else math.inf
+    if possible <= EXACT:
+        flips = 1 - 2 * ((np.arange(int(possible))[:, None] >> np.arange(contrast.size)) & 1)
+    else:
+        flips = np.concatenate([np.ones((1, contrast.size)), rng.choice([-1, 1], (limit, contrast.size))])
+    sums = np.abs(flips @ contrast)
+    return float((sums >= sums[0] * (1 - 1e-12)).mean()), possible

@@ -73,23 +73,31 @@ def _collect(columns: NDArray[np.intp], shares: Array, weights: Array, width: in
     return np.asarray((table.T @ weights.T).T)
 
 
-def bandwidth(values: Array, weights: Array) -> float:
-    """Kernel width by Silverman's rule, 0.9 min(spread, IQR / 1.34) n^(-1/5), kept within 0.02 and 0.25.
+def effective_number(weights: Array) -> Array:
+    """How many values of equal weight count as much (...): (sum w)^2 / sum w^2 along the last axis; 0 without any."""
+    squares = (weights**2).sum(axis=-1)
+    return np.asarray(np.divide(weights.sum(axis=-1) ** 2, squares, out=np.zeros_like(squares), where=squares > 0))
+
+
+def silverman_width(values: Array, weights: Array) -> float:
+    """Kernel width by Silverman's rule, 0.9 min(spread, IQR / 1.34) n^(-1/5); 0 for values that do not vary.
 
     Parameters
     ----------
-    values
-        (n,) numbers in [0, 1].
-    weights
-        (n,) weights; n in the rule is the effective number (sum w)^2 / sum w^2.
+    values, weights
+        (n,) numbers and weights; n in the rule is the effective number.
     """
     if not values.size:
         return float("nan")
     row = weights[None]
-    effective = weights.sum() ** 2 / (weights**2).sum()
     widths = spread(values, row)[0], (quantile(values, row, 0.75) - quantile(values, row, 0.25))[0] / 1.34
     scale = min((w for w in widths if w > 0), default=0.0)
-    return float(np.clip(0.9 * scale * effective**-0.2, MIN_BANDWIDTH, MAX_BANDWIDTH))
+    return float(0.9 * scale * effective_number(weights) ** -0.2)
+
+
+def bandwidth(values: Array, weights: Array) -> float:
+    """Width by Silverman's rule of the kernel of a density on [0, 1], kept within 0.02 and 0.25."""
+    return float(np.clip(silverman_width(values, weights), MIN_BANDWIDTH, MAX_BANDWIDTH))
 
 
 def density(values: Array, weights: Array, grid: Array, width: float) -> Array:
@@ -137,6 +145,8 @@ def peak(densities: Array, grid: Array) -> Array:
 
 def ranks(values: Array, weights: Array) -> Array:
     """Middle ranks (r, n) among the weighted values; ties share their rank."""
+    if not values.size:
+        return weights
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
@@ -155,3 +165,88 @@ def spearman(first: Array, second: Array, weights: Array) -> Array:
     a, b = (ranks(column, weights) - total / 2 for column in (first, second))
     squares = (weights * a**2).sum(axis=1) * (weights * b**2).sum(axis=1)
     return _divide((weights * a * b).sum(axis=1), np.where(squares > 1e-12, np.sqrt(squares), 0.0))
+
+
+def rank_correlations(columns: Array, weights: Array) -> Array:
+    """Weighted rank correlations (r, k, k) between all of (k, n) columns; NaN where one of them does not vary."""
+    total = weights.sum(axis=1, keepdims=True)
+    centred = np.stack([(ranks(column, weights) - total / 2) * np.sqrt(weights) for column in columns], axis=1)
+    products = centred @ centred.swapaxes(1, 2)
+    squares = np.diagonal(products, axis1=1, axis2=2)
+    both = squares[:, :, None] * squares[:, None, :]
+    return np.clip(_divide(products, np.where(both > 1e-12, np.sqrt(both), 0.0)), -1.0, 1.0)
+
+
+def mean_deviation(values: Array, weights: Array) -> Array:
+    """Weighted mean absolute deviations (r,) from the median of each row; NaN for a single value."""
+    if values.size < 2:
+        return np.full(len(weights), np.nan)
+    distances = np.abs(values - quantile(values, weights, 0.5)[:, None])
+    return _divide((weights * distances).sum(axis=1), weights.sum(axis=1))
+
+
+def standardized_difference(values: Array, second: NDArray[np.bool_], weights: Array) -> Array:
+    """Difference (r,) of the means of two groups over the root mean square of their standard deviations.
+
+    Cohen, Statistical power analysis for the behavioral sciences, 1988, with both groups counting alike.
+
+    Parameters
+    ----------
+    values
+        (n,) of both groups.
+    second
+        (n,) whether a value belongs to the second group.
+    """
+    groups = [(values[mask], weights[:, mask]) for mask in (~second, second)]
+    means, spreads = ([function(*group) for group in groups] for function in (mean, spread))
+    return _divide(means[1] - means[0], np.sqrt((spreads[0] ** 2 + spreads[1] ** 2) / 2))
+
+
+def dominance(values: Array, second: NDArray[np.bool_], weights: Array) -> Array:
+    """Cliff's delta (r,): how much more often a value of the second group is the larger one of a pair than the smaller.
+
+    Cliff, Psychological Bulletin 114, 494 (1993); 1 where all values of the second group are larger, 0 for equal
+    groups. Arguments as of `standardized_difference`.
+    """
+    if not values.size:
+        return np.full(len(weights), np.nan)
+    below = ranks(values, np.where(second, 0.0, weights))
+    of_second = weights * second
+    pairs = (weights * ~second).sum(axis=1) * of_second.sum(axis=1)
+    return 2 * _divide((of_second * below).sum(axis=1), pairs) - 1
+
+
+def running_quantiles(
+    values: Array,
+    places: Array,
+    weights: Array,
+    at: Array,
+    width: float,
+    probabilities: tuple[float, ...],
+    least: float,
+) -> Array:
+    """Weighted quantiles of values around places, with Gaussian weights of the distance.
+
+    Parameters
+    ----------
+    values, places, weights
+        (n,) of every particle.
+    at
+        (m,) places at which the quantiles are wanted.
+    width
+        Standard deviation of the Gaussian.
+    probabilities
+        Which quantiles.
+    least
+        Effective number of values below which there is none.
+
+    Returns
+    -------
+    array
+        (m, len(probabilities)), NaN where there are too few values.
+    """
+    if not width > 0:
+        return np.full((len(at), len(probabilities)), np.nan)
+    near = weights * np.exp(-0.5 * ((at[:, None] - places) / width) ** 2)
+    found = np.stack([quantile(values, near, probability) for probability in probabilities], axis=-1)
+    return np.where(effective_number(near)[:, None] >= least, found, np.nan)
