@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import imagecodecs
 import numpy as np
 import pytest
+import SimpleITK
 import tifffile
 import zarr
 
@@ -75,6 +77,27 @@ def ome(path, version, array=GREY, axes="zyx", unit="nanometer", scale=(200.0, 1
     return path
 
 
+def itk(path, array=GREY, spacing=None):
+    """A file of ITK's formats, by its ending."""
+    image = SimpleITK.GetImageFromArray(array)
+    if spacing is not None:
+        image.SetSpacing(spacing[::-1])  # x y z in millimeters
+    SimpleITK.WriteImage(image, str(path), useCompression=path.suffix in (".nrrd", ".gz"))
+    return path
+
+
+def png(path, array):
+    path.write_bytes(imagecodecs.png_encode(array))
+    return path
+
+
+def pictures(folder, array=GREY):
+    folder.mkdir()
+    for z, image in enumerate(array):
+        png(folder / f"b{z + 5}.PNG", image)
+    return folder
+
+
 def raw(path, array=GREY):
     path.write_bytes(array.tobytes())
     return path
@@ -103,6 +126,12 @@ SOURCES = {
     "npy": lambda d: npy(d / "a.npy"),
     "npy, other order": lambda d: npy(d / "a.npy", np.asfortranarray(GREY)),
     "npy, big-endian": lambda d: npy(d / "a.npy", GREY.astype(">u2")),
+    "NRRD": lambda d: itk(d / "a.nrrd"),
+    "NIfTI": lambda d: itk(d / "a.nii"),
+    "NIfTI, packed": lambda d: itk(d / "a.nii.gz"),
+    "MetaImage": lambda d: itk(d / "a.mha"),
+    "MetaImage, two files": lambda d: itk(d / "a.mhd"),
+    "PNG slices": lambda d: pictures(d / "s"),
     "zarr v2": lambda d: zarr_array(d / "a.zarr", zarr_format=2, chunks=(4, 32, 32)),
     "zarr v3": lambda d: zarr_array(d / "a.zarr", zarr_format=3, chunks=(4, 32, 32)),
     "OME-Zarr 0.4": lambda d: ome(d / "a.zarr", "0.4", axes="tczyx"),

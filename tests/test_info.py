@@ -47,7 +47,16 @@ def test_columns_have_unit_meaning_definition(capsys: pytest.CaptureFixture[str]
 
 def test_formats_and_detectors(capsys: pytest.CaptureFixture[str]) -> None:
     formats = info(capsys, "--formats")
-    assert [line.split()[0] for line in formats.splitlines()][:5] == ["hdf5", "npy", "raw", "tiff", "zarr"]
+    names = [line.split()[0] for line in formats.splitlines()]
+    assert names[:7] == [
+        "hdf5",
+        "itk",
+        "npy",
+        "picture",
+        "raw",
+        "tiff",
+        "zarr",
+    ]
     assert "OME-Zarr" in formats
     assert info(capsys, "--detectors").split()[:2] == ["maskrcnn", "watershed"]
     assert info(capsys, "--detectors", "--formats").count("\n") >= 7

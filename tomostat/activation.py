@@ -10,10 +10,10 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
-from tomostat.compare import open_grey
 from tomostat.detect.checkpoint import load_checkpoint, weights_path
 from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import activation_map
+from tomostat.ingest import open_source
 from tomostat.report.style import new_figure, save_png, styled
 
 PICTURE_SUFFIXES = (".png",)
@@ -58,13 +58,15 @@ def write_activation(
     if to.suffix not in PICTURE_SUFFIXES + IMAGE_SUFFIXES:
         raise ValueError(f"to is {to}; expected a name that ends in {', '.join(PICTURE_SUFFIXES + IMAGE_SUFFIXES)}")
     network = load_checkpoint(weights_path(weights)).network
-    stack = open_grey(Path(source))
-    stack = stack[None] if stack.ndim == 2 else stack
-    chosen = len(stack) // 2 if section is None else section
-    if not 0 <= chosen < len(stack):
-        raise ValueError(f"section is {section}; {source} has slices 0 to {len(stack) - 1}")
+    volume = open_source(source)
+    depth, ny, nx = volume.shape
+    chosen = depth // 2 if section is None else section
+    if not 0 <= chosen < depth:
+        raise ValueError(f"section is {section}; {source} has slices 0 to {depth - 1}")
     reach = network.config.halo
-    near = np.asarray(stack[np.clip(np.arange(chosen - reach, chosen + reach + 1), 0, len(stack) - 1)])
+    below, above = max(chosen - reach, 0), min(chosen + reach, depth - 1)
+    near = volume.read((slice(below, above + 1), slice(0, ny), slice(0, nx)))
+    near = near[np.clip(np.arange(chosen - reach, chosen + reach + 1), below, above) - below]
     grey = scale_grey(near.astype(np.float32))
     activation = activation_map(network, torch.from_numpy(grey), level, kind).numpy()
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import tifffile
 from numpy.typing import NDArray
 
+from tomostat.ingest import as_labels, open_source
 from tomostat.kernels.score import Scores, score_labels
-from tomostat.volume import open_volume
 
 
 def read_labels(path: Path) -> NDArray[Any]:
-    """Read a label image from a TIFF or npy file, or from a volume as ``VOLUME.zarr:particles``.
+    """Read a label image in any format that `tomostat.ingest` reads, of a volume as ``VOLUME.zarr:particles``.
 
     Returns
     -------
@@ -29,17 +27,13 @@ def read_labels(path: Path) -> NDArray[Any]:
     FileNotFoundError, ValueError
         When the file or the label image is missing, or it is no image.
     """
-    store, colon, label = str(path).rpartition(":")
-    if colon and store.endswith(".zarr"):
-        return np.asarray(open_volume(store, label).values)
-    if not path.exists():
-        raise FileNotFoundError(f"no file at {path}")
-    if path.suffix == ".npy":
-        return np.asarray(np.load(path))
-    try:
-        return np.asarray(tifffile.imread(path))
-    except tifffile.TiffFileError as error:
-        raise ValueError(f"{path} is no label image: {error}") from None
+    return as_labels(str(path), _read(path))
+
+
+def _read(path: Path) -> NDArray[Any]:
+    """An image, (ny, nx) where it has one slice, else (nz, ny, nx)."""
+    voxels = open_source(path).read_all()
+    return voxels if len(voxels) > 1 else voxels[0]
 
 
 def compare_labels(
@@ -84,7 +78,7 @@ def compare_labels(
         from tomostat.report.scores import draw_metrics, draw_outcomes
         from tomostat.report.style import save_png, styled
 
-        background = None if grey is None else np.asarray(open_grey(grey))
+        background = None if grey is None else _read(grey)
         with styled():
             outcomes = draw_outcomes(true_labels, labels, background, iou=iou, on_truth=on_truth, section=section)
             to.mkdir(parents=True, exist_ok=True)
@@ -93,11 +87,6 @@ def compare_labels(
         table = pd.DataFrame({name: dataclasses.asdict(values) for name, values in scores.items()})
         table.T.to_csv(to / "scores.csv", index_label="found")
     return scores
-
-
-def open_grey(path: Path) -> Any:
-    """Grey values of an image file, or of a volume without reading them yet, (ny, nx) or (nz, ny, nx)."""
-    return open_volume(path).data if path.suffix == ".zarr" else read_labels(path)
 
 
 def score_table(scores: Mapping[str, Scores]) -> str:

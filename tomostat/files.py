@@ -71,6 +71,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder once all symbolic links on the way are followed."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 def read_yaml(path: Path) -> Any:
     """Content of a YAML file.
 

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 
 from tomostat.datasets import open_particles
-from tomostat.ingest import probe
-from tomostat.ingest.options import IngestOptions
+from tomostat.ingest import open_source
+from tomostat.ingest.readers.zarr import labels_beside
 from tomostat.instances import read_instances
 from tomostat.manifest import ALL, Content, Layout
 from tomostat.stitch import open_graph
-from tomostat.volume import describe, is_map, label_names, map_names
+from tomostat.volume import describe, is_map, is_tomostat_volume, label_names, map_names
 
 
 def describe_path(path: Path) -> str:
@@ -34,10 +34,10 @@ def describe_path(path: Path) -> str:
         return _graph_lines(path)
     if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
         return _instance_lines(path)
-    if path.suffix == ".zarr":
+    if is_tomostat_volume(path):
         return _volume_lines(path)
-    source = probe(path, spacing=None, options=IngestOptions(), need_spacing=False)
-    return f"{path}: {source}"
+    images = [path, *(Path(f"{path}:{name}") for name in labels_beside(path))]
+    return "\n".join(f"{image}: {open_source(image)}" for image in images)
 
 
 def summarize(root: Path) -> str:

@@ -17,7 +17,9 @@ from sources import (
     TextSource,
     assert_refused,
     hdf5,
+    itk,
     npy,
+    png,
     raw,
     text,
     tiff,
@@ -29,7 +31,7 @@ from tomostat.ingest import IngestOptions, choose_reader, ingest_volume, probe
 from tomostat.manifest import Layout
 from tomostat.volume import open_volume
 
-OWN = ("hdf5", "npy", "raw", "tiff", "zarr")
+OWN = ("hdf5", "itk", "npy", "picture", "raw", "tiff", "zarr")
 TEXT = (GREY[:3, :20, :30] // 300).astype(np.uint8)
 
 
@@ -48,7 +50,8 @@ def installed(monkeypatch):
 
 def files(folder):
     """A file of every kind that tomostat reads by itself, by the name of its reader."""
-    made = {"hdf5": hdf5(folder / "a.h5", {"x": GREY}), "npy": npy(folder / "a.npy"), "raw": raw(folder / "a.raw"),
+    made = {"hdf5": hdf5(folder / "a.h5", {"x": GREY}), "itk": itk(folder / "a.nrrd"), "npy": npy(folder / "a.npy"),
+            "picture": png(folder / "a.png", GREY[0]), "raw": raw(folder / "a.raw"),
             "tiff": tiff(folder / "a.tif"), "zarr": zarr_array(folder / "a.zarr")}  # fmt: skip
     assert tuple(made) == OWN
     return made
@@ -76,8 +79,10 @@ def test_a_named_reader_is_taken(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("hdf5", "is no HDF5 file"), ("npy", "is no npy file"), ("raw", "bytes; shape 6 x 70 x 85 of uint8|is a folder"),
-     ("tiff", "is no TIFF file|holds no TIFF files"), ("zarr", "is no zarr store")],
+    [("hdf5", "is no HDF5 file"), ("itk", "is no NRRD, NIfTI or MetaImage file|is a folder"), ("npy", "is no npy file"),
+     ("picture", "is neither a PNG nor a JPEG picture|holds no slices"),
+     ("raw", "bytes; shape 6 x 70 x 85 of uint8|is a folder"),
+     ("tiff", "is no TIFF file|holds no slices \\*.tif"), ("zarr", "is no zarr store")],
 )  # fmt: skip
 def test_a_named_reader_refuses_other_kinds_clearly(tmp_path, name, words):
     options = IngestOptions(reader=name, **{"shape": SHAPE, "dtype": "u1"} if name == "raw" else {})
@@ -88,7 +93,10 @@ def test_a_named_reader_refuses_other_kinds_clearly(tmp_path, name, words):
 
 def test_the_name_of_a_reader_reaches_ingest(tmp_path, capsys):
     path = npy(tmp_path / "a.npy")
-    for name, words in (("tiff", "a.npy is no TIFF file"), ("grib", "there is no reader 'grib'; known are hdf5, npy")):
+    for name, words in (
+        ("tiff", "a.npy is no TIFF file"),
+        ("grib", "there is no reader 'grib'; known are hdf5, itk"),
+    ):
         tokens = ["run", str(path), "--spacing", "1", "--out", str(tmp_path / "out"), "--ingest.reader", name]
         assert cli.main(tokens) == 2
         assert words in capsys.readouterr().err
@@ -96,7 +104,7 @@ def test_the_name_of_a_reader_reaches_ingest(tmp_path, capsys):
 
 
 def test_an_unknown_reader(tmp_path):
-    known = "there is no reader 'grib'; known are hdf5, npy, raw, tiff, zarr"
+    known = "there is no reader 'grib'; known are hdf5, itk, npy, picture, raw, tiff, zarr"
     with pytest.raises(ValueError, match=known):
         probe(npy(tmp_path / "a.npy"), spacing=1, options=IngestOptions(reader="grib"))
     with pytest.raises(ValueError, match=r"reader 'sources:GREY' is a ndarray; expected a tomostat\.ingest\.Reader"):
@@ -130,7 +138,7 @@ def test_own_readers_come_before_installed_ones_and_raw_files_last(tmp_path, ins
 
     installed(greedy=Greedy())
     chosen = {name: choose_reader(path, IngestOptions()).name for name, path in files(tmp_path).items()}
-    assert chosen == {"hdf5": "hdf5", "npy": "npy", "tiff": "tiff", "zarr": "zarr", "raw": "greedy"}
+    assert chosen == {name: "greedy" if name == "raw" else name for name in OWN}
 
 
 def test_errors_of_an_installed_reader_name_it_and_the_file(tmp_path, installed):

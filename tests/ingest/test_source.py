@@ -9,7 +9,7 @@ import zarr
 
 from sources import GREY, SHAPE, assert_refused, npy, ome, tiff
 from tomostat.ingest import ingest_volume, probe
-from tomostat.ingest.source import target_dtype, volume_axes
+from tomostat.ingest.source import target_dtype
 from tomostat.volume import open_volume
 
 
@@ -51,17 +51,6 @@ def test_target_types():
     assert target_dtype("x", "int16") == (np.dtype("uint16"), 32768)
 
 
-def test_shapes_that_are_no_volume():
-    with pytest.raises(ValueError, match="x has shape 5"):
-        volume_axes("x", (5,))
-    with pytest.raises(ValueError, match="x has shape 0 x 5 x 5"):
-        volume_axes("x", (0, 5, 5))
-    with pytest.raises(ValueError, match="one channel and one point in time"):
-        volume_axes("x", (2, 5, 5, 5))
-    assert volume_axes("x", (1, 1, 5, 6, 7)) == (2, 3, 4)
-    assert volume_axes("x", (9, 9, 3)) == (0, 1, 2), "too small to be a colour image"
-
-
 def test_colours(tmp_path):
     rgb = np.zeros((64, 70, 3), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="rgb")
@@ -70,9 +59,9 @@ def test_colours(tmp_path):
     (tmp_path / "s").mkdir()
     for z in range(3):
         tifffile.imwrite(tmp_path / "s" / f"{z}.tif", rgb, photometric="rgb")
-    assert_refused(tmp_path, tmp_path / "s", "0.tif is a colour image")
+    assert_refused(tmp_path, tmp_path / "s", "0.tif holds colours")
     tiff(tmp_path / "c.tif", GREY[:3], imagej=True)
-    assert_refused(tmp_path, tmp_path / "c.tif", "colours or channels \\(C 3")
+    assert_refused(tmp_path, tmp_path / "c.tif", "colours or channels \\(channel 3")
     group = zarr.open_group(ome(tmp_path / "a.zarr", "0.5", axes="tczyx"), mode="r+")
     group.create_array("s0", shape=(1, 2, *SHAPE), dtype="u2", overwrite=True)
-    assert_refused(tmp_path, tmp_path / "a.zarr", "one channel")
+    assert_refused(tmp_path, tmp_path / "a.zarr", "holds colours or channels \\(channel 2")

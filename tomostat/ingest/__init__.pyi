@@ -1,4 +1,5 @@
-from .choose import READERS, FoundSource, choose_reader, find_source, probe
+from .choose import READERS, FoundSource, choose_reader, find_source, open_source, probe
+from .labels import as_labels
 from .options import IngestOptions
 from .source import ArraySource, Reader, Source, SourceRecord
 from .stream import ingest_volume
@@ -11,8 +12,10 @@ __all__ = [
     "Reader",
     "Source",
     "SourceRecord",
+    "as_labels",
     "choose_reader",
     "find_source",
     "ingest_volume",
+    "open_source",
     "probe",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,10 @@ READERS: Registry[Reader] = Registry(
     package="tomostat.ingest.readers", attribute="READER",
 )  # fmt: skip
 """Readers of files, tomostat's own and those of installed packages."""
+
+
+FIRST_BYTES = 512
+"""Bytes of a file by which readers recognize it."""
 
 
 @dataclass(frozen=True)
@@ -63,29 +67,43 @@ def probe(
         When the source is missing, damaged, of an unknown kind or type, in colour, or of unknown voxel size.
     """
     found = find_source(Path(source), options or IngestOptions()).source
+    target_dtype(str(source), found.dtype)
     if need_spacing or spacing is not None:
         choose_spacing(found, spacing)
     return found
 
 
-def find_source(path: Path, options: IngestOptions) -> FoundSource:
-    """Choose the reader for a path, and let it find the voxels.
+def open_source(name: str | Path) -> Source:
+    """Find the voxels that a path names, of whatever type: ``PATH``, or ``PATH:DATASET`` in files of several.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `probe`, whatever the voxel size.
+        As `probe`, whatever type and voxel size.
+    """
+    file, colon, dataset = str(name).rpartition(":")
+    if colon and not Path(name).exists():
+        return find_source(Path(file), IngestOptions(dataset=dataset)).source
+    return find_source(Path(name), IngestOptions()).source
+
+
+def find_source(path: Path, options: IngestOptions) -> FoundSource:
+    """Choose the reader for a path, and let it find the voxels, of whatever type they are.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `probe`, whatever type and voxel size.
     """
     reader = choose_reader(path, options)
-    if not reader.value.fallback and (options.shape is not None or options.dtype is not None):
+    if not reader.value.fallback and (options.shape is not None or options.dtype is not None or options.offset):
         raise ValueError(
-            f"shape and dtype are for raw files; reader {reader.name!r} finds them in {path}, leave them out"
+            f"shape, dtype and offset are for raw files; reader {reader.name!r} finds them in {path}, leave them out"
         )
     with naming_plugin(reader, str(path)):
         source = reader.value.find(path, options)
         if not isinstance(source, Source):
             raise TypeError(f"find returned a {type(source).__name__}; expected a tomostat.ingest.Source")
-    target_dtype(str(path), source.dtype)
     return FoundSource(reader, source)
 
 
@@ -110,9 +128,32 @@ def choose_reader(path: Path, options: IngestOptions) -> Plugin[Reader]:
     raise ValueError(f"{path} holds nothing that tomostat reads; expected one of: {formats}")
 
 
-def naming_plugin(reader: Plugin[Reader], where: str) -> AbstractContextManager[None]:
-    """Put the name of an installed reader into its errors; those of tomostat's own say what is wrong by themselves."""
-    return nullcontext() if reader.name in READERS.built_in() else reader.blame(where)
+@contextmanager
+def naming_plugin(reader: Plugin[Reader], where: str) -> Iterator[None]:
+    """Put the name of an installed reader into its errors; those of tomostat's own become a line that names the file.
+
+    Raises
+    ------
+    ValueError
+        In place of what a library raises when a file is damaged in a way that it does not expect.
+    """
+    if reader.name not in READERS.built_in():
+        with reader.blame(where):
+            yield
+        return
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if where.partition(", block")[0] in str(error) or isinstance(error, OSError):
+            raise
+        raise ValueError(_damaged(reader, where, error)) from error
+    except Exception as error:
+        raise ValueError(_damaged(reader, where, error)) from error
+
+
+def _damaged(reader: Plugin[Reader], where: str, error: Exception) -> str:
+    said = " ".join(str(error).split())[:200]
+    return f"{where} is damaged, or no file that reader {reader.name!r} knows: {type(error).__name__}: {said}"
 
 
 def choose_spacing(source: Source, given: float | Sequence[float] | None) -> Spacing:
@@ -153,7 +194,7 @@ def _first_bytes(path: Path) -> bytes:
         return b""
     try:
         with path.open("rb") as file:
-            first = file.read(16)
+            first = file.read(FIRST_BYTES)
     except PermissionError:
         raise ValueError(f"no right to read {path}") from None
     if not first:

@@ -18,7 +18,16 @@ class IngestOptions(StageOptions):
     shape
         Shape (z, y, x) of a raw binary file.
     dtype
-        Voxel type of a raw binary file, such as uint8 or ">u2".
+        Voxel type of a raw binary file, such as uint8 or ">u2" (big-endian).
+    offset
+        Bytes of a header before the voxels of a raw binary file.
+    channel, time
+        Which channel (or colour) and which point in time to take, counted from 0, where a file holds several.
+    incomplete
+        Take an input of which slices, planes, chunks or linked files are missing: slices close up, and voxels that are
+        not there have the fill value of the file.
+    outside
+        Follow links of the input to files outside its folder.
     reader
         Name of the reader, as `tomostat info --formats` lists them; the first that recognizes the file when not given.
     """
@@ -26,8 +35,17 @@ class IngestOptions(StageOptions):
     dataset: str | None = None
     shape: tuple[int, int, int] | None = None
     dtype: str | None = None
+    offset: int = 0
+    channel: int | None = None
+    time: int | None = None
+    incomplete: bool = False
+    outside: bool = False
     reader: str | None = plugin_name(None)
 
     def __post_init__(self) -> None:
         if self.shape is not None:
             check(len(self.shape) == 3 and min(self.shape) > 0, "shape", self.shape, "three positive integers z y x")
+        check(self.offset >= 0, "offset", self.offset, "0 bytes or more")
+        for name in ("channel", "time"):
+            value = getattr(self, name)
+            check(value is None or value >= 0, name, value, "0 or more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tomostat.blocks import Box, Shape
+from tomostat.ingest.axes import Axes
 from tomostat.ingest.options import IngestOptions
 from tomostat.plugins import Plugin
 from tomostat.volume import Spacing
-
-COLOUR_CHANNELS = (3, 4)
-"""Lengths of a last axis that holds colours: RGB and RGBA."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +94,11 @@ class Source(ABC):
     def read(self, box: Box) -> NDArray[Any]:
         """Read a box (z, y, x) of voxels into an array of its own."""
 
+    def read_all(self) -> NDArray[Any]:
+        """Read all voxels (z, y, x)."""
+        z, y, x = (slice(0, n) for n in self.shape)
+        return self.read((z, y, x))
+
     def record(self, reader: Plugin[Reader]) -> SourceRecord:
         """Provenance of the voxels, as stored with the volume."""
         stats = [path.stat() for path in self.files or (self.path,)]
@@ -122,23 +125,15 @@ class Source(ABC):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArraySource(Source):
-    """Voxels in an array of any number of axes, of which two or three are longer than 1.
+    """Voxels in an array of any number of axes.
 
     Attributes
     ----------
     axes
-        Which of the array's axes are (z, y, x), or (y, x) for a single image; all others have length 1.
+        Where (z, y, x) lie in the array.
     """
 
-    axes: tuple[int, ...]
-
-    def select(self, array: Any, box: Box) -> NDArray[Any]:
-        """A box (z, y, x) of the array."""
-        index: list[Any] = [0] * array.ndim
-        for axis, part in zip(self.axes, box[-len(self.axes) :], strict=True):
-            index[axis] = part
-        voxels = np.asarray(array[tuple(index)])
-        return voxels if len(self.axes) == 3 else voxels[np.newaxis]
+    axes: Axes
 
 
 class Reader(ABC):
@@ -167,7 +162,7 @@ class Reader(ABC):
         path
             The file or folder; it exists.
         first_bytes
-            The first 16 bytes of a file; empty for a folder.
+            The first 512 bytes of a file; empty for a folder.
         """
 
     @abstractmethod
@@ -179,50 +174,6 @@ class Reader(ABC):
         ValueError
             When it is damaged or holds no volume.
         """
-
-
-def count_long_axes(shape: tuple[int, ...] | None) -> int:
-    """Number of axes that are longer than 1."""
-    return sum(n > 1 for n in shape or ())
-
-
-def volume_axes(name: str, shape: Sequence[int], axes: Sequence[int] | None = None) -> tuple[int, ...]:
-    """Which axes of an array are (z, y, x), or (y, x).
-
-    Parameters
-    ----------
-    name
-        Name of the array, for messages.
-    shape
-        Shape of the array.
-    axes
-        Its axes in the order ..., z, y, x where the file names them; the array's own order when None. Leading axes of
-        length 1 are left out.
-
-    Raises
-    ------
-    ValueError
-        When the array is empty, in colour, or has too few or too many axes.
-    """
-    text = " x ".join(map(str, shape))
-    if min(shape, default=0) < 1 or len(shape) < 2:
-        raise ValueError(f"{name} has shape {text or '()'}; expected a volume z y x, or an image y x")
-    found = tuple(range(len(shape))) if axes is None else tuple(axes)
-    while len(found) > 3 and shape[found[0]] == 1:
-        found = found[1:]
-    if len(found) == 3 and shape[found[2]] in COLOUR_CHANNELS:
-        if min(shape[found[0]], shape[found[1]]) > 4 * max(COLOUR_CHANNELS):
-            raise ValueError(f"{name} has shape {text}: a colour image (RGB); expected one grey value per voxel")
-    if len(found) > 3:
-        raise ValueError(f"{name} has shape {text}; expected three axes z y x, one channel and one point in time")
-    return found
-
-
-def lengths_zyx(lengths: Sequence[int], axes: Sequence[int]) -> Shape:
-    """Lengths along `axes` as (z, y, x); 1 along z where there are only two axes."""
-    chosen = [int(lengths[axis]) for axis in axes]
-    z, y, x = [1] * (3 - len(chosen)) + chosen
-    return z, y, x
 
 
 def target_dtype(name: str, dtype: DTypeLike) -> tuple[np.dtype[Any], int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from xml.etree import ElementTree
 
+from tomostat.ingest.axes import Axes
 from tomostat.volume import Spacing
 
 MICROMETERS = {
@@ -18,14 +18,17 @@ MICROMETERS = {
 """Micrometers in a unit of length, by its names."""
 
 PLAUSIBLE = (1e-3, 20.0)
-"""Smallest and largest voxel size in micrometers for which the resolution tags of a TIFF file are trusted."""
+"""Smallest and largest voxel size in micrometers for which the resolution tags of a TIFF file, and the
+millimeters of medical formats, are trusted."""
 
 CENTIMETER = 3
 """Value of the TIFF tag ResolutionUnit."""
 
 
 def micrometers(value: Any, unit: Any) -> float | None:
-    """A length in micrometers; None when the value is no positive number or the unit is unknown.
+    """A length in micrometers; None when the value is 0 or no number, or the unit is unknown.
+
+    A negative one says that the axis runs the other way: its sign is left out.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ def micrometers(value: Any, unit: Any) -> float | None:
     name = text.strip().replace("\\u00B5", "u").replace("µ", "u").replace("μ", "u")
     factor = MICROMETERS.get(name) or MICROMETERS.get(name.lower()) or MICROMETERS.get(name.lower().rstrip("s"))
     try:
-        length = float(value) * factor if factor else 0.0
+        length = abs(float(value)) * factor if factor else 0.0
     except (TypeError, ValueError):
         return None
     return length if 0 < length < float("inf") else None
@@ -59,28 +62,16 @@ def imagej_spacing(metadata: Mapping[str, Any], resolution: Sequence[float]) -> 
     Parameters
     ----------
     metadata
-        ImageJ's description: ``unit``, and ``spacing`` between slices.
+        ImageJ's description: ``unit``, ``yunit`` and ``zunit`` where they differ, and ``spacing`` between slices.
     resolution
         Pixels per unit along x and y.
     """
     unit = metadata.get("unit")
-    x, y = (micrometers(1 / value, unit) if value else None for value in resolution)
-    return _known_spacing(micrometers(metadata.get("spacing"), unit), y, x)
-
-
-def ome_spacing(xml: str) -> Spacing | None:
-    """Spacing in the OME-XML of an OME-TIFF file."""
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return None
-    pixels = next((node for node in root.iter() if node.tag.rsplit("}", 1)[-1] == "Pixels"), None)
-    if pixels is None:
-        return None
-    sizes = [
-        micrometers(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "um")) for axis in "ZYX"
-    ]
-    return _known_spacing(sizes[0], sizes[1], sizes[2])
+    along_x, along_y = resolution
+    return axes_spacing(
+        (metadata.get("spacing"), 1 / along_y if along_y else None, 1 / along_x if along_x else None),
+        (metadata.get("zunit", unit), metadata.get("yunit", unit), unit),
+    )
 
 
 def resolution_spacing(resolution: Sequence[float], unit: int) -> Spacing | None:
@@ -99,33 +90,48 @@ def resolution_spacing(resolution: Sequence[float], unit: int) -> Spacing | None
     if int(unit) != CENTIMETER or not all(resolution):
         return None
     x, y = (1e4 / value for value in resolution)
-    plausible = all(PLAUSIBLE[0] <= size <= PLAUSIBLE[1] for size in (x, y))
-    return _known_spacing(None, y, x) if plausible else None
+    return plausible(_known_spacing(None, y, x))
 
 
-def axes_spacing(scale: Sequence[float], units: Sequence[Any]) -> Spacing | None:
-    """Spacing from a scale and a unit per axis, (z, y, x) or (y, x)."""
-    sizes = [micrometers(value, unit) for value, unit in zip(scale, units, strict=True)]
-    return _known_spacing(*([None] * (3 - len(sizes)) + sizes))
+def plausible(spacing: Spacing | None) -> Spacing | None:
+    """A spacing that a microscope may have; None for any other, which a program may have left there as a default."""
+    if spacing is None or not all(PLAUSIBLE[0] <= size <= PLAUSIBLE[1] for size in spacing):
+        return None
+    return spacing
 
 
-def attribute_spacing(attributes: Mapping[str, Any], axes: int) -> Spacing | None:
+def axes_spacing(scale: Sequence[Any], units: Sequence[Any]) -> Spacing | None:
+    """Spacing from a scale and a unit each for z, y and x; None where one is not known."""
+    z, y, x = (micrometers(value, unit) for value, unit in zip(scale, units, strict=True))
+    return _known_spacing(z, y, x)
+
+
+def attribute_spacing(attributes: Mapping[str, Any], axes: Axes) -> Spacing | None:
     """Spacing among the attributes of an HDF5 dataset or a zarr array.
 
     Parameters
     ----------
     attributes
         ``element_size_um`` (as Fiji and ilastik write it), or ``spacing``, ``voxel_size``, ``pixel_size`` or
-        ``resolution`` with ``units`` beside it or in its name; one number, or one per axis.
+        ``resolution`` with ``units`` beside it or in its name; one number, one per axis of the array, or z y x.
     axes
-        Axes of the data, 2 or 3.
+        Where z, y and x lie in the array.
     """
     for name, value in attributes.items():
         found = re.fullmatch(r"(element_size|spacing|voxel_?size|pixel_?size|resolution)(?:_([a-z]+))?", name.lower())
         if not found:
             continue
         unit = found[2] if found[2] in MICROMETERS else attributes.get("units", attributes.get("unit"))
-        numbers = list(value) if hasattr(value, "__len__") and not isinstance(value, str | bytes) else [value] * axes
-        if len(numbers) in (axes, 3) and (spacing := axes_spacing(numbers[-axes:], [unit] * axes)):
+        numbers, units = _of_axes(value, axes), _of_axes(unit, axes)
+        if numbers and units and (spacing := axes_spacing(numbers, units)):
             return spacing
     return None
+
+
+def _of_axes(value: Any, axes: Axes) -> tuple[Any, Any, Any] | None:
+    """One value each for z, y and x, out of one for all, one for every axis of the array, or z y x; else None."""
+    if not isinstance(value, list | tuple):
+        return value, value, value
+    if len(value) == len(axes.lengths):
+        return axes.pick(value)
+    return (value[0], value[1], value[2]) if len(value) == 3 else None

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Ingest(FieldStage[IngestOptions]):
-    """Converts TIFF, HDF5, raw, npy, zarr and the formats of installed readers to OME-Zarr."""
+    """Converts TIFF, HDF5, zarr, NRRD, NIfTI, npy, raw, pictures and the formats of installed readers to OME-Zarr."""
 
     name = "ingest"
     help = "Read a volume, or all volumes of a study file, into OME-Zarr."
     options = IngestOptions
-    version = 1
+    version = 2
     writes = ("grey",)
 
     def check(self, study: Study) -> None:

@@ -61,7 +61,7 @@ def ingest_volume(
     Parameters
     ----------
     source
-        A folder of TIFF slices (in natural order), a TIFF or BigTIFF file, HDF5 / NeXus, raw, npy, zarr or OME-Zarr,
+        A folder of slices (in natural order), a TIFF or BigTIFF file, HDF5 / NeXus, zarr or OME-Zarr, NRRD, npy, raw,
         or a format of an installed reader. A single image is a volume of one slice.
     path
         The volume to write, ``NAME.zarr``; an existing volume is replaced.

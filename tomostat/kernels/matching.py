@@ -125,6 +125,17 @@ def overlaps_of_labels(first: NDArray[Any], second: NDArray[Any]) -> Overlaps:
     )
 
 
+def renumbered(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels that are small enough to index an array with: consecutive ones where they are far apart, 0 stays 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When they are not integers, or negative.
+    """
+    return _dense_labels(labels)[0].reshape(labels.shape)
+
+
 def _dense_labels(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Flat labels small enough to index an array with, and the original label of each."""
     if labels.dtype.kind not in "iu":

@@ -93,8 +93,9 @@ def outcomes(
     Returns
     -------
     tuple of numpy.ndarray
-        `Outcome` by label of the true objects (hit, missed, split or merged; split and merged also where a part
-        matches) and of the found ones (hit, split for a part of a true one, merged, false or off the truth), uint8.
+        `Outcome` by label (renumber labels that are far apart first: `matching.renumbered`) of the true objects (hit,
+        missed, split or merged; split and merged also where a part matches) and of the found ones (hit, split for a
+        part of a true one, merged, false or off the truth), uint8.
         NONE where there is no object of that label.
 
     Raises
@@ -152,8 +153,9 @@ def score_labels(
         When the shapes differ, labels are not integers, or there are fewer scores than labels.
     """
     table = overlaps_of_labels(truth, found)
-    highest = int(table.second_label.max(initial=0))
-    values = np.ones(highest + 1) if scores is None else np.asarray(scores, float)
+    if scores is None:
+        return score_tables([table], [np.ones(len(table.second_label))], iou=iou, on_truth=on_truth)
+    values, highest = np.asarray(scores, float), int(table.second_label.max(initial=0))
     if len(values) <= highest:
         raise ValueError(f"scores has {len(values)} values; expected one for every label from 0 to {highest}")
     return score_tables([table], [values[table.second_label]], iou=iou, on_truth=on_truth)

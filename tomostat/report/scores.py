@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from tomostat.kernels.matching import renumbered
 from tomostat.kernels.score import Outcome, Scores, outcomes
 from tomostat.report.drawing import outlines
 from tomostat.report.style import INK, MUTED, colour, frameless, new_figure
@@ -92,6 +93,7 @@ def draw_outcomes(
         raise ValueError(f"slice is {section}; expected 0 to {len(truth) - 1}")
     if grey is not None and grey.shape != truth.shape:
         raise ValueError(f"grey has shape {grey.shape} and the truth {truth.shape}; expected the same")
+    truth, found = renumbered(truth), {name: renumbered(labels) for name, labels in found.items()}
     kinds = {name: outcomes(truth, labels, iou=iou, on_truth=on_truth) for name, labels in found.items()}
     flat: Any = section if truth.ndim == 3 else ...
     height, width = truth[flat].shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,6 +198,15 @@ def describe(path: str | Path, label: str | None = None) -> VolumeInfo:
 def is_volume(path: str | Path) -> bool:
     """Whether there is a zarr group at a path, which `create_volume` may replace."""
     return (Path(path) / "zarr.json").is_file()
+
+
+def is_tomostat_volume(path: str | Path) -> bool:
+    """Whether there is a volume that tomostat wrote: other OME-Zarr images are read as any foreign file."""
+    if not is_volume(path):
+        return False
+    with contextlib.suppress(ValueError, KeyError, OSError):
+        return {"ome", "tomostat"} <= set(zarr.open_group(str(path), mode="r").attrs)
+    return False
 
 
 def label_names(path: str | Path) -> list[str]:

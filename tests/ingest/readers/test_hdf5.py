@@ -43,7 +43,8 @@ def test_hdf5_that_does_not_tell_its_volume(tmp_path):
     assert_refused(tmp_path, two, r"/deep/seg \(6 x 9 x 85\), /raw \(6 x 70 x 85\); expected exactly one")
     assert_refused(tmp_path, two, "no dataset 'seg'", options=IngestOptions(dataset="seg"))
     assert_refused(tmp_path, hdf5(tmp_path / "b.h5", {"angles": np.arange(9)}), "holds no 3D dataset")
-    assert_refused(tmp_path, hdf5(tmp_path / "c.h5", {"v": np.zeros((2, 3, 4, 5))}), "no 3D dataset")
+    several = hdf5(tmp_path / "c.h5", {"v": np.zeros((2, 3, 4, 5))})
+    assert_refused(tmp_path, several, "several images; take one with channel=0 to 1")
     damaged = tmp_path / "d.h5"
     damaged.write_bytes(two.read_bytes()[:3000])
     assert_refused(tmp_path, damaged, "d.h5 is no HDF5 file, or truncated")

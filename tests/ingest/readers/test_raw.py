@@ -19,12 +19,12 @@ def test_raw_of_any_endianness(tmp_path):
 
 def test_raw_that_does_not_fit(tmp_path):
     path = raw(tmp_path / "a.raw")
-    assert_refused(tmp_path, path, "neither TIFF, HDF5, npy nor zarr; if it is raw")
+    assert_refused(tmp_path, path, "of no format that tomostat knows; if it is raw")
     assert_refused(
         tmp_path, path, "71400 bytes; shape 6 x 70 x 84", options=IngestOptions(shape=(6, 70, 84), dtype="u2")
     )
     assert_refused(tmp_path, path, "dtype is 'grey'", options=IngestOptions(shape=SHAPE, dtype="grey"))
     options = IngestOptions(shape=SHAPE, dtype="u2")
-    assert_refused(tmp_path, npy(tmp_path / "a.npy"), "shape and dtype are for raw files", options=options)
+    assert_refused(tmp_path, npy(tmp_path / "a.npy"), "shape, dtype and offset are for raw files", options=options)
     (tmp_path / "empty.raw").touch()
     assert_refused(tmp_path, tmp_path / "empty.raw", "is empty", options=options)

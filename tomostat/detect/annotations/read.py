@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from skimage.io import imread
 
 from tomostat.detect.annotations.coco import read_coco
 from tomostat.detect.annotations.regions import DrawnImage
 from tomostat.detect.annotations.via import read_via
 from tomostat.detect.crops import IGNORED, LabelledSlice
 from tomostat.detect.kernels.grey import scale_grey
-from tomostat.volume import describe, read_box, read_flat
+from tomostat.ingest import as_labels, open_source
+from tomostat.volume import is_tomostat_volume, read_flat
 
 INSTANCES = "_instances"
 """Ending of the name of a label image: ``a_instances.tif`` belongs to ``a.tif``."""
@@ -138,18 +137,21 @@ def read_labelled_volume(
     FileNotFoundError, ValueError
         When there is no such volume, label image or slice, or no particle.
     """
-    depth, ny, nx = describe(path, label).shape
+    path = Path(path)
+    known = open_source(f"{path}:{label}")
+    depth, ny, nx = known.shape
+    own, grey_source = is_tomostat_volume(path), open_source(path)
     wanted = list(range(depth) if slices is None else slices)
     if not all(0 <= z < depth for z in wanted):
         raise ValueError(f"slices is {wanted}; {path} has slices 0 to {depth - 1}")
     annotated = []
     for z in wanted:
-        labels = read_box(path, (slice(z, z + 1), slice(0, ny), slice(0, nx)), label)[0]
+        labels = as_labels(f"{path}:{label}", known.read((slice(z, z + 1), slice(0, ny), slice(0, nx))))[0]
         if slices is None and not labels.any():
             continue
         box = (slice(max(z - neighbours, 0), min(z + neighbours + 1, depth)), slice(0, ny), slice(0, nx))
         missing = (max(neighbours - z, 0), max(z + neighbours + 1 - depth, 0))
-        grey = np.pad(read_flat(path, box), (missing, (0, 0), (0, 0)), mode="edge")
+        grey = np.pad(read_flat(path, box) if own else grey_source.read(box), (missing, (0, 0), (0, 0)), mode="edge")
         grey = grey if neighbours else grey[0]
         annotated.append(_annotated(f"{path}:{z}", grey, labels, np.zeros((ny, nx), bool), _Ignore(border, partial)))
     if not annotated:
@@ -179,11 +181,9 @@ def _from_labels(path: Path, folder: Path, ignore: _Ignore) -> AnnotatedSlice:
     if not path.stem.endswith(INSTANCES):
         raise ValueError(f"{path} is neither json nor a label image named NAME{INSTANCES}{path.suffix}")
     image = folder / (path.stem[: -len(INSTANCES)] + path.suffix)
-    grey, labels = _read_image(image, path), _read_image(path, path)
-    if labels.dtype.kind not in "iu" or grey.shape != labels.shape:
-        raise ValueError(
-            f"{path} has {labels.dtype} pixels {labels.shape}; expected integers and {grey.shape} as {image.name}"
-        )
+    grey, labels = _read_image(image, path), as_labels(str(path), _read_image(path, path))
+    if grey.shape != labels.shape:
+        raise ValueError(f"{path} has {labels.shape} pixels; expected {grey.shape} as {image.name}")
     return _annotated(image.name, grey, labels, np.zeros(labels.shape, bool), ignore)
 
 
@@ -203,18 +203,13 @@ def _from_regions(owner: Path, folder: Path, drawn: DrawnImage, ignore: _Ignore)
 
 
 def _read_image(path: Path, owner: Path) -> NDArray[Any]:
-    """A grey image; RGB is averaged."""
+    """A single image."""
     if not path.is_file():
         raise FileNotFoundError(f"{owner}: image {path} is missing")
-    try:
-        image = tifffile.imread(path) if path.suffix.lower() in (".tif", ".tiff") else imread(path)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
-        raise ValueError(f"{owner}: image {path} cannot be read: {error}") from None
-    if image.ndim == 3 and image.shape[-1] in (3, 4):
-        image = image[..., :3].mean(-1)
-    if image.ndim != 2:
-        raise ValueError(f"{owner}: image {path} is of shape {image.shape}; expected a single slice")
-    return np.asarray(image)
+    image = open_source(path)
+    if image.shape[0] != 1:
+        raise ValueError(f"{owner}: image {path} has {image.shape[0]} slices; expected a single one")
+    return image.read_all()[0]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

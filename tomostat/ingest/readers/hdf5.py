@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box
+from tomostat.ingest.axes import Axes, long_axes, place_axes
+from tomostat.ingest.folders import TAKE_ANYWAY, check_inside
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source, count_long_axes, lengths_zyx, volume_axes
+from tomostat.ingest.source import ArraySource, Reader, Source
 from tomostat.ingest.spacing import attribute_spacing, axes_spacing
 from tomostat.volume import Spacing
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+MATLAB = b"MATLAB 7.3"
+"""First bytes of the files of MATLAB that are HDF5 behind a header."""
+
+PROJECTIONS = ("image_key", "rotation_angle", "theta", "data_white", "data_dark")
+"""Names beside a dataset of projections: those of NXtomo, and of the Advanced Photon Source."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,8 +35,10 @@ class HDF5Source(ArraySource):
 
     def read(self, box: Box) -> NDArray[Any]:
         """Read a box; HDF5 decodes the chunks that it touches."""
-        with h5py.File(self.path, "r") as file:
-            return self.select(file[self.dataset], box)
+        with _opened(self.path) as file:
+            found = file[self.dataset]
+            _check_filters(self.path, found)
+            return self.axes.select(found, box)
 
 
 def find_hdf5(path: Path, options: IngestOptions) -> Source:
@@ -33,82 +47,214 @@ def find_hdf5(path: Path, options: IngestOptions) -> Source:
     Raises
     ------
     ValueError
-        When the file is damaged, lacks the dataset that the options name, or holds no 3D dataset or several.
+        When the file is damaged, lacks the dataset that the options name, holds no 3D dataset, several, or projections;
+        when a part of it is missing, in another folder, or packed as this installation cannot read.
     """
+    with _opened(path) as file:
+        name = _choose_dataset(path, file, options)
+        found = file[name]
+        where = f"{path}:{name}"
+        files = _linked_files(path, found, options)
+        _check_filters(path, found)
+        axes = place_axes(where, found.shape, _axis_names(found), options)
+        return HDF5Source(
+            path=path, kind="HDF5", dataset=name, shape=axes.shape, dtype=found.dtype,
+            chunk=axes.pick(found.chunks or (1,) * found.ndim, 1), axes=axes, spacing=_spacing(found, axes),
+            files=files,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file, open for reading."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         reason = " ".join(str(error).split())  # HDF5 reports some errors in several lines
+        if "unable to lock file" in reason:
+            raise ValueError(f"{path} is in use by another program that writes it; wait for it, or close it") from None
         raise ValueError(f"{path} is no HDF5 file, or truncated: {reason}") from None
     with file:
-        found = _choose_dataset(path, file, options.dataset)
-        name = str(found.name)
-        axes = volume_axes(f"{path}:{name}", found.shape)
-        chunks = found.chunks or (1,) * found.ndim
-        return HDF5Source(
-            path=path, kind="HDF5", dataset=name, shape=lengths_zyx(found.shape, axes), dtype=found.dtype,
-            chunk=lengths_zyx(chunks, axes), axes=axes, spacing=_spacing(found, axes),
-        )  # fmt: skip
+        yield file
 
 
-def _choose_dataset(path: Path, file: h5py.File, name: str | None) -> h5py.Dataset:
-    """The dataset called `name`; without a name, the NeXus default or the only 3D dataset."""
-    candidates: list[h5py.Dataset] = []
-
-    def collect(_: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and count_long_axes(node.shape) == 3 and node.dtype.kind in "iufbc":
-            candidates.append(node)
-
-    file.visititems(collect)  # visits data with several links once
-    listed = ", ".join(f"{d.name} ({' x '.join(map(str, d.shape))})" for d in candidates) or "no 3D dataset"
-    if name is not None:
-        node = _nexus_signal(file[name]) if name in file else None
-        if node is None:
-            raise ValueError(f"{path} has no dataset {name!r}; it holds {listed}")
-        return node
-    node = _nexus_signal(file)
-    if node is not None and count_long_axes(node.shape) in (2, 3):
-        return node
+def _choose_dataset(path: Path, file: h5py.File, options: IngestOptions) -> str:
+    """The path of the dataset that the options name; without a name, of the NeXus default or the only 3D dataset."""
+    broken: list[str] = []
+    candidates = {name: node for name, node in _datasets(path, file, options, broken) if _is_volume(node)}
+    listed = ", ".join(f"{name} ({' x '.join(map(str, d.shape))})" for name, d in sorted(candidates.items()))
+    listed = ", ".join([listed or "no 3D dataset", *broken])
+    wanted = options.dataset
+    if wanted is not None:
+        if file.get(wanted, getlink=True) is not None and file.get(wanted) is None:
+            raise ValueError(f"{path}: {wanted} is a link to {_target(file, wanted)}, where there is nothing")
+        name = _signal(file, wanted) if wanted in file else None
+        if name is None:
+            raise ValueError(f"{path} has no dataset {wanted!r}; it holds {listed}")
+        return name
+    default = _signal(file, "/")
+    if default is not None and long_axes(file[default].shape) in (2, 3):
+        candidates = {default: file[default]}
     if len(candidates) != 1:
         raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with dataset=PATH")
-    return candidates[0]
+    (name,) = candidates
+    if _is_scan(file, candidates[name]):
+        raise ValueError(f"{path}: {name} holds projections of a scan, not slices; reconstruct it first, or name the "
+                         "dataset of the reconstruction with dataset=PATH (--ingest.dataset)")  # fmt: skip
+    return name
 
 
-def _nexus_signal(node: Any) -> h5py.Dataset | None:
-    """Follow the NeXus attributes ``default`` and ``signal`` from a file, entry or data group to its dataset."""
+def _is_volume(node: h5py.Dataset) -> bool:
+    """Whether a dataset may be a volume."""
+    return node.dtype.kind in "iufbc" and long_axes(node.shape) >= 3
+
+
+def _datasets(
+    path: Path, file: h5py.File, options: IngestOptions, broken: list[str]
+) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Datasets of a file and those that it links to, each once, with their paths; links to nothing go to `broken`."""
+    seen: set[Any] = set()
+    waiting: list[tuple[str, Any]] = [("", file)]
+    while waiting:
+        prefix, group = waiting.pop(0)
+        for key in group:
+            name, link = f"{prefix}/{key}", group.get(key, getlink=True)
+            if isinstance(link, h5py.SoftLink):
+                continue  # what it leads to is found under its own path
+            if isinstance(link, h5py.ExternalLink):
+                linked = check_inside(Path(group.file.filename), link.filename, options)
+                if not linked.is_file() or group.get(key) is None:
+                    broken.append(f"{name} is a link to {_target(group, key)}, where there is nothing")
+                    continue
+            node = group.get(key)
+            identity = None if node is None else (node.file.filename, h5py.h5o.get_info(node.id).addr)
+            if identity is None or identity in seen:
+                continue
+            seen.add(identity)
+            if isinstance(node, h5py.Group):
+                waiting.append((name, node))
+            elif isinstance(node, h5py.Dataset):
+                yield name, node
+
+
+def _target(group: h5py.Group, name: str) -> str:
+    """Where a link leads, for messages."""
+    link = group.get(name, getlink=True)
+    return f"{getattr(link, 'filename', '')}:{getattr(link, 'path', '?')}".lstrip(":")
+
+
+def _signal(file: h5py.File, name: str) -> str | None:
+    """Path of the dataset to which the NeXus attributes ``default`` and ``signal`` lead from a file, entry or group."""
     for _ in range(10):
+        node = file[name]
         if isinstance(node, h5py.Dataset):
-            return node
+            return name
         target = node.attrs.get("signal", node.attrs.get("default"))
         target = target.decode() if isinstance(target, bytes) else target
         if not isinstance(target, str) or target not in node:
             return None
-        node = node[target]
+        name = target if target.startswith("/") else f"{name.rstrip('/')}/{target}"
     return None
 
 
-def _spacing(dataset: h5py.Dataset, axes: tuple[int, ...]) -> Spacing | None:
+def _is_scan(file: h5py.File, dataset: h5py.Dataset) -> bool:
+    """Whether a dataset holds the projections of a scan: its images are numbered beside it, or in its NeXus entry."""
+
+    def numbered(_: str, node: Any) -> bool | None:
+        if not (isinstance(node, h5py.Group) and any(node.get(name) is not None for name in PROJECTIONS)):
+            return None
+        return True if any(node.get(key) == dataset for key in node) else None
+
+    return bool(file.visititems(numbered))
+
+
+def _linked_files(path: Path, dataset: h5py.Dataset, options: IngestOptions) -> tuple[Path, ...]:
+    """Files that hold the voxels of a dataset: the one it is in, external ones, and the sources of a virtual one.
+
+    Raises
+    ------
+    ValueError
+        When one is missing or too short, or lies outside the folder.
+    """
+    home = Path(dataset.file.filename)
+    files = [path]
+    if home.resolve() != path.resolve():
+        files.append(check_inside(path, str(home.resolve()), options))
+    missing = []
+    for name, offset, size in dataset.external or ():
+        files.append(check_inside(home, name, options))
+        if not files[-1].is_file() or files[-1].stat().st_size < offset + min(size, dataset.nbytes):
+            missing.append(files[-1])
+    for source in dataset.virtual_sources() if dataset.is_virtual else ():
+        if source.file_name == ".":
+            continue
+        files.append(check_inside(home, source.file_name, options))
+        if not _holds(files[-1], source.dset_name):
+            missing.append(files[-1])
+    if missing and not options.incomplete:
+        names = ", ".join(sorted({file.name for file in missing}))
+        raise ValueError(f"{path}: {dataset.name} is put together from other files, of which {names} is missing or "
+                         f"lacks its part; copy it as well, {TAKE_ANYWAY}")  # fmt: skip
+    return tuple(dict.fromkeys(file for file in files if file not in missing))
+
+
+def _holds(path: Path, name: str) -> bool:
+    """Whether an HDF5 file is there and holds an object."""
+    if not path.is_file():
+        return False
+    with _opened(path) as file:
+        return name in file
+
+
+def _check_filters(path: Path, dataset: h5py.Dataset) -> None:
+    """Refuse voxels that are packed by a filter which is not installed; those of the package hdf5plugin are loaded."""
+    plan = dataset.id.get_create_plist()
+    for code, _, _, name in (plan.get_filter(i) for i in range(plan.get_nfilters())):
+        if h5py.h5z.filter_avail(code):
+            continue
+        with contextlib.suppress(ImportError):
+            import hdf5plugin  # noqa: F401 - it registers its filters
+        if not h5py.h5z.filter_avail(code):
+            packer = f"{code} {name.decode(errors='replace')}".strip()
+            raise ValueError(f"{path}: {dataset.name} is packed by the HDF5 filter {packer}; install its plugin with "
+                             "`pip install hdf5plugin`")  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _axis_names(dataset: h5py.Dataset) -> Sequence[str] | None:
+    """Names of the axes: vigra's axis tags, labels of the dimensions, or those of the NeXus group."""
+    tags = dataset.attrs.get("axistags")
+    if tags is not None:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return [str(axis["key"]) for axis in json.loads(_text(tags))["axes"]]
+    labels = [dimension.label for dimension in dataset.dims]
+    if all(labels):
+        return labels
+    return [_text(name) for name in np.atleast_1d(dataset.parent.attrs.get("axes", []))] or None
+
+
+def _spacing(dataset: h5py.Dataset, axes: Axes) -> Spacing | None:
     """Voxel size from the attributes of the dataset, or from the axes of its NeXus group."""
     attributes = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in dataset.attrs.items()}
-    found = attribute_spacing(attributes, len(axes))
-    if found is not None:
+    found = attribute_spacing(attributes, axes)
+    names = [_text(name) for name in np.atleast_1d(dataset.parent.attrs.get("axes", []))]
+    if found is not None or len(names) != dataset.ndim:
         return found
-    group = dataset.parent
-    listed = np.atleast_1d(group.attrs.get("axes", []))
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in listed]
-    if len(names) != dataset.ndim:
-        return None
-    steps, units = [], []
-    for axis in axes:
-        scale = group.get(names[axis])
-        if not isinstance(scale, h5py.Dataset) or scale.ndim != 1 or scale.size < 2:
-            return None
-        distances = np.diff(scale[:].astype(np.float64))
-        if not np.allclose(distances, distances.mean(), rtol=1e-3):
-            return None
-        steps.append(abs(float(distances.mean())))
-        units.append(scale.attrs.get("units"))
-    return axes_spacing(steps, units)
+    scales = [_step(dataset.parent.get(name)) for name in names]
+    steps, units = zip(*scales, strict=True)
+    return axes_spacing(axes.pick(steps), axes.pick(units))
+
+
+def _step(scale: Any) -> tuple[float | None, Any]:
+    """Distance and unit of the even positions along an axis; None where there are none."""
+    if not isinstance(scale, h5py.Dataset) or scale.ndim != 1 or scale.size < 2 or scale.dtype.kind not in "iuf":
+        return None, None
+    distances = np.diff(scale[:].astype(np.float64))
+    even = np.allclose(distances, distances.mean(), rtol=1e-3)
+    return (float(distances.mean()), scale.attrs.get("units")) if even else (None, None)
 
 
 class HDF5Reader(Reader):
@@ -118,7 +264,7 @@ class HDF5Reader(Reader):
 
     def recognizes(self, path: Path, first_bytes: bytes) -> bool:
         """By the first bytes."""
-        return first_bytes.startswith(b"\x89HDF\r\n\x1a\n")
+        return first_bytes.startswith((SIGNATURE, MATLAB))
 
     def find(self, path: Path, options: IngestOptions) -> Source:
         """See `find_hdf5`."""

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box
+from tomostat.ingest.axes import place_axes
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source, lengths_zyx, volume_axes
+from tomostat.ingest.source import ArraySource, Reader, Source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,10 +21,10 @@ class NpySource(ArraySource):
 
     def read(self, box: Box) -> NDArray[Any]:
         """Read a box through a memory map."""
-        return self.select(np.load(self.path, mmap_mode="r", allow_pickle=False), box).copy()
+        return np.array(self.axes.select(np.load(self.path, mmap_mode="r", allow_pickle=False), box))
 
 
-def find_npy(path: Path) -> Source:
+def find_npy(path: Path, options: IngestOptions) -> Source:
     """Find the voxels of a file of `numpy.save`.
 
     Raises
@@ -35,8 +36,8 @@ def find_npy(path: Path) -> Source:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"{path} is no npy file, or truncated: {error}; save it again with numpy.save") from None
-    axes = volume_axes(str(path), array.shape)
-    return NpySource(path=path, kind="npy", shape=lengths_zyx(array.shape, axes), dtype=array.dtype, axes=axes)
+    axes = place_axes(str(path), array.shape, None, options)
+    return NpySource(path=path, kind="npy", shape=axes.shape, dtype=array.dtype, axes=axes)
 
 
 class NpyReader(Reader):
@@ -50,7 +51,7 @@ class NpyReader(Reader):
 
     def find(self, path: Path, options: IngestOptions) -> Source:
         """See `find_npy`."""
-        return find_npy(path)
+        return find_npy(path, options)
 
 
 READER = NpyReader()

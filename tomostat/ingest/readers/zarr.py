@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import zarr
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box
+from tomostat.ingest.axes import long_axes, place_axes
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source, count_long_axes, lengths_zyx, volume_axes
+from tomostat.ingest.source import ArraySource, Reader, Source
 from tomostat.ingest.spacing import attribute_spacing, axes_spacing
-from tomostat.volume import Spacing
 
 NOT_COPIED = ("spacing", "source", "range")
 """Attributes of a tomostat volume that describe this volume alone; a copy gets its own."""
@@ -30,7 +30,7 @@ class ZarrSource(ArraySource):
 
     def read(self, box: Box) -> NDArray[Any]:
         """Read a box; zarr decodes only the chunks that it overlaps."""
-        return self.select(zarr.open(str(self.path), path=self.dataset, mode="r"), box)
+        return self.axes.select(zarr.open(str(self.path), path=self.dataset, mode="r"), box)
 
 
 def find_zarr(path: Path, options: IngestOptions) -> Source:
@@ -41,21 +41,29 @@ def find_zarr(path: Path, options: IngestOptions) -> Source:
     ValueError
         When the store is damaged, lacks the array that the options name, or holds no 3D array or several.
     """
+    wanted = options.dataset or ""
+    if wanted and not is_zarr_folder(path / wanted) and is_zarr_folder(path / "labels" / wanted):
+        wanted = f"labels/{wanted}"
     try:
-        node: Any = zarr.open(str(path), mode="r", path=options.dataset or "")
+        node: Any = zarr.open(str(path), mode="r", path=wanted)
     except (OSError, ValueError, KeyError, TypeError) as error:
         where = f"{path} has no dataset {options.dataset!r}" if options.dataset else f"{path} is no zarr store"
         raise ValueError(f"{where}, or it is damaged: {error or type(error).__name__}") from None
     image = _find_image(path, node) if isinstance(node, zarr.Group) else _Image(node)
     array = image.array
     name = str(array.path)
-    axes = volume_axes(f"{path}/{name}", array.shape, image.axes)
+    axes = place_axes(f"{path}/{name}", array.shape, image.names or _dimension_names(array), options)
+    spacing = None if image.scale is None else axes_spacing(axes.pick(image.scale), axes.pick(image.units))
     return ZarrSource(
-        path=path, kind=image.kind or f"zarr v{array.metadata.zarr_format}", dataset=name,
-        shape=lengths_zyx(array.shape, axes), dtype=np.dtype(array.dtype), chunk=lengths_zyx(array.chunks, axes),
-        axes=axes, spacing=image.spacing or attribute_spacing(dict(array.attrs), len(axes)),
-        attributes=image.attributes,
+        path=path, kind=image.kind or f"zarr v{array.metadata.zarr_format}", dataset=name, shape=axes.shape,
+        dtype=np.dtype(array.dtype), chunk=axes.pick(array.chunks, 1), axes=axes,
+        spacing=spacing or attribute_spacing(dict(array.attrs), axes), attributes=image.attributes,
     )  # fmt: skip
+
+
+def _dimension_names(array: Any) -> Sequence[Any] | None:
+    """Names of the axes as zarr v3 or xarray store them."""
+    return getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,9 @@ class _Image:
     """An array in a zarr store, with metadata from the groups around it."""
 
     array: Any
-    spacing: Spacing | None = None
-    axes: tuple[int, ...] | None = None
+    names: Sequence[str] | None = None
+    scale: Sequence[float] | None = None
+    units: Sequence[Any] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     kind: str | None = None
 
@@ -76,18 +85,21 @@ def _find_image(path: Path, group: zarr.Group) -> _Image:
     ome = _ome(group)
     if "multiscales" not in ome:
         arrays = [array for _, array in group.members(max_depth=None) if isinstance(array, zarr.Array)]
-        volumes = [array for array in arrays if count_long_axes(array.shape) == 3]
+        volumes = [array for array in arrays if long_axes(array.shape) >= 3]
         if len(volumes) != 1:
             listed = ", ".join(f"{a.path} ({' x '.join(map(str, a.shape))})" for a in volumes) or "no 3D array"
             raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with dataset=PATH")
         return _Image(volumes[0])
     scales = ome["multiscales"][0]
     array: Any = group[scales["datasets"][0]["path"]]
-    spacing, axes = _ome_axes(scales, array.ndim)
     known: Any = group.attrs.get("tomostat", {})
     version = ome.get("version") or scales.get("version", "")
     attributes = {key: value for key, value in known.items() if key not in NOT_COPIED}
-    return _Image(array, spacing, axes, attributes, f"OME-Zarr {version}".strip())
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", [])]
+    return _Image(
+        array=array, names=[axis["name"] for axis in axes], scale=_scale(scales, array.ndim) if axes else None,
+        units=[axis.get("unit") for axis in axes], attributes=attributes, kind=f"OME-Zarr {version}".strip(),
+    )  # fmt: skip
 
 
 def _ome(group: zarr.Group) -> dict[str, Any]:
@@ -95,25 +107,24 @@ def _ome(group: zarr.Group) -> dict[str, Any]:
     return dict(group.attrs.get("ome", dict(group.attrs)))  # type: ignore[arg-type]
 
 
-def _ome_axes(scales: Mapping[str, Any], ndim: int) -> tuple[Spacing | None, tuple[int, ...] | None]:
-    """Spacing and axes (z, y, x) of an OME-Zarr image."""
-    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", [])]
-    if len(axes) != ndim:
-        return None, None
-    space = tuple(i for i, axis in enumerate(axes) if str(axis["name"]).lower() in ("z", "y", "x"))
+def _scale(scales: Mapping[str, Any], ndim: int) -> list[float]:
+    """Scale of every axis of an OME-Zarr image at full resolution."""
     scale = np.ones(ndim)
     transforms = scales["datasets"][0].get("coordinateTransformations", [])
     for transform in [*transforms, *scales.get("coordinateTransformations", [])]:
         if transform.get("type") == "scale":
             scale = scale * transform["scale"]
-    spacing = axes_spacing([scale[i] for i in space], [axes[i].get("unit") for i in space])
-    others = tuple(i for i in range(ndim) if i not in space)
-    return spacing, others + space
+    return scale.tolist()
 
 
 def is_zarr_folder(path: Path) -> bool:
     """Whether a folder holds zarr metadata."""
     return any((path / name).exists() for name in METADATA_FILES)
+
+
+def labels_beside(path: Path) -> list[str]:
+    """Names of the label images that an OME-Zarr store holds beside its grey image."""
+    return sorted(found.name for found in path.glob("labels/*") if is_zarr_folder(found))
 
 
 class ZarrReader(Reader):
