@@ -29,7 +29,7 @@ from benchmarks.report import Result, print_results
 from benchmarks.resources import shortest_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
 from tests.surfaces import cap_contact, polar_angle, rims
-from tomostat.cluster import open_client
+from tomostat.cluster import open_cluster
 from tomostat.events import peak_memory
 from tomostat.execution import Execution
 from tomostat.measure import measure_particles
@@ -430,7 +430,7 @@ def contact_errors(particles: pd.DataFrame, name: str, bounded: bool = True) -> 
 
 def table_results(size: int = 512) -> list[Result]:
     """The whole table of a volume, with two workers."""
-    with tempfile.TemporaryDirectory() as folder, open_client(workers=2) as client:
+    with tempfile.TemporaryDirectory() as folder, open_cluster(workers=2) as client:
         small = phantom_field(Path(folder), "small", shape=(64, 96, 96), diameters=(5.0, 9.0))
         path = phantom_field(Path(folder), "large", shape=(size,) * 3, diameters=(9.0, 20.0), blur=1.2, noise=0.1)
         measure_particles(small, execution=Execution(client=client))  # compile

@@ -20,7 +20,7 @@ import tomostat as ts
 from benchmarks.report import Result, print_results
 from benchmarks.resources import reset_peak_memory
 from tomostat import pipeline
-from tomostat.cluster import open_client
+from tomostat.cluster import open_cluster
 from tomostat.detect.options import DetectOptions
 from tomostat.events import peak_memory
 from tomostat.execution import Execution
@@ -74,7 +74,7 @@ def run(
     folder = new_folder() / "results"
     study = study_of_volume(volume, folder).with_options(**options)
     peaks = {}
-    with open_client(workers=workers) as client:
+    with open_cluster(workers=workers) as client:
         for stage in stage_names(last):
             layout = pipeline.run(study, stages=[stage], execution=Execution(client=client))
             peaks[stage] = max(client.run(peak_memory).values())

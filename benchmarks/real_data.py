@@ -21,7 +21,7 @@ from skimage.segmentation import find_boundaries
 
 import tomostat as ts
 from benchmarks.report import Result, print_results
-from tomostat.cluster import open_client
+from tomostat.cluster import open_cluster
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.manifest import Layout
@@ -38,7 +38,7 @@ def run(
 ) -> Layout:
     """From file to report, or through some stages."""
     study = study_of_volume(source, out, spacing=spacing).with_options(**options)
-    with open_client() as client:
+    with open_cluster() as client:
         return ts.run(study, stages=stages, execution=Execution(client=client))
 
 

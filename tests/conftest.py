@@ -50,9 +50,9 @@ def results(study: Study) -> Layout:
 @pytest.fixture(scope="session")
 def place() -> Iterator[list[str]]:
     """Flags that send a command to workers that are there already: starting them takes longer than most commands."""
-    from tomostat.cluster import open_client
+    from tomostat.cluster import open_cluster
 
-    with open_client(workers=1) as client:
+    with open_cluster(workers=1) as client:
         yield ["--cluster", client.scheduler.address]
 
 
@@ -82,3 +82,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="slow: `make test-deep` runs it"))
+
+
+@pytest.fixture(scope="session")
+def slurm_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which Slurm's commands find a real Slurm on this machine."""
+    import slurm
+
+    if reason := slurm.missing():
+        pytest.skip(reason)
+    with slurm.running(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment

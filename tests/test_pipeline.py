@@ -13,7 +13,7 @@ import tomostat as ts
 import tomostat.stitch
 from studies import UP_TO_TABLE, WATERSHED, at, first_field, science
 from tomostat import pipeline
-from tomostat.cluster import open_client
+from tomostat.cluster import open_cluster
 from tomostat.events import Event, TaskEnded
 from tomostat.execution import Execution
 from tomostat.manifest import Content
@@ -76,7 +76,7 @@ def test_the_block_of_slices_changes_nothing(results, study, tmp_path, slices):
 
 
 def test_workers_change_nothing(results, study, tmp_path):
-    with open_client(workers=2) as client:
+    with open_cluster(workers=2) as client:
         layout = pipeline.run(at(study, tmp_path / "out"), stages=UP_TO_TABLE, execution=Execution(client=client))
     for field in study.fields:
         assert science(layout, field.name) == science(results, field.name)

@@ -1,4 +1,5 @@
 from .analyze import AnalyzeOptions, analyze_particles
+from .cluster import open_cluster
 from .datasets import open_particles
 from .detect import DetectOptions, Detector, TrainOptions, detect_instances
 from .execution import Execution
@@ -54,6 +55,7 @@ __all__ = [
     "measure_particles",
     "of_field",
     "of_particle",
+    "open_cluster",
     "open_contacts",
     "open_flat",
     "open_particles",

@@ -65,10 +65,13 @@ class TaskEnded(StepStarted):
         Name of the task, for most steps that of a block.
     cost
         Its cost.
+    worker
+        Name of the worker that did it; empty for this process.
     """
 
     task: str
     cost: Cost
+    worker: str = ""
 
 
 Event = StepStarted

@@ -6,14 +6,13 @@ import ctypes
 import dataclasses
 import json
 import logging
-import math
+import pickle
 import queue
-import sys
 import threading
-import time
 import traceback
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from dask.delayed import Delayed
 from tomostat.blocks import check_memory
 from tomostat.events import Cost, Listener, Meter, StepStarted, TaskEnded
 from tomostat.files import write_text
+from tomostat.workers import Workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,6 +43,10 @@ MENDABLE_ERRORS = (ValueError, TypeError)
 
 class Stopped(Exception):
     """The execution was asked to stop before all tasks had ended."""
+
+
+class TasksFailed(OSError):
+    """Tasks failed again and again for reasons of the machine; all others of their step are finished and marked."""
 
 
 def _ignore(event: StepStarted) -> None:
@@ -64,6 +68,13 @@ class Execution:
         keeps no markers.
     stage, field
         What is done, and to which field of view; part of every event.
+    wait_limit
+        Seconds to wait for a worker when there is none, such as for the jobs of a cluster; for ever when None.
+
+    Raises
+    ------
+    TypeError
+        When the client is asynchronous.
     """
 
     client: Client | None = None
@@ -71,7 +82,12 @@ class Execution:
     markers: Path | None = None
     stage: str = ""
     field: str = ""
+    wait_limit: float | None = None
     _stop: threading.Event = dataclasses.field(default_factory=threading.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.client is not None and self.client.asynchronous:
+            raise TypeError("client is asynchronous; give one that is made with asynchronous=False, as stages block")
 
     def named(self, stage: str) -> Execution:
         """The same execution for a stage."""
@@ -94,15 +110,40 @@ class Execution:
         folder = self.folder(step)
         return folder is not None and any(folder.glob("*.json"))
 
-    def memory_per_task(self) -> int:
-        """Bytes that one task may take: a worker's memory, or this machine's, shared by the threads."""
+    def memory_per_task(self, resources: Mapping[str, float] | None = None) -> int:
+        """Bytes that one task may take: a worker's memory, or this machine's, shared by the threads.
+
+        Workers that a batch system is yet to bring count as those that are there.
+        """
         if self.client is None:
             from distributed.system import MEMORY_LIMIT
 
             return int(MEMORY_LIMIT) // _local_threads()
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        shares = [worker["memory_limit"] // worker["nthreads"] for worker in workers if worker["memory_limit"]]
-        return min(shares, default=sys.maxsize)
+        return Workers(self.client, resources).memory_per_task()
+
+    def offers(self, resources: Mapping[str, float]) -> bool:
+        """Whether workers have some resources, or will have them once they are there."""
+        return self.client is not None and Workers(self.client, resources).offered
+
+    def refuse_missing(self, what: str, resources: Mapping[str, float]) -> None:
+        """Refuse what needs resources that no worker has or will have.
+
+        Raises
+        ------
+        ValueError
+            With what to do.
+        """
+        if self.client is not None:
+            Workers(self.client, resources).refuse_missing(what)
+
+    def release(self, resources: Mapping[str, float]) -> None:
+        """Let workers go that were brought for the sake of some resources; until they are needed again."""
+        if self.client is not None and resources:
+            Workers(self.client, resources).release()
+
+    def at_a_time(self) -> int:
+        """Tasks that run at a time once all workers are there."""
+        return _local_threads() if self.client is None else Workers(self.client).slots_at_most()
 
     def run(
         self,
@@ -124,8 +165,8 @@ class Execution:
         need
             Bytes that one task takes at most, by the stage's estimate.
         retries
-            How often a failed task is tried again on a cluster (a lost worker, a full disk); errors that the user can
-            mend (`MENDABLE_ERRORS`) are not.
+            How often a task that failed is tried again, on another worker where there is one (a full disk, a drive that
+            went away). Errors that the user can mend (`MENDABLE_ERRORS`) are not.
         resources
             Worker resources that a task asks for, such as ``{"GPU": 1}``.
 
@@ -137,26 +178,31 @@ class Execution:
         Raises
         ------
         ValueError
-            When a task needs more memory than a worker has; nothing was run then.
+            When a task needs more memory or other resources than any worker has, and nothing was run then; or when no
+            worker came within the limit.
         Stopped
             When `stop` was called meanwhile.
+        TasksFailed
+            When tasks failed each time that they were tried; all others are done, and keep their markers.
         Exception
-            What a task raised; finished tasks keep their markers.
+            Of `MENDABLE_ERRORS`, what a task raised; finished tasks keep their markers.
         """
         folder, label = self.folder(step), self._label(step)
         done = {key: value for key, value in _read_markers(folder) if key in tasks}
         todo = [key for key in tasks if key not in done]
         if done:
             logger.info("%s: %d of %d tasks are done already", label, len(done), len(tasks))
+        if todo and resources:
+            self.refuse_missing(label, resources)
         if todo and need:
-            check_memory(need, self.memory_per_task(), label)
+            check_memory(need, self.memory_per_task(resources), label)
         about = {"stage": self.stage, "step": step, "field": self.field, "total": len(tasks)}
         self.listener(StepStarted(**about, done=len(done)))  # type: ignore[arg-type]
-        for key, result in self._results(tasks, todo, retries, resources):
+        for key, result in self._results(label, tasks, todo, retries, resources):
             if folder is not None:
                 _write_marker(folder, key, result.value)
             done[key] = result.value
-            self.listener(TaskEnded(**about, done=len(done), task=key, cost=result.cost))  # type: ignore[arg-type]
+            self.listener(TaskEnded(**about, done=len(done), task=key, cost=result.cost, worker=result.worker))  # type: ignore[arg-type]
         return {key: done[key] for key in tasks}
 
     def run_here(self, step: str, task: Delayed) -> Any:
@@ -177,24 +223,60 @@ class Execution:
         return f"{self.field}: {words}" if self.field else words
 
     def _results(
-        self, tasks: Mapping[str, Delayed], keys: list[str], retries: int, resources: Mapping[str, float] | None
+        self,
+        label: str,
+        tasks: Mapping[str, Delayed],
+        keys: list[str],
+        retries: int,
+        resources: Mapping[str, float] | None,
     ) -> Iterator[tuple[str, TaskResult]]:
-        """Results as tasks end; after a failure, what runs already is still waited for, then the failure raised."""
-        failure: BaseException | None = None
-        flights = (
-            _Threads(tasks, keys) if self.client is None else _Cluster(tasks, keys, self.client, retries, resources)
-        )
-        with flights:
-            while (landed := flights.next(failure is None)) is not None:
+        """Results as tasks end.
+
+        After an error that the user can mend no further task starts. Others let the task be tried again, and one that
+        fails each time does not keep the others from being done.
+        """
+        mendable: BaseException | None = None
+        failures: dict[str, list[TaskResult]] = {}
+        with self._flights(tasks, keys, resources) as flights:
+            while (landed := flights.next(mendable is None)) is not None:
                 for key, result in landed:
                     if result.error is None:
+                        failures.pop(key, None)
                         yield key, result
+                    elif isinstance(result.error, MENDABLE_ERRORS):
+                        mendable = mendable or result.error
                     else:
-                        failure = failure or result.error
+                        tried = failures.setdefault(key, [])
+                        tried.append(result)
+                        if len(tried) <= retries and result.tries_left:
+                            flights.again(key, {one.address for one in tried})
                 if self._stop.is_set():
-                    raise Stopped(f"{self._label('')} was stopped")
-        if failure is not None:
-            raise failure
+                    raise Stopped(f"{label} was stopped")
+        if mendable is not None:
+            raise mendable
+        if failures:
+            raise _failed(label, failures, len(tasks))
+
+    def _flights(
+        self, tasks: Mapping[str, Delayed], keys: list[str], resources: Mapping[str, float] | None
+    ) -> _Threads | _Cluster:
+        if self.client is None:
+            return _Threads(tasks, keys)
+        return _Cluster(tasks, keys, self.client, Workers(self.client, resources), self.wait_limit)
+
+
+def _failed(label: str, failures: Mapping[str, list[TaskResult]], total: int) -> TasksFailed:
+    """One line on tasks that failed each time; the cause is the last error of the first of them."""
+    key, tried = next(iter(failures.items()))
+    last = tried[-1]
+    said = " ".join(str(last.error).split())
+    where = f" on {last.worker}" if last.worker else ""
+    error = TasksFailed(
+        f"{label}: {len(failures)} of {total} tasks failed, the others are done; {key} failed "
+        f"{len(tried)} times, last{where} with {type(last.error).__name__}: {said}; the same command tries again"
+    )
+    error.__cause__ = last.error
+    return error
 
 
 NOTHING = Cost()
@@ -203,22 +285,61 @@ NOTHING = Cost()
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Result of a task: its value or its error, and its cost."""
+    """Result of a task.
+
+    Attributes
+    ----------
+    value
+        What it returned.
+    error
+        What it raised; None where it did not.
+    cost
+        What it took.
+    worker, address
+        Name and address of the worker; empty in this process.
+    tries_left
+        Whether it makes sense to try it again after an error.
+    """
 
     value: Any = None
     error: BaseException | None = None
     cost: Cost = NOTHING
+    worker: str = ""
+    address: str = ""
+    tries_left: bool = True
 
 
 def perform(task: Delayed) -> TaskResult:
-    """Compute a task where it is called; an error that the user can mend is a result, all others are raised."""
+    """Compute a task where it is called; an error is a result too, so that it comes with the worker's address."""
     meter = Meter()
     try:
         value = task.compute(scheduler="synchronous")
-    except MENDABLE_ERRORS as error:
+    except Exception as error:
         error.add_note(traceback.format_exc())  # the traceback itself stays behind in the worker
-        return TaskResult(error=error, cost=meter.cost())
-    return TaskResult(value, cost=meter.cost())
+        if not isinstance(error, MENDABLE_ERRORS):
+            logging.getLogger("distributed.worker").warning("a task failed", exc_info=True)  # in the log of a job
+        return TaskResult(None, _portable(error), meter.cost(), *_this_worker())
+    return TaskResult(value, None, meter.cost(), *_this_worker())
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that can be sent to another process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _this_worker() -> tuple[str, str]:
+    """Name and address of the worker that this is."""
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:  # a thread of this process
+        return "", ""
+    return str(worker.name), str(worker.address)
 
 
 @dataclass(frozen=True)
@@ -235,7 +356,7 @@ class _Threads:
     """Tasks in threads of this process."""
 
     def __init__(self, tasks: Mapping[str, Delayed], keys: list[str]) -> None:
-        self._tasks, self._waiting = tasks, iter(keys)
+        self._tasks, self._waiting = tasks, deque(keys)
         self._limit = _local_threads()
         self._pool = ThreadPoolExecutor(self._limit)
         self._running: dict[Future[TaskResult], str] = {}
@@ -246,9 +367,14 @@ class _Threads:
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def again(self, key: str, avoid: Collection[str]) -> None:
+        """Try a task again, after all that are yet to be tried; there are no other workers here."""
+        self._waiting.append(key)
+
     def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
         """Tasks that ended within `POLL` seconds; new ones are started first if `start`. None when all are done."""
-        while start and len(self._running) < self._limit and (key := next(self._waiting, None)) is not None:
+        while start and self._waiting and len(self._running) < self._limit:
+            key = self._waiting.popleft()
             self._running[self._pool.submit(perform, self._tasks[key])] = key
         if not self._running:
             return None
@@ -260,36 +386,36 @@ class _Cluster:
     """Tasks on a cluster, a bounded number in flight, which grows and shrinks with the cluster."""
 
     def __init__(
-        self,
-        tasks: Mapping[str, Delayed],
-        keys: list[str],
-        client: Client,
-        retries: int,
-        resources: Mapping[str, float] | None,
+        self, tasks: Mapping[str, Delayed], keys: list[str], client: Client, workers: Workers, wait_limit: float | None
     ) -> None:
-        self._tasks, self._waiting, self._client = tasks, iter(keys), client
-        self._options = {"retries": retries, "resources": dict(resources) if resources else None, "pure": False}
-        self._capacity = _Capacity(client)
+        self._tasks, self._waiting, self._client = tasks, deque(keys), client
+        self._workers, self._wait_limit = workers, wait_limit
+        self._avoid: dict[str, Collection[str]] = {}
         self._running: dict[Any, str] = {}
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._demand = workers.demand(len(keys))
 
     def __enter__(self) -> _Cluster:
+        self._demand.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._demand.__exit__(None, None, None)
         if self._client.status == "running":
             self._client.cancel(list(self._running))
             if kind is None:
                 self._client.run(_trim, on_error="ignore")
 
+    def again(self, key: str, avoid: Collection[str]) -> None:
+        """Try a task again, after those that are yet to be tried, if possible on a worker that it has not failed on."""
+        self._avoid[key] = avoid
+        self._waiting.append(key)
+
     def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
         """See `_Threads.next`."""
-        while start and len(self._running) < self._capacity.tasks():
-            if (key := next(self._waiting, None)) is None:
-                break
-            future = self._client.submit(_Sealed(self._tasks[key]), key=f"{key}-{uuid.uuid4().hex}", **self._options)
-            self._running[future] = key
-            future.add_done_callback(self._ended.put)
+        self._workers.check(self._wait_limit)
+        while start and self._waiting and len(self._running) < PER_WORKER * max(self._workers.slots(), 1):
+            self._submit(self._waiting.popleft())
         if not self._running:
             return None
         try:
@@ -300,11 +426,32 @@ class _Cluster:
         future.release()
         return [(key, result)]
 
+    def _submit(self, key: str) -> None:
+        others = sorted(set(self._client.nthreads()) - set(self._avoid[key])) if key in self._avoid else []
+        future = self._client.submit(
+            _Sealed(self._tasks[key]),
+            key=f"{key}-{uuid.uuid4().hex}",
+            pure=False,
+            resources=self._workers.resources or None,
+            workers=others or None,
+            allow_other_workers=bool(others),
+        )
+        self._running[future] = key
+        future.add_done_callback(self._ended.put)
+
 
 def _result(future: Any) -> TaskResult:
-    """Result of a task that has ended; an exception that it raised is part of it."""
+    """Result of a task that has ended; an exception on the way is part of it."""
+    from distributed import KilledWorker
+
     try:
         found: TaskResult = future.result()
+    except KilledWorker as error:
+        reason = RuntimeError(
+            f"every worker that tried it died, as one does that runs out of memory or is cancelled; the last was "
+            f"{error.last_worker.address}"
+        )
+        return TaskResult(error=reason, tries_left=False)
     except Exception as error:
         return TaskResult(error=error)
     return found
@@ -315,21 +462,6 @@ def _trim() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-class _Capacity:
-    """Tasks that a cluster may hold at once; asks again every second, since workers come and go."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._asked = -math.inf
-        self._threads = 0
-
-    def tasks(self) -> int:
-        now = time.monotonic()
-        if now - self._asked > 1.0:
-            self._asked, self._threads = now, sum(self._client.nthreads().values())
-        return PER_WORKER * max(self._threads, 1)
 
 
 def _local_threads() -> int:

@@ -7,6 +7,7 @@ stores the options that it was made with. The class of a stage is in its package
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -45,11 +46,13 @@ def refuse_unknown(values: Mapping[Any, Any], known: set[str], where: str) -> No
     Raises
     ------
     ValueError
-        With the place, the key and those that are known.
+        With the place, the key, the known one that it is most like, and all that are known.
     """
     unknown = sorted(set(values) - known, key=str)
     if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(known))}")
+        nearest = difflib.get_close_matches(str(unknown[0]), known, 1)
+        meant = f"; did you mean {nearest[0]!r}?" if nearest else ";"
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}{meant} known keys are {', '.join(sorted(known))}")
 
 
 def as_dict(options: Any) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from tomostat.execution import Execution
@@ -116,7 +118,9 @@ def run(
 
 def run_checked(study: Study, stages: Sequence[str] | None, execution: Execution | None) -> Layout:
     """Run stages of a study whose inputs `check_inputs` found right; see `run`."""
-    chosen = _choose(stages)
+    chosen, execution = _choose(stages), execution or Execution()
+    for stage in chosen:
+        stage.check_place(study, execution)
     running = Run.of(study, execution)
     save_study(study, running.layout.study)
     _run_fields(running, [stage for stage in chosen if isinstance(stage, FieldStage)])
@@ -151,11 +155,11 @@ def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> Non
 
     After an error in one field, those that run already go on and no further one starts; an interruption stops all.
     """
-    client = running.execution.client
-    abreast = 1 if client is None else max(1, sum(client.nthreads().values()))
+    release = _Release(running, stages)
+    abreast = 1 if running.execution.client is None else max(1, running.execution.at_a_time())
     pool = ThreadPoolExecutor(min(abreast, len(running.study.fields)))
     try:
-        futures = [pool.submit(_run_field, running, field, stages) for field in running.study.fields]
+        futures = [pool.submit(_run_field, running, field, stages, release) for field in running.study.fields]
         for future in futures:
             future.result()
     except Exception:
@@ -168,7 +172,29 @@ def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> Non
     pool.shutdown()
 
 
-def _run_field(running: Run, field: Field, stages: Sequence[FieldStage[StageOptions]]) -> None:
+def _run_field(
+    running: Run, field: Field, stages: Sequence[FieldStage[StageOptions]], finished: Callable[[str], None]
+) -> None:
     for stage in stages:
         work = running.field_work(field, stage.name)
         running.once(field.name, stage, running.field_key(stage, field), partial(stage.run, work))
+        finished(stage.name)
+
+
+class _Release:
+    """Lets workers go that were brought for a stage, once it is finished in all fields."""
+
+    def __init__(self, running: Run, stages: Sequence[FieldStage[StageOptions]]) -> None:
+        self._execution = running.execution
+        self._brings = {stage.name: stage.brings for stage in stages}
+        self._left = dict.fromkeys(self._brings, len(running.study.fields))
+        self._lock = threading.Lock()
+        for name in {name for stage in all_stages() for name in stage.brings} - set(chain(*self._brings.values())):
+            self._execution.release({name: 1.0})
+
+    def __call__(self, stage: str) -> None:
+        with self._lock:
+            self._left[stage] -= 1
+            last = self._left[stage] == 0
+        for name in self._brings[stage] if last else ():
+            self._execution.release({name: 1.0})

@@ -71,6 +71,8 @@ class Stage(ABC, Generic[Options]):
         Raised when its results change, so that older results are made anew.
     reads, writes
         Names of what it needs and makes; they put the stages in order and tell what is stale.
+    brings
+        Worker resources that are wanted for its tasks alone: workers that are brought for them go when it is finished.
     part_of
         Stage with which this one is always run; it then has no command and no options of its own.
     """
@@ -81,6 +83,7 @@ class Stage(ABC, Generic[Options]):
     version: ClassVar[int]
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]]
+    brings: ClassVar[tuple[str, ...]] = ()
     part_of: ClassVar[str | None] = None
 
     def options_of(self, study: Study) -> Options:
@@ -97,6 +100,15 @@ class Stage(ABC, Generic[Options]):
         ------
         ValueError, FileNotFoundError
             When an input or option is wrong.
+        """
+
+    def check_place(self, study: Study, execution: Execution) -> None:
+        """Refuse what cannot be done where it is to run, before any work is done.
+
+        Raises
+        ------
+        ValueError
+            When no worker can do it.
         """
 
 

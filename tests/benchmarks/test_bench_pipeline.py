@@ -27,7 +27,7 @@ def threads(workers: int) -> Iterator[Client]:
 
 @pytest.fixture(autouse=True)
 def _workers_in_threads(monkeypatch):
-    monkeypatch.setattr(bench_pipeline, "open_client", threads)
+    monkeypatch.setattr(bench_pipeline, "open_cluster", threads)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 SBATCH = """#!/bin/bash
+echo "$$|RUNNING|None" >> {folder}/queue
 cp "$1" {folder}/job-$$.sh
 setsid timeout 120 bash {folder}/job-$$.sh > {folder}/job-$$.log 2>&1 &
 echo $! >> {folder}/pids
@@ -17,9 +18,14 @@ echo "Submitted batch job $$"
 """Starts every job at once, on this machine."""
 
 PENDING = """#!/bin/bash
+echo "$$|PENDING|Priority" >> {folder}/queue
 echo "Submitted batch job $$"
 """
 """Takes jobs, and never starts one."""
+
+SQUEUE = """#!/bin/bash
+cat {folder}/queue
+"""
 
 SCANCEL = """#!/bin/bash
 echo "$@" >> {folder}/cancelled
@@ -29,8 +35,8 @@ true
 
 
 def slurm(folder: Path, sbatch: str = SBATCH) -> dict[str, str]:
-    """Put stand-ins for sbatch and scancel first on the path of an environment."""
-    for name, text in (("sbatch", sbatch), ("scancel", SCANCEL)):
+    """Put stand-ins for sbatch, squeue and scancel first on the path of an environment."""
+    for name, text in (("sbatch", sbatch), ("squeue", SQUEUE), ("scancel", SCANCEL)):
         (folder / "bin").mkdir(exist_ok=True)
         (folder / "bin" / name).write_text(text.replace("{folder}", str(folder)))
         (folder / "bin" / name).chmod(0o755)

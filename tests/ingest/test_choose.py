@@ -124,7 +124,7 @@ def test_an_installed_reader_is_found_and_recorded(tmp_path, installed, capsys):
 
 
 def test_a_reader_is_named_as_an_object_on_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "open_client", lambda *_, **__: nullcontext(None))  # threads of this process
+    monkeypatch.setattr(cluster, "open_cluster", lambda *_, **__: nullcontext(None))  # threads of this process
     path, out = text(tmp_path / "a.txt", TEXT), tmp_path / "out"
     tokens = ["--reader", "sources:TEXT_READER", "--spacing", "1", "--out", str(out)]
     assert cli.main(["ingest", str(path), *tokens]) == 0, capsys.readouterr().err

@@ -222,6 +222,6 @@ def test_a_disk_that_fails_under_way(tmp_path, monkeypatch, small_blocks, number
 
 
 def test_a_worker_that_is_too_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(Execution, "memory_per_task", lambda self: 1000)
+    monkeypatch.setattr(Execution, "memory_per_task", lambda self, *_: 1000)
     with pytest.raises(ValueError, match="ingest: one block needs about"):
         ingest_volume(npy(tmp_path / "a.npy"), tmp_path / "v.zarr", spacing=1)

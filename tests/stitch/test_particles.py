@@ -194,7 +194,7 @@ def test_memory_too_small_for_a_block_is_refused_before_painting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = write_volume(tmp_path, random_balls())
-    monkeypatch.setattr(Execution, "memory_per_task", lambda execution: 1000)
+    monkeypatch.setattr(Execution, "memory_per_task", lambda execution, *_: 1000)
     with pytest.raises(ValueError, match="GiB"):
         stitch_particles(*stored.places)
     assert not stored.labels().any()

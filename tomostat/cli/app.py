@@ -28,15 +28,19 @@ class Place:
     Attributes
     ----------
     cluster
-        local; a scheduler's address (tcp://host:8786) or scheduler file (.json); or a dask-jobqueue file (.yaml).
+        local; a scheduler's address (tcp://host:8786) or scheduler file (.json); or a cluster file (.yaml) with a batch
+        system and its jobs, such as those in deploy/.
     workers
         Worker processes on this machine, for a local cluster; one per core when not given.
+    wait_limit
+        Minutes to wait for a worker while there is none, such as for jobs in a queue; for ever when not given.
     verbose
         Say what is done, and show the whole traceback of an error.
     """
 
     cluster: str = "local"
     workers: int | None = None
+    wait_limit: float | None = None
     verbose: bool = False
 
 

@@ -28,7 +28,7 @@ class Terminated(BaseException):
 @contextlib.contextmanager
 def session(place: Place | None) -> Iterator[Execution]:
     """An execution on the cluster that a command names, with progress bars and a log."""
-    from tomostat.cluster import open_client
+    from tomostat.cluster import open_cluster
     from tomostat.execution import Execution
 
     place = place or Place()
@@ -41,8 +41,9 @@ def session(place: Place | None) -> Iterator[Execution]:
         steps(event)
 
     show = StepBars(bars)
-    with _ended_by_sigterm(), open_client(place.cluster, workers=place.workers) as client, bars:
-        execution = Execution(client=client, listener=listen)
+    with _ended_by_sigterm(), open_cluster(place.cluster, workers=place.workers) as client, bars:
+        limit = None if place.wait_limit is None else 60 * place.wait_limit
+        execution = Execution(client=client, listener=listen, wait_limit=limit)
         try:
             yield execution
         except BaseException:

@@ -27,10 +27,13 @@ class Detector(Protocol):
         Neighbouring slices on either side that it needs as input; particles found in them are not kept.
     fingerprint
         What its results depend on besides the options, such as a hash of its weights.
+    device
+        Where it computes: cpu; cuda; or auto, which is a GPU where the workers have any.
     """
 
     halo: int = 0
     fingerprint: str = ""
+    device: str = "cpu"
 
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
         """Find particles.

@@ -17,6 +17,10 @@ from tomostat.execution import Execution
 from tomostat.instances import write_instances
 from tomostat.options import as_dict
 from tomostat.volume import describe, read_box, read_fit, read_flat
+from tomostat.workers import GPU
+
+ONE_GPU = {GPU: 1.0}
+"""Worker resources of a task on a GPU."""
 
 BYTES_PER_VOXEL = 12
 """Memory of a voxel of a block: its grey value while it is scaled, and its phase."""
@@ -63,12 +67,31 @@ def detect_instances(
     name = options.detector if detector is None else detector_name(detector)
     detector = make_detector(options) if detector is None else as_detector(detector)
     execution = (execution or Execution()).named("detect")
-    gpu = {"GPU": 1.0} if execution.client is not None and options.device == "cuda" else None
+    check_gpu(options, execution)
+    wanted = options.device == "cuda" or (options.device == "auto" and detector.device != "cpu")
+    resources = ONE_GPU if wanted and execution.offers(ONE_GPU) else None
     shape = describe(path).shape
     block = (min(options.slices, shape[0]) + 2 * detector.halo) * shape[1] * shape[2]
     need = BYTES_PER_VOXEL * block + detector.memory((shape[1], shape[2]))
     tasks = detect_tasks(path, folder, detector, name, options)
-    return sum(execution.run("slices", tasks, resources=gpu, need=need).values())
+    return sum(execution.run("slices", tasks, resources=resources, need=need).values())
+
+
+def check_gpu(options: DetectOptions, execution: Execution) -> None:
+    """Refuse to look for particles on a GPU where there is none.
+
+    Raises
+    ------
+    ValueError
+        When the options ask for a GPU, and neither this process nor a worker has one or is to have one.
+    """
+    if options.device != "cuda":
+        return
+    if execution.client is None:
+        from tomostat.detect.predict import choose_device
+
+        choose_device(options.device)
+    execution.refuse_missing("detect with device 'cuda'", ONE_GPU)
 
 
 def detect_tasks(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
+import platform
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -75,7 +76,7 @@ def choose_device(device: str) -> str:
     found = torch.cuda.is_available()
     if device == "cuda" and not found:
         raise ValueError(
-            "device is 'cuda' but torch finds no GPU here; use 'cpu', or 'auto' to use a GPU where there is one"
+            f"device is 'cuda' but torch finds no GPU on {platform.node()}; use 'cpu', or 'auto' for a GPU where one is"
         )
     return ("cuda" if found else "cpu") if device == "auto" else device
 
@@ -108,7 +109,7 @@ class NetworkDetector(Detector):
     halo
         Neighbouring slices on either side that the network takes as input.
     score, tile, overlap, batch, device, threads
-        As in `DetectOptions`.
+        As in `DetectOptions`; the machine that computes chooses the device.
     """
 
     weights: str
@@ -123,10 +124,11 @@ class NetworkDetector(Detector):
 
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
         """Find particles in slices ``first``, ``first + 1``, ...; see `Detector.__call__` (`phases` is not used)."""
+        here = replace(self, device=choose_device(self.device))
         with _load_lock:
-            network = _network(self.weights, self.fingerprint, self.device, self.score)
+            network = _network(self.weights, self.fingerprint, here.device, self.score)
         torch.set_num_threads(self.threads)
-        return self.find(network, grey, first)
+        return here.find(network, grey, first)
 
     def find(self, network: MaskRCNN, grey: NDArray[np.float32], first: int = 0) -> Instances:
         """Find particles with a network that is loaded already.
@@ -151,11 +153,11 @@ class NetworkDetector(Detector):
         return Instances.concatenate([Instances.empty(shape), *parts])
 
     def memory(self, shape: tuple[int, int]) -> int:
-        """Bytes of main memory that the network takes for slices of `shape`; 0 on a GPU."""
+        """Bytes of main memory that the network takes for slices of `shape`; 0 where only a GPU will do."""
         size = self._size(shape)
         sampled = math.prod(min(n, MAX_SAMPLES_PER_AXIS * SAMPLE_SIZE) for n in shape) if size != shape else 0
         need = max(BYTES_PER_PIXEL * math.prod(size), BYTES_PER_SAMPLED_PIXEL * sampled)
-        return need if self.device == "cpu" else 0
+        return 0 if self.device == "cuda" else need
 
     def _size(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Pixels of the tiles of a slice."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from tomostat.detect.options import DetectOptions
 from tomostat.stage import FieldStage, FieldWork, Json
+from tomostat.workers import GPU
 
 if TYPE_CHECKING:
+    from tomostat.execution import Execution
     from tomostat.study import Study
 
 
@@ -21,12 +23,19 @@ class Detect(FieldStage[DetectOptions]):
     version = 5
     reads = ("grey", "phases")
     writes = ("instances",)
+    brings = (GPU,)
 
     def check(self, study: Study) -> None:
         """Refuse a detector that does not exist or cannot work."""
         from tomostat.detect import make_detector
 
         make_detector(self.options_of(study))
+
+    def check_place(self, study: Study, execution: Execution) -> None:
+        """Refuse a GPU where no worker has one."""
+        from tomostat.detect.instances import check_gpu
+
+        check_gpu(self.options_of(study), execution)
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """The detector with its version, and its fingerprint, such as a hash of weights."""

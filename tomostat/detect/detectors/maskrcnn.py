@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tomostat.detect.checkpoint import file_hash, read_header, weights_path
 from tomostat.detect.options import DetectOptions
-from tomostat.detect.predict import NetworkDetector, choose_device
+from tomostat.detect.predict import NetworkDetector
 
 
 def make(options: DetectOptions) -> NetworkDetector:
@@ -13,7 +13,7 @@ def make(options: DetectOptions) -> NetworkDetector:
     Raises
     ------
     ValueError, FileNotFoundError
-        When the weights are not found, or a GPU is requested and this machine has no GPU.
+        When the weights are not found.
     """
     path = weights_path(options.weights)
     return NetworkDetector(
@@ -24,6 +24,6 @@ def make(options: DetectOptions) -> NetworkDetector:
         tile=options.tile,
         overlap=options.overlap,
         batch=options.batch,
-        device=choose_device(options.device),
+        device=options.device,
         threads=options.threads,
     )

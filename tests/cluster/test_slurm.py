@@ -1,0 +1,181 @@
+"""A real Slurm on this machine: jobs that are refused, wait, vanish and come back, through the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+import tifffile
+from distributed import Client, get_worker
+
+import slurm
+from cli.standins import command, end_group
+from tomostat import pipeline
+from tomostat.cluster import open_cluster
+from tomostat.execution import Execution
+from tomostat.study import study_of_volume
+
+TESTS = Path(__file__).parents[1]
+pytestmark = pytest.mark.slurm
+
+Run = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def scan(tmp_path) -> Path:
+    """A volume whose phases take some seconds."""
+    z, y, x = np.ogrid[-24:24, -80:80, -80:80]
+    balls = np.hypot(np.hypot(y % 64 - 32, x % 64 - 32), z % 48 - 24) < 20
+    grey = 60 + 120 * balls + np.random.default_rng(0).normal(0, 5, balls.shape)
+    tifffile.imwrite(tmp_path / "scan.tif", np.clip(grey, 0, 255).astype(np.uint8))
+    return tmp_path / "scan.tif"
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    tifffile.imwrite(tmp_path / "small.tif", np.random.default_rng(0).integers(0, 200, (16, 48, 48), np.uint8))
+    return tmp_path / "small.tif"
+
+
+@pytest.fixture
+def start(tmp_path, slurm_environment) -> Iterator[Run]:
+    """Starts `tomostat` on Slurm with the settings of a pool of CPUs; no job and no process is left over."""
+    started = []
+
+    def start(*words: object, jobs: object = 1, **settings: object) -> subprocess.Popen[str]:
+        known = {"cores": 1, "memory": "2 GiB", "walltime": "'01:00:00'", "log_directory": "logs", **settings}
+        lines = [f"    {name}: {value}" for name, value in known.items()]
+        path = tmp_path / "cluster.yaml"
+        path.write_text("\n".join([f"jobs: {jobs}", "jobqueue:", "  slurm:", *lines]))
+        words = (*words, "--cluster", path)
+        started.append(command(*words, env=slurm_environment, cwd=tmp_path))
+        return started[-1]
+
+    yield start
+    for run in started:
+        end_group(run)
+    slurm.call(slurm_environment, "scancel", "--user", "root", "--full")
+
+
+def jobs(environment: dict[str, str], *flags: str) -> list[str]:
+    """Numbers of the jobs that Slurm has, leaving out those that are about to end."""
+    return slurm.call(environment, "squeue", "--noheader", "--format=%i", "--states=PD,R", *flags).split()
+
+
+def eventually(holds: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come to this"
+        time.sleep(0.2)
+
+
+def ended(run: subprocess.Popen[str], seconds: float = 120) -> tuple[int, list[str]]:
+    """Exit status and lines of a command."""
+    said, _ = run.communicate(timeout=seconds)
+    return run.returncode, said.strip().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"queue": "nope"}, "sbatch refuses the job: sbatch: error: invalid partition specified: nope"),
+        pytest.param({"memory": "900 GiB"}, "Memory specification can not be satisfied", marks=pytest.mark.slow),
+        pytest.param({"interface": "ib7"}, "'ib7' is not a valid network interface", marks=pytest.mark.slow),
+    ],
+)
+def test_what_slurm_refuses_is_one_line(tmp_path, small, start, slurm_environment, settings, words):
+    status, lines = ended(start("ingest", small, "--spacing", 1, "--out", tmp_path / "out", jobs=3, **settings))
+    assert (status, len(lines)) == (2, 1), lines
+    assert lines[0].startswith(f"tomostat: {tmp_path / 'cluster.yaml'}: ")
+    assert words in lines[0]
+    assert not jobs(slurm_environment)
+    assert not (tmp_path / "out" / "fields").exists()
+
+
+@pytest.mark.slow
+def test_jobs_that_do_not_start_are_told_about_until_the_limit(tmp_path, small, start, slurm_environment):
+    words = ("ingest", small, "--spacing", 1, "--out", tmp_path / "out", "--wait-limit", 0.3)
+    status, lines = ended(start(*words, jobs=2, queue="full"))
+    said = " ".join(" ".join(lines).split())
+    assert status == 2, lines
+    assert said.count("0 of 2 jobs run: 2 pending (PartitionDown); logs in logs") == 2, (
+        "once meanwhile, once at the end"
+    )
+    assert "tomostat: no worker with the resource CPU came within 0.3 minutes: 0 of 2 jobs run" in said
+    assert not jobs(slurm_environment)
+
+
+@pytest.mark.slow
+def test_jobs_that_end_at_once_are_told_about_with_their_last_words(tmp_path, small, start):
+    run = start(
+        "ingest", small, "--spacing", 1, "--out", tmp_path / "out", job_script_prologue="['no-such-command || exit 1']"
+    )
+    status, lines = ended(run)
+    assert status == 2, lines
+    last = " ".join(lines[-1].split())
+    assert "tomostat: " in last
+    assert "3 jobs of pool cpu in a row ended before a worker joined; logs/dask-worker-" in last
+    assert "no-such-command: command not found" in last
+
+
+@pytest.mark.slow
+def test_workers_that_are_too_small_are_refused_before_any_is_there(tmp_path, scan, start, slurm_environment):
+    pipeline.run(study_of_volume(scan, tmp_path / "out", spacing=0.2), stages=["ingest"])
+    status, lines = ended(start("phases", tmp_path / "out", memory="50 MiB", queue="full"))
+    assert status == 2, lines
+    assert "GiB but a worker has 0.05 GiB" in lines[-1]
+    assert not jobs(slurm_environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_cancels_the_jobs(tmp_path, scan, start, slurm_environment, number, status):
+    pipeline.run(study_of_volume(scan, tmp_path / "out", spacing=0.2), stages=["ingest"])
+    run = start("phases", tmp_path / "out", jobs=2)
+    eventually(lambda: any((tmp_path / "out" / ".markers" / "scan" / "phases").rglob("*.json")))
+    os.kill(run.pid, number)
+    assert ended(run, 30)[0] == status
+    assert not jobs(slurm_environment)
+
+
+def napping(folder: Path, key: str) -> str:
+    """Take a while, and leave a trace."""
+    time.sleep(0.5)
+    (folder / f"{key}-{os.getpid()}").touch()
+    return get_worker().name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [1, 2])
+def test_lost_jobs_are_replaced(tmp_path, slurm_environment, monkeypatch, lost):
+    monkeypatch.setenv("SLURM_CONF", slurm_environment["SLURM_CONF"])
+    monkeypatch.setenv("PYTHONPATH", f"{TESTS.parent}:{TESTS}")  # workers import this module
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "cluster.yaml").write_text(
+        "jobs: 2\njobqueue: {slurm: {cores: 1, memory: 2 GiB, walltime: '01:00:00', log_directory: logs}}"
+    )
+    tasks = {str(i): dask.delayed(napping, pure=False)(tmp_path / "runs", str(i)) for i in range(60)}
+    with open_cluster(tmp_path / "cluster.yaml") as client, ThreadPoolExecutor() as pool:
+        assert client.scheduler.address.startswith("tls://")
+        running = pool.submit(Execution(client=client, markers=tmp_path / "markers").run, "work", tasks)
+        eventually(lambda: len(list((tmp_path / "runs").iterdir())) > 4)
+        first = jobs(slurm_environment)
+        assert len(first) == 2
+        for number in first[:lost]:
+            slurm.call(slurm_environment, "scancel", number)
+        values = running.result(120)
+        with pytest.raises((OSError, TypeError), match=r"TLS|tls"):
+            Client(client.scheduler.address, timeout="2s")
+    assert list(values) == list(tasks)
+    assert set(values.values()) & {"cpu-2", "cpu-3"}, "a job that came later"
+    assert not jobs(slurm_environment)

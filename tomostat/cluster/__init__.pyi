@@ -1,0 +1,4 @@
+from .connect import open_client, open_cluster
+from .description import ClusterFile, Pool, read_cluster_file
+
+__all__ = ["ClusterFile", "Pool", "open_client", "open_cluster", "read_cluster_file"]
