@@ -15,20 +15,22 @@ from tomostat.report import figures, write_report
 from tomostat.report.sections import all_parts
 
 HEADINGS = [
-    "At a glance", "Detachment", "Size", "Resistance, density, shape", "Fields of view", "Particles in 3D",
-    "Single particles", "Particle table", "How it was made",
+    "At a glance", "Explore", "Detachment", "Size", "Resistance, density, shape", "Fields of view", "Particles in 3D",
+    "Single particles", "How it was made",
 ]  # fmt: skip
 
 LAYERS = """
 from tomostat.report.data import ReportData
 from tomostat.report.sections import Section
 from tomostat.report.style import new_figure
+from tomostat.report.tables import particle_rows
 
 
 def layers(data: ReportData) -> str:
     figure = new_figure(4.0, 3.0)
     figure.subplots().hist(data.counted["depth"])
-    return data.svg_figure("layers", figure, "Histogram of the depths of all particles.", "<b>Depths.</b>")
+    table = particle_rows(data.counted, "depth")
+    return data.svg_figure("layers", figure, "Histogram of the depths of all particles.", "<b>Depths.</b>", table)
 
 
 LAYERS = Section(anchor="layers", heading="Layers", position=35, make=layers)
@@ -55,14 +57,14 @@ def test_sections_in_their_order() -> None:
 
 def test_a_section_of_a_new_module_appears(add_module: Callable[[str], None], tmp_path: Path) -> None:
     add_module(LAYERS)
-    assert [part.heading for part in all_parts()] == [*HEADINGS[:3], "Layers", *HEADINGS[3:]]
+    assert [part.heading for part in all_parts()] == [*HEADINGS[:4], "Layers", *HEADINGS[4:]]
     particles = study(particles=6)
     page = write_report(tmp_path / "report", particles, analyze_particles(particles, options=FEW), {})
     html = page.read_text(encoding="utf-8")
     assert html.index("<h2>Size</h2>") < html.index("More about sizes.") < html.index("<h2>Layers</h2>")
     assert html.index("<h2>Layers</h2>") < html.index("<h2>Resistance, density, shape</h2>")
     assert '<a href="#layers">Layers</a>' in html
-    assert 'src="figures/layers.svg"' in html
+    assert 'href="figures/layers.svg"' in html
     assert (page.parent / "figures" / "layers.svg").is_file()
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tomostat.datasets import counted_once
+from tomostat.execution import Execution
+from tomostat.report.embedding import inline_svg, read_png, webp_uri
 from tomostat.report.fields import FieldView
 from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance
@@ -42,6 +45,8 @@ class ReportData:
         Options of the report.
     provenance
         What is known of the run.
+    execution
+        Where tasks run.
     """
 
     folder: Path
@@ -50,6 +55,7 @@ class ReportData:
     views: Sequence[FieldView]
     options: ReportOptions
     provenance: Provenance
+    execution: Execution
 
     @cached_property
     def conditions(self) -> list[str]:
@@ -131,22 +137,39 @@ class ReportData:
             return [""] * self.particles.sizes["particle"]
         return [str(value) for value in self.particles[name].values.tolist()]
 
-    def svg_figure(self, name: str, figure: Figure, alt: str, caption: str) -> str:
-        """Write a figure of lines and text, and give the HTML that shows it."""
-        save_svg(figure, self.folder / "figures" / f"{name}.svg")
-        return self._figure(f"{name}.svg", figure, alt, caption)
+    def svg_figure(self, name: str, figure: Figure, alt: str, caption: str, table: pd.DataFrame) -> str:
+        """Write a figure of lines and text with its data, and give the HTML that shows it, in the page's colours."""
+        drawing = self._write(name, figure, table)
+        return _figure(name, inline_svg(drawing, name, alt), _width(figure), caption)
 
-    def png_figure(self, name: str, figure: Figure, alt: str, caption: str, tight: bool = True) -> str:
-        """Write a figure of pixels, and give the HTML that shows it."""
+    def png_figure(
+        self, name: str, figure: Figure, alt: str, caption: str, table: pd.DataFrame, tight: bool = True
+    ) -> str:
+        """Write a figure of pixels with its data, and give the HTML that shows it."""
         crop = {"bbox_inches": "tight", "pad_inches": 0.05} if tight else {}
-        save_png(figure, self.folder / "figures" / f"{name}.png", **crop)
-        return self._figure(f"{name}.png", figure, alt, caption)
+        self._write(name, figure, table, **crop)
+        picture = webp_uri(read_png(self.folder / "figures" / f"{name}.png"))
+        width = _width(figure)
+        image = f'<img class=picture src="{picture}" alt="{escape(alt)}" style="width:{width}px">'
+        return _figure(name, image, width, caption)
 
-    @staticmethod
-    def _figure(file: str, figure: Figure, alt: str, caption: str) -> str:
-        width = round(100 * figure.get_figwidth())
-        wide = " class=wide" if width > 800 else ""
-        return (
-            f'<figure{wide}><img src="figures/{file}" alt="{escape(alt)}" style="width:{width}px">'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
+    def _write(self, name: str, figure: Figure, table: pd.DataFrame, **options: Any) -> str:
+        """Write a figure as drawing and picture, and its data; gives the drawing."""
+        files = self.folder / "figures"
+        table.to_csv(files / f"{name}.csv", index=False)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # found once for both files
+        save_png(figure, files / f"{name}.png", **options)
+        return save_svg(figure, files / f"{name}.svg", **options)
+
+
+def _width(figure: Figure) -> int:
+    """Pixels of the page that a figure takes."""
+    return round(100 * figure.get_figwidth())
+
+
+def _figure(name: str, shown: str, width: int, caption: str) -> str:
+    wide = " class=wide" if width > 800 else ""
+    files = " ".join(f'<a href="figures/{name}.{kind}">{kind.upper()}</a>' for kind in ("svg", "png", "csv"))
+    style = f' style="--width:{width}px"'
+    return f'<figure{wide}{style}>{shown}<figcaption>{caption} <span class="files">{files}</span></figcaption></figure>'

@@ -5,21 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from html import escape
-from importlib import resources
 from pathlib import Path
 from string import Template
 
 import xarray as xr
 
 from tomostat.datasets import flatten
+from tomostat.execution import Execution
 from tomostat.files import atomic
 from tomostat.report.data import ReportData
+from tomostat.report.embedding import asset
 from tomostat.report.fields import view_field
 from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance, versions
 from tomostat.report.sections import all_parts
 from tomostat.report.style import styled
 from tomostat.report.text import TIMES, plural
+
+LIBRARY = "vendor/plotly-gl3d.min.js"
+"""What draws the linked plots and turns the particles: plotly.js, MIT licence, as its authors distribute it."""
+
+SCRIPTS = ("page.js", "particles.js", "plots.js", "particle.js", "table.js")
+"""The page's own scripts, in order; they share one scope."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +39,7 @@ def write_report(
     *,
     options: ReportOptions | None = None,
     provenance: Provenance | None = None,
+    execution: Execution | None = None,
 ) -> Path:
     """Write the report of a study.
 
@@ -50,6 +58,8 @@ def write_report(
         Title and extent of the page.
     provenance
         What is known of the run.
+    execution
+        Where tasks run and who receives their events; threads of this process when not given.
 
     Returns
     -------
@@ -72,6 +82,7 @@ def write_report(
             views=views,
             options=options or ReportOptions(),
             provenance=provenance or Provenance(),
+            execution=(execution or Execution()).named("report"),
         )
         with styled():
             page = _page(data)
@@ -83,19 +94,19 @@ def write_report(
 
 def _page(data: ReportData) -> str:
     """The whole page as HTML."""
-    assets = resources.files("tomostat.report") / "assets"
     bodies = [(part, part.html(data)) for part in all_parts()]
     shown = [(part, body) for part, body in bodies if body]
     sections = "\n".join(
         f'<section id="{part.anchor}">\n<h2>{part.heading}</h2>\n{body}\n</section>' for part, body in shown
     )
-    return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(
+    return Template(asset("page.html")).substitute(
         title=escape(data.title),
         facts=_facts(data),
         nav="".join(f'<a href="#{part.anchor}">{part.heading}</a>' for part, _ in shown),
         sections=sections,
-        css=(assets / "page.css").read_text(encoding="utf-8"),
-        js=(assets / "page.js").read_text(encoding="utf-8"),
+        css=asset("page.css"),
+        library=asset(LIBRARY),
+        scripts="\n".join(map(asset, SCRIPTS)),
         version=escape(versions()["tomostat"]),
     )
 

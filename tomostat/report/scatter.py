@@ -17,6 +17,9 @@ from tomostat.report.style import INK, colour, new_figure
 DOTS = 4000
 """Dots in a scatter plot beyond which only every n-th is drawn."""
 
+VECTORS = 1000
+"""Dots of a figure beyond which they are pixels: as many elements would slow the page down."""
+
 
 @dataclass(frozen=True)
 class ReferenceCurve:
@@ -64,6 +67,7 @@ def against_detachment(
                 edgecolor="white",
                 linewidth=0.3,
                 label=name,
+                rasterized=particles.sizes["particle"] > VECTORS,
             )
         if curves and column in curves:
             curve = curves[column]

@@ -12,7 +12,7 @@ class Report(StudyStage[ReportOptions]):
     name = "report"
     help = "Write the page with figures, tables and pictures."
     options = ReportOptions
-    version = 1
+    version = 2
     reads = ("particles of all fields", "analysis")
     writes = ("report",)
 
@@ -30,6 +30,7 @@ class Report(StudyStage[ReportOptions]):
             {field.name: layout.volume(field.name) for field in work.study.fields},
             options=self.options_of(work.study),
             provenance=Provenance(study=work.study, seconds=Content.read(layout.root).seconds()),
+            execution=work.execution,
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
@@ -23,6 +24,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 """Okabe and Ito's colours, which colour-blind readers can distinguish; one per condition."""
 DEGREES = ("#2b59b5", "#1c8bc4", "#38b29f", "#a5c466", "#f7c93b")
 """From intact to fully detached: lightness rises evenly, and no colour is so dark that shading cannot be seen on it."""
+CONTACT, GAP = "#0072B2", "#D55E00"
+"""Surface in contact with carbon-binder, and surface that is not."""
 PHASES = {
     Phase.PORE: ("pore", "#eef2f5"),
     Phase.CBD: ("carbon-binder", "#4a5a6a"),
@@ -93,6 +96,12 @@ def degrees_map() -> Colormap:
     return LinearSegmentedColormap.from_list("degrees", DEGREES).with_extremes(bad=MISSING)
 
 
+def resistance_map() -> Colormap:
+    """Colours of the local resistance: bright where current enters, dark red far from it; grey where unknown."""
+    tints = mpl.colormaps["YlOrRd"](np.linspace(0.04, 0.96, 32))
+    return LinearSegmentedColormap.from_list("resistance", tints).with_extremes(bad=MISSING)
+
+
 def frameless(axes: Axes) -> None:
     """Leave only the picture of axes, without grid and frame."""
     axes.grid(visible=False)
@@ -104,13 +113,15 @@ def letter(axes: Axes, text: str) -> None:
     axes.annotate(text, (0, 1), (-26, 7), xycoords="axes fraction", textcoords="offset points", weight="bold", size=12)
 
 
-def save_svg(figure: Figure, path: Path) -> None:
-    """Write a drawing; text stays text, in the reader's font."""
-    figure.savefig(path, format="svg", metadata={"Date": None})
+def save_svg(figure: Figure, path: Path, **options: Any) -> str:
+    """Write a drawing, and give it; text stays text, in the reader's font."""
+    figure.savefig(path, format="svg", metadata={"Date": None}, dpi=DPI, **options)
     drawing = path.read_text(encoding="utf-8")
     for family in ("'DejaVu Sans', sans-serif", "'DejaVu Sans'", "DejaVu Sans"):
         drawing = drawing.replace(family, "@")
-    path.write_text(drawing.replace("@", _FONTS), encoding="utf-8")
+    drawing = drawing.replace("@", _FONTS)
+    path.write_text(drawing, encoding="utf-8")
+    return drawing
 
 
 def save_png(figure: Figure, path: Path, **options: Any) -> None:

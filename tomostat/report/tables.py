@@ -6,8 +6,20 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+import pandas as pd
+import xarray as xr
+
+from tomostat.datasets import flatten
 from tomostat.report.style import colour
 from tomostat.report.text import DASH, between, number
+
+KEYS = ("condition", "sample", "field", "label")
+"""Columns that say which particle a row is of."""
+
+
+def particle_rows(particles: xr.Dataset, *columns: str) -> pd.DataFrame:
+    """Some columns of particles, after those that say which particle it is; columns that are not there are left out."""
+    return flatten(particles[[name for name in (*KEYS, *columns) if name in particles]])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1, caption: str = "") -> str:

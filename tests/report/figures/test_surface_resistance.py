@@ -47,8 +47,8 @@ def test_the_report_shows_the_maps(tmp_path: Path) -> None:
     results = analyze_particles(table, options=FEW)
     brief = ReportOptions(pictured_fields=0)
     page = write_report(tmp_path / "report", table, results, {"half": path}, options=brief).read_text("utf-8")
-    assert 'src="figures/resistance.png"' in page
-    picture = imread(tmp_path / "report" / "figures" / "resistance.png")
+    assert 'href="figures/resistance-surface.png"' in page
+    picture = imread(tmp_path / "report" / "figures" / "resistance-surface.png")
     width = int(picture.shape[1] * 4.6 / 5.3)  # the rest is the scale
     front, back = shares(picture[:, : width // 2]), shares(picture[:, width // 2 : width])
     assert front[0] > 0.1
@@ -57,4 +57,4 @@ def test_the_report_shows_the_maps(tmp_path: Path) -> None:
     assert back[1] > 1.5 * front[1]
     shutil.rmtree(path / "maps")
     page = write_report(tmp_path / "report", table, results, {"half": path}, options=brief).read_text("utf-8")
-    assert "resistance.png" not in page
+    assert "resistance-surface.png" not in page

@@ -1,51 +1,44 @@
-"use strict";
-(() => {
-  const source = document.getElementById("particles-data");
-  addEventListener("beforeprint", () => document.querySelectorAll("details.field").forEach((part) => (part.open = true)));
-  if (!source) return;
-  const { columns, rows } = JSON.parse(source.textContent);
-  const table = document.getElementById("particles-table");
-  const filter = document.getElementById("particles-filter");
-  const shown = document.getElementById("particles-shown");
-  const body = table.tBodies[0];
-  let order = { column: -1, down: false };
+// Light and dark, and printing.
+const root = document.documentElement;
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const theme = document.getElementById("theme");
+const isDark = () => (root.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
+const themed = new EventTarget(); // fires "change" when the colours of the page change
 
-  const text = (value, column) => {
-    if (value === null) return "–";
-    if (typeof value === "boolean") return value ? "yes" : "";
-    return typeof value === "number" ? value.toFixed(column.digits) : value;
-  };
-  const compare = (a, b) => {
-    if (a === null || b === null) return (a === null) - (b === null); // unknown values last, either way
-    const sign = order.down ? -1 : 1;
-    return sign * (typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
-  };
-  const draw = () => {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const kept = rows.filter((row) => {
-      const line = row.map((value, i) => text(value, columns[i])).join(" ").toLowerCase();
-      return words.every((word) => line.includes(word));
-    });
-    if (order.column >= 0) kept.sort((a, b) => compare(a[order.column], b[order.column]));
-    body.replaceChildren(...kept.map((row) => {
-      const line = document.createElement("tr");
-      row.forEach((value, i) => {
-        const cell = line.insertCell();
-        cell.textContent = text(value, columns[i]);
-        if (columns[i].text) cell.className = "text";
-      });
-      return line;
-    }));
-    shown.textContent = `${kept.length} of ${rows.length} rows`;
-  };
-  table.tHead.querySelectorAll("th").forEach((head, column) => {
-    head.querySelector("button").addEventListener("click", () => {
-      order = { column, down: order.column === column ? !order.down : !columns[column].text };
-      table.tHead.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
-      draw();
-    });
-  });
-  filter.addEventListener("input", draw);
-  draw();
-})();
+// A colour of the page as it is now, such as "rgb(29, 41, 53)".
+function tint(name) {
+  theme.style.outlineColor = `var(${name})`;
+  const found = getComputedStyle(theme).outlineColor;
+  theme.style.outlineColor = "";
+  return found;
+}
+
+function applyTheme() {
+  theme.textContent = isDark() ? "Light" : "Dark";
+  themed.dispatchEvent(new Event("change"));
+}
+theme.addEventListener("click", () => {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  applyTheme();
+});
+dark.addEventListener("change", applyTheme);
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));
+theme.textContent = isDark() ? "Light" : "Dark";
+
+// An element with its attributes and children.
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
+  made.append(...children);
+  return made;
+}
+
+// Runs once, when an element comes near the screen.
+function whenNear(target, run) {
+  const watch = new IntersectionObserver((seen) => {
+    if (!seen.some((entry) => entry.isIntersecting)) return;
+    watch.disconnect();
+    run();
+  }, { rootMargin: "400px" });
+  watch.observe(target);
+}

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tomostat.report import text
 from tomostat.report.data import ReportData
-from tomostat.report.scatter import degree_axis, dots_of
+from tomostat.report.scatter import VECTORS, degree_axis, dots_of
 from tomostat.report.sections import Section
 from tomostat.report.style import GRID, INK, colour, new_figure
 
@@ -31,6 +31,7 @@ def contribution(data: ReportData) -> str:
         "the lower of the two (grey) governs. The electrical one grows with the state of charge. Forms and parameters "
         "are plausible, not fitted; only the degrees of detachment, along the horizontal axis, are measured. "
         f"The model's best detachment is {best}.",
+        results[["model_electrical", "model_ionic", "model_contribution"]].to_dataframe().reset_index(),
     )
 
 
@@ -51,7 +52,7 @@ def draw_contribution(particles: xr.Dataset, results: xr.Dataset, conditions: li
             place = rows["detachment"].to_numpy()
             axes.scatter(
                 place, np.interp(place, degree, curve), s=12, color=colour(index), alpha=0.65, edgecolor="white",
-                linewidth=0.3, label=name, zorder=3,
+                linewidth=0.3, label=name, zorder=3, rasterized=particles.sizes["particle"] > VECTORS,
             )  # fmt: skip
         axes.set_title(f"Model at state of charge {charge:g}")
         degree_axis(axes, "x")

@@ -6,12 +6,14 @@ import math
 from html import escape
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from tomostat.report.data import ReportData
+from tomostat.report.scatter import in_condition
 from tomostat.report.sections import Section
 from tomostat.report.style import colour, letter, new_figure
 from tomostat.report.tables import condition_cell, table, with_interval
@@ -20,6 +22,8 @@ from tomostat.report.text import STATISTICS, condition_names, pair_names, percen
 LINES = {"small": (0, (3.5, 1.6)), "big": "solid"}
 ACROSS = 3
 """Panels side by side."""
+FEWEST = 10
+"""Particles below which a group is not drawn as a curve."""
 
 
 def distribution(data: ReportData) -> str:
@@ -40,12 +44,23 @@ def distribution(data: ReportData) -> str:
         f"estimates, steps the histogram, triangles the peaks, bands pointwise {level} intervals that include the "
         "variation between particles, fields and samples."
     )
-    figure = data.svg_figure("detachment", draw_distributions(results, split), alt, caption)
+    figure = data.svg_figure(
+        "detachment", draw_distributions(data.counted, results, split), alt, caption, density_rows(results)
+    )
     return figure + summary_table(results, split) + difference_table(results)
 
 
-def draw_distributions(results: xr.Dataset, split: float) -> Figure:
-    """Probability density of detachment per condition, and per size group within each (Fig. 4a-c)."""
+def density_rows(results: xr.Dataset) -> pd.DataFrame:
+    """The densities with their intervals, one row per condition, size group and degree of detachment."""
+    interval = results["density_interval"].to_dataset("bound")
+    return results[["density"]].merge(interval).to_dataframe().reset_index()
+
+
+def draw_distributions(particles: xr.Dataset, results: xr.Dataset, split: float) -> Figure:
+    """Probability density of detachment per condition, and per size group within each (Fig. 4a-c).
+
+    Groups of fewer than `FEWEST` particles are drawn as one mark per particle.
+    """
     conditions = condition_names(results)
     panels = 1 + len(conditions)
     across = min(panels, ACROSS)
@@ -55,17 +70,21 @@ def draw_distributions(results: xr.Dataset, split: float) -> Figure:
     for axes in grid[panels:]:
         axes.set_visible(False)
     for index, name in enumerate(conditions):
-        _density(grid[0], results.sel(condition=name, size="all"), colour(index), "solid", name)
-        for size in ("big", "small"):
-            bound = f"≥ {split:g} µm" if size == "big" else f"< {split:g} µm"
-            _density(grid[1 + index], results.sel(condition=name, size=size), colour(index), LINES[size], bound)
+        mine = particles.isel(particle=np.flatnonzero(in_condition(particles, name, conditions)))
+        tint = colour(index)
+        _density(grid[0], results.sel(condition=name, size="all"), mine, tint, "solid", name)
+        small = mine["equivalent_diameter"].to_numpy() < split
+        for size, bound, chosen in (("big", f"≥ {split:g} µm", ~small), ("small", f"< {split:g} µm", small)):
+            group = mine.isel(particle=np.flatnonzero(chosen))
+            _density(grid[1 + index], results.sel(condition=name, size=size), group, tint, LINES[size], bound)
         grid[1 + index].set_title(f"{name}: small and big particles")
     grid[0].set_title("All particles" if len(conditions) < 2 else "Conditions compared")
-    top = float(results["density"].max()) if results["n_particles"].any() else 1.0
+    reached = [axes.dataLim.ymax for axes in grid[:panels] if axes.lines]
+    top = max(filter(np.isfinite, reached), default=1.0)
     for index, axes in enumerate(grid[:panels]):
         letter(axes, "abcdefghijklmnopqrstuvwxyz"[index % 26])
         axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.55 * top)
+        axes.set_ylim(0, 1.25 * top or 1.0)  # room for the legend
         axes.set_xlabel("degree of detachment")
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         if axes.get_legend_handles_labels()[0]:
@@ -77,10 +96,17 @@ def draw_distributions(results: xr.Dataset, split: float) -> Figure:
     return figure
 
 
-def _density(axes: Axes, group: xr.Dataset, tint: str, line: object, name: str) -> None:
-    """One density with its interval, histogram and peak."""
+def _density(axes: Axes, group: xr.Dataset, particles: xr.Dataset, tint: str, line: object, name: str) -> None:
+    """One density with its interval, histogram and peak; or the particles, where they are few."""
     count = int(group["n_particles"])
     if not count:
+        return
+    if count < FEWEST:
+        values = particles["detachment"].to_numpy()
+        axes.plot(
+            values, np.zeros(values.size), "|", color=tint, markersize=22, markeredgewidth=1.6,
+            label=f"{name}  (n = {count}, too few for a curve)",
+        )  # fmt: skip
         return
     grid, density = group["degree"].to_numpy(), group["density"].to_numpy()
     low, high = group["density_interval"].transpose("bound", "degree").to_numpy()

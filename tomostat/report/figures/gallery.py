@@ -16,8 +16,10 @@ from tomostat.report.data import ReportData
 from tomostat.report.drawing import UNCOLOURED, outlines, scale_bar
 from tomostat.report.fields import FieldView
 from tomostat.report.kernels import raycast
+from tomostat.report.pictures import reach_of
 from tomostat.report.sections import Section
 from tomostat.report.style import degrees_map, frameless, new_figure
+from tomostat.report.tables import particle_rows
 from tomostat.report.text import file_name
 
 Array = NDArray[np.float64]
@@ -87,13 +89,9 @@ def _tile(data: ReportData, views: Mapping[str, FieldView], row: int) -> str:
         draw_particle(view, label, one["centroid"].to_numpy(), diameter, degree),
         f"Particle {label} of {view.name}: slice through its middle and 3D view.",
         f"<b>{100 * degree:.0f}{error} % detached</b>, {diameter:.1f} µm<br>{where}",
+        particle_rows(data.counted.isel(particle=[row]), *data.counted),
         tight=False,
     )
-
-
-def reach_of(diameter: float) -> float:
-    """Half the edge of the cube that shows a particle, from its equivalent diameter; all in micrometers."""
-    return 0.68 * diameter + 1.0
 
 
 def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, degree: float) -> Figure:

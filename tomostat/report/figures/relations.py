@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tomostat.report.data import ReportData
 from tomostat.report.scatter import ReferenceCurve, against_detachment
 from tomostat.report.sections import Section
-from tomostat.report.tables import condition_cell, table, with_interval
+from tomostat.report.tables import condition_cell, particle_rows, table, with_interval
 from tomostat.report.text import RHO, condition_names, significant, unit_text
 
 Array = NDArray[np.float64]
@@ -43,6 +43,7 @@ def resistance(data: ReportData) -> str:
         "<b>Local resistance.</b> The detour of electrons over the surface to the nearest contact, in radii of "
         "the ball of equal volume: mean and standard deviation over the whole surface. The dashed line is a "
         "ball whose gap is one round cap; particles below it have several or elongated gaps.",
+        particle_rows(particles, "detachment", *labels),
     )
 
 
@@ -59,6 +60,7 @@ def other_columns(data: ReportData) -> str:
         against_detachment(particles, data.conditions, shown),
         f"{words} of every particle against its degree of detachment.",
         f"<b>{words.capitalize()} against detachment.</b> One dot per particle.",
+        particle_rows(particles, "detachment", *(name for name, _ in shown)),
     )
 
 

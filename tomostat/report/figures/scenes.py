@@ -16,6 +16,7 @@ from tomostat.report.drawing import any_known, degree_bar, label_colours
 from tomostat.report.kernels import raycast
 from tomostat.report.sections import Section
 from tomostat.report.style import MUTED, new_figure
+from tomostat.report.tables import particle_rows
 from tomostat.report.text import file_name
 from tomostat.volume import Spacing
 
@@ -43,6 +44,7 @@ def scenes(data: ReportData) -> str:
                 f"Particles of field {view.name} in 3D.",
                 f"<b>{name}.</b> Particles cut by the field's border are closed with flat faces. "
                 + ("Colour: degree of detachment." if any_known(degrees) else "Colours distinguish the particles."),
+                particle_rows(data.of_field(view.name), "centroid", "equivalent_diameter", "detachment"),
             )
         )
     return f'<div class="pair">{"".join(parts)}</div>' if parts else ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
 from tomostat.report.data import ReportData
-from tomostat.report.scatter import degree_axis, dots_of, in_condition
+from tomostat.report.scatter import VECTORS, degree_axis, dots_of, in_condition
 from tomostat.report.sections import Section
 from tomostat.report.style import MUTED, colour, new_figure
+from tomostat.report.tables import particle_rows
 
 
 def size(data: ReportData) -> str:
@@ -23,6 +25,7 @@ def size(data: ReportData) -> str:
             draw_sizes(particles, data.conditions, split),
             "Histogram of equivalent diameters per condition.",
             "<b>Particle sizes.</b> Diameter of the ball of equal volume, particles at the border included.",
+            particle_rows(particles, "equivalent_diameter", "touches_border"),
         )
     ]
     if data.measured and "volume" in particles:
@@ -33,9 +36,17 @@ def size(data: ReportData) -> str:
                 "Degree of detachment of every particle against its volume, with running median.",
                 "<b>Detachment against volume.</b> One dot per particle, open where the field's border cuts it. Lines "
                 "are the median of particles of about that volume, bands their 10 to 90 %.",
+                volume_rows(particles, data.results),
             )
         )
     return f'<div class="pair">{"".join(parts)}</div>'
+
+
+def volume_rows(particles: xr.Dataset, results: xr.Dataset) -> pd.DataFrame:
+    """What the figure of detachment against volume shows: every particle, and quantiles of those of about a volume."""
+    dots = particle_rows(particles, "volume", "detachment", "touches_border")
+    trend = results["trend"].to_series().rename("detachment").reset_index()
+    return pd.concat([dots, trend], ignore_index=True)
 
 
 def draw_sizes(particles: xr.Dataset, conditions: list[str], split: float) -> Figure:
@@ -85,6 +96,7 @@ def draw_against_volume(particles: xr.Dataset, results: xr.Dataset, conditions: 
                 edgecolor=tint if open_dot else "white",
                 alpha=0.45 if open_dot else 0.75,
                 linewidth=0.6 if open_dot else 0.3,
+                rasterized=particles.sizes["particle"] > VECTORS,
             )
         low, middle, high = results["trend"].sel(condition=name).transpose("quantile", "volume").to_numpy()
         volumes = results["volume"].to_numpy()

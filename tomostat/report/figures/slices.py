@@ -18,6 +18,7 @@ from tomostat.report.drawing import any_known, degree_bar, label_colours, outlin
 from tomostat.report.fields import FieldView, Plane
 from tomostat.report.sections import Section
 from tomostat.report.style import INK, MUTED, PHASES, frameless, new_figure
+from tomostat.report.tables import particle_rows
 
 
 def fields(data: ReportData) -> str:
@@ -37,6 +38,7 @@ def fields(data: ReportData) -> str:
             "Left: grey values with the outlines of the particles, coloured by "
             f"{tint}. Right: phases."
             + (" The planes are those in the middle half that cut most particles." if view.info.shape[0] > 1 else ""),
+            particle_rows(data.of_field(view.name), "centroid", "equivalent_diameter", "detachment"),
         )
         opened = "" if condition in seen else " open"
         seen.add(condition)

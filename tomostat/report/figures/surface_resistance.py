@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -19,11 +18,14 @@ from scipy import ndimage
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import scale_bar
 from tomostat.report.fields import FieldView
-from tomostat.report.figures.gallery import chosen_particles, labelled_fields, reach_of
+from tomostat.report.figures.gallery import chosen_particles, labelled_fields
 from tomostat.report.kernels import raycast
+from tomostat.report.pictures import reach_of
 from tomostat.report.sections import Section
-from tomostat.report.style import MISSING, frameless, new_figure
+from tomostat.report.style import frameless, new_figure, resistance_map
+from tomostat.report.tables import particle_rows
 
+RESISTANCES = ("resistance_mean", "resistance_mean_std", "resistance_std", "resistance_max")
 STEPS = 250
 """Colours of the scale."""
 
@@ -50,12 +52,6 @@ class ColouredParticle:
     title: str
 
 
-def resistance_map() -> Colormap:
-    """Colours of the local resistance: bright where current enters, dark red far from it; grey where unknown."""
-    tints = mpl.colormaps["YlOrRd"](np.linspace(0.04, 0.96, 32))
-    return LinearSegmentedColormap.from_list("resistance", tints).with_extremes(bad=MISSING)
-
-
 def surfaces(data: ReportData) -> str:
     """Some particles of the gallery with their resistance, from two sides; nothing where there are no maps."""
     views = labelled_fields(data)
@@ -65,12 +61,13 @@ def surfaces(data: ReportData) -> str:
     if not found:
         return ""
     picture = data.png_figure(
-        "resistance",
+        "resistance-surface",
         draw_surfaces(found),
         "Particles in 3D, coloured by the local resistance of their surface.",
         "<b>Local resistance over the surface</b>, each particle from the front and, turned by half a turn about z, "
         "from behind: detour of electrons to the nearest contact with carbon-binder, in equivalent radii. Palest: in "
         "contact; grey: unknown. <code>tomostat mesh</code> writes such surfaces for ParaView and Blender.",
+        particle_rows(data.counted.isel(particle=_with_resistance(data)), "detachment", *RESISTANCES),
     )
     return f"<h3>Local resistance</h3>{picture}"
 
