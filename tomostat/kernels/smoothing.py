@@ -74,7 +74,7 @@ def smooth(image: Mask | Floats, sigma: float = SIGMA, radius: int = RADIUS) -> 
     """Smooth a mask or an image with a Gaussian of `sigma` voxels along each axis.
 
     Voxels at the box's edge are repeated outwards: a particle cut by the field goes on behind the cut. An axis of one
-    voxel is not smoothed.
+    voxel is not smoothed; with a sigma of 0 none is.
 
     Parameters
     ----------
@@ -88,6 +88,8 @@ def smooth(image: Mask | Floats, sigma: float = SIGMA, radius: int = RADIUS) -> 
     numpy.ndarray
         (z, y, x) float32.
     """
+    if sigma == 0:
+        return image.astype(np.float32)
     weights = gaussian_weights(sigma, radius)
     first = np.empty(image.shape, np.float32)
     _smooth_x(image, weights, first)

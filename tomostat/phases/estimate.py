@@ -13,6 +13,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Box, Shape
+from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase
 from tomostat.phases.context import Context, read_block
 from tomostat.phases.kernels import shading, sharpness
@@ -22,7 +23,6 @@ from tomostat.phases.kernels.filters import (
     Thresholds,
     coarse_phases,
     halo_width,
-    smooth,
     smooth_within,
     smoothing_halo,
     uniform_mean,
@@ -93,7 +93,7 @@ def _extremes(path: Path, box: Box) -> list[float]:
 def _grey_counts(path: Path, box: Box, outside: Outside | None, bins: Bins) -> str:
     """Encoded histogram of the grey values of a box that lie in the field of view."""
     grey, in_field = read_block(path, box, outside, keep_shading=True)
-    return encode(bins.count(grey if in_field is None else grey[in_field]))
+    return encode(bins.count(grey, in_field))
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _edge_probe(
 ) -> tuple[list[int], list[list[int]]]:
     """Numbers and sums of the edge profiles in a probe box, by group."""
     grey, in_field = read_block(path, box, outside, keep_shading=False)
-    smoothed = smooth(grey, options.smoothing, sharpness.WIDE)
+    smoothed = smooth(grey, options.smoothing, math.ceil(sharpness.WIDE * options.smoothing))
     phases = np.where(smoothed >= (guess.thresholds.active or np.inf), Phase.ACTIVE, Phase.PORE).astype(np.uint8)
     if in_field is not None:
         phases[~in_field] = Phase.OUTSIDE
@@ -390,5 +390,5 @@ def _count_block(
         "dark": (dark, near & pore),
         "far": (dark, far & pore),
     }
-    counts |= {name: guess.bins.count(values[inner][mask]) for name, (values, mask) in chosen.items()}
+    counts |= {name: guess.bins.count(values[inner], mask) for name, (values, mask) in chosen.items()}
     return {name: encode(value) for name, value in counts.items()}

@@ -149,13 +149,10 @@ def _label_block(
     grey, in_field = read_block(path, block.outer, outside, keep_shading=False)
     phases = classify(grey, in_field, thresholds, smoothing)
     write_box(path, block.start, phases[block.inner], LABEL)
-    counts = []
-    for size in (1, 3, 5):
-        deep = uniform_voxels(phases, size)[block.inner]
-        chosen, value = phases[block.inner][deep], grey[block.inner][deep]
-        key = chosen.astype(np.intp) * bins.number + bins.index(value)
-        counts.append(np.bincount(key, minlength=len(Phase) * bins.number))
-    return encode(np.array(counts, np.int64))
+    groups = [
+        np.where(uniform_voxels(phases, size), phases + np.uint8(1), np.uint8(0))[block.inner] for size in (1, 3, 5)
+    ]
+    return encode(np.stack([bins.count_groups(grey[block.inner], group, len(Phase)) for group in groups]))
 
 
 def _grey_level(counts: Counts, bins: Bins) -> float | None:

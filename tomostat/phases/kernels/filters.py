@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase
 
 Floats = NDArray[np.float32]
@@ -23,6 +24,8 @@ DARK_SMOOTHINGS = (1.5, 2.25)
 they cannot be distinguished with the first."""
 LEAST_WEIGHT = 0.02
 """Least weight of uniform voxels from which pore and carbon-binder are distinguished; narrower gaps count as pore."""
+MIXED = np.uint8(255)
+"""Code where neighbours are of several phases."""
 COLLECTOR_THICKNESS = 5
 """Least thickness of a current collector in voxels; thinner layers of its grey value are blurred edges."""
 
@@ -68,32 +71,38 @@ def halo_width(sigma: float, collector: bool, dark_smoothing: float = DARK_SMOOT
     return smoothing_halo(sigma) + opening + 2 + smoothing_halo(sigma * dark_smoothing)
 
 
-def smooth(array: Floats, sigma: float, truncate: float = TRUNCATE) -> Floats:
-    """Gaussian of a (z, y, x) array, reflected at its faces; an axis of one voxel is not smoothed."""
-    if sigma == 0:
-        return array
-    sigmas = [sigma if n > 1 else 0.0 for n in array.shape]
-    smoothed: Floats = ndimage.gaussian_filter(array, sigmas, truncate=truncate)
-    return smoothed
-
-
 def smooth_within(array: Floats, mask: Mask | None, sigma: float) -> Floats:
     """Gaussian of a (z, y, x) array, or its mean over the voxels of a mask only."""
-    return smooth(array, sigma) if mask is None else mean_within(array, mask, sigma)[0]
+    return smooth(array, sigma, smoothing_halo(sigma)) if mask is None else mean_within(array, mask, sigma)[0]
 
 
 def mean_within(array: Floats, mask: Mask, sigma: float) -> tuple[Floats, Floats]:
     """Gaussian mean over the voxels of a mask only, and the weight of these voxels; 0 where the weight is 0."""
-    weight = smooth(mask.astype(np.float32), sigma)
-    value = smooth(np.where(mask, array, np.float32(0)), sigma)
+    weight = smooth(mask.view(np.uint8), sigma, smoothing_halo(sigma))
+    value = smooth(np.where(mask, array, np.float32(0)), sigma, smoothing_halo(sigma))
     mean = np.divide(value, np.maximum(weight, np.float32(1e-6)), dtype=np.float32)
     return mean, weight
 
 
 def uniform_voxels(codes: Codes, size: int = 3) -> Mask:
-    """Voxels at the centre of a cube of `size` voxels that is all of one phase."""
-    window = _window(codes, size)
-    return np.asarray(ndimage.minimum_filter(codes, window) == ndimage.maximum_filter(codes, window))
+    """Voxels at the centre of a cube of `size` voxels that is all of one phase, as far as the array reaches."""
+    found = codes.copy()
+    for axis, n in enumerate(codes.shape):
+        lines = np.moveaxis(found, axis, 0)
+        reach, wanted = 0, min(size // 2, n - 1)
+        while reach < wanted:
+            step = min(2 * reach + 1, wanted - reach)  # windows of this reach that lie so far apart have no gap
+            _mark_mixed(lines, step)
+            reach += step
+    return found != MIXED
+
+
+def _mark_mixed(lines: Codes, step: int) -> None:
+    """Make codes `MIXED` that differ from those `step` before and after them along the first axis, or from the last."""
+    before = np.concatenate([np.broadcast_to(lines[:1], lines[:step].shape), lines[:-step]])
+    after = np.concatenate([lines[step:], np.broadcast_to(lines[-1:], lines[-step:].shape)])
+    mixed = (lines != before) | (lines != after)
+    np.maximum(lines, np.where(mixed, MIXED, np.uint8(0)), out=lines)
 
 
 def _window(array: NDArray[Any], size: int) -> tuple[int, ...]:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from tomostat.blocks import Box
+from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase
 from tomostat.phases.kernels.counts import Bins, Counts
-from tomostat.phases.kernels.filters import smooth
 
 LAG = 4
 """Distance in voxels of the pairs from which noise is measured: beyond its correlation, within a particle."""
@@ -70,7 +70,7 @@ def difference_counts(grey: NDArray[np.float32], mask: NDArray[np.bool_], inner:
         here = list(inner)
         here[axis] = slice(inner[axis].start, inner[axis].start + length)
         both = mask[tuple(here)] & mask[tuple(ahead)]
-        total += bins.count(np.abs(grey[tuple(ahead)][both] - grey[tuple(here)][both]))
+        total += bins.count_differences(grey[tuple(ahead)], grey[tuple(here)], both)
     return total
 
 
@@ -106,7 +106,7 @@ def edge_profiles(
     within = ((positions >= 0) & (positions <= size - 1)).all(axis=(1, 2))
     places = np.moveaxis(positions[within], 1, 0)
     profile = ndimage.map_coordinates(relative, places, order=1)
-    smoothed = ndimage.map_coordinates(smooth(relative, 1.0, WIDE), places, order=1)
+    smoothed = ndimage.map_coordinates(smooth(relative, 1.0, math.ceil(WIDE)), places, order=1)
     group = np.digitize(smoothed[:, (OFFSETS >= -4) & (OFFSETS <= -2)].mean(axis=1), GROUPS) - 1
     clean = (np.abs(smoothed[:, OFFSETS >= 3] - 1).max(axis=1) < 0.35) & (group >= 0) & (group < len(number))
     np.add.at(number, group[clean], 1)
@@ -119,7 +119,7 @@ def _edge_points(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points (n, axes) where the smoothed image crosses the middle between dark and active, and unit normals there."""
     axes = [axis for axis, n in enumerate(relative.shape) if n > 1]
-    smoothed = smooth(relative, ALIGNMENT, WIDE)
+    smoothed = smooth(relative, ALIGNMENT, math.ceil(WIDE * ALIGNMENT))
     beside = ndimage.binary_dilation((phases != Phase.ACTIVE) & (phases != Phase.OUTSIDE))
     edge = np.argwhere((phases == Phase.ACTIVE) & beside)
     edge = edge[:: max(1, len(edge) // MOST_PROFILES)]
