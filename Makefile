@@ -4,11 +4,12 @@ BIN := .venv/bin
 
 .PHONY: demo test test-deep lint types contracts check bench clean
 
-# Installed once, and again only when pyproject.toml changes.
+# Installed once, and again only when pyproject.toml changes; numerical kernels are compiled once, not by every worker.
 .venv/installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/tomostat compile
 	@touch $@
 
 demo: demo/study.yaml

@@ -1,4 +1,4 @@
-"""Commands beside the stages: simulate, train, evaluate, activation."""
+"""Commands beside the stages: simulate, train, evaluate, activation, compile."""
 
 from __future__ import annotations
 
@@ -190,6 +190,19 @@ def activation(
 
     write_activation(source, to, section=section, weights=weights, level=level, kind=kind)
     print(f"written to {to}")
+
+
+@app.command(name="compile", sort_key=25)
+def compile_kernels() -> None:
+    """Compile the numerical kernels now, once after installing; else every worker of the first run does.
+
+    On a cluster whose nodes share the home folder or the installation, workers then start with what is compiled here.
+    """
+    from tomostat.compilation import compile_kernels
+
+    with progress_bars():
+        compile_kernels()
+    print("kernels are compiled")
 
 
 @app.command(show=False)

@@ -12,7 +12,7 @@ class Phases(FieldStage[PhasesOptions]):
     name = "phases"
     help = "Segment voxels into pore, carbon-binder domain and active material."
     options = PhasesOptions
-    version = 2
+    version = 3
     reads = ("grey",)
     writes = ("phases",)
 
