@@ -20,7 +20,7 @@ class Detect(FieldStage[DetectOptions]):
     name = "detect"
     help = "Find particles in every slice."
     options = DetectOptions
-    version = 5
+    version = 6
     reads = ("grey", "phases")
     writes = ("instances",)
     brings = (GPU,)

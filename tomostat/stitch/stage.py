@@ -15,7 +15,7 @@ class Stitch(FieldStage[StitchOptions]):
     name = "stitch"
     help = "Join detections of neighbouring slices into particles, or correct them by hand."
     options = StitchOptions
-    version = 2
+    version = 3
     reads = ("instances", "phases")
     writes = ("merge graph", "particles")
 

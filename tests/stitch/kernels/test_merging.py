@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from properties import examples
 from shapes import ball_at
-from stitching import graph_of
+from stitching import graph_of, particles_of
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
-from tomostat.stitch.kernels.merging import WEIGHTS, decide, sphere_likeness
+from tomostat.stitch.kernels.merging import ROUNDER, WEIGHTS, decide, sphere_likeness
 
 
 def test_a_ball_has_the_sphere_likeness_of_a_ball() -> None:
@@ -76,7 +76,7 @@ def plain_best_first(tracks: TrackGeometry, candidates: Candidates) -> list[int]
     def group(i: int) -> set[int]:
         return next(g for g in groups if i in g)
 
-    def score(e: int) -> float:
+    def evidence(e: int) -> list[float]:
         c, d = (sorted(group(int(t))) for t in (candidates.a[e], candidates.b[e]))
         v, w = tracks.volume[c].sum(), tracks.volume[d].sum()
         if v < w:
@@ -87,7 +87,7 @@ def plain_best_first(tracks: TrackGeometry, candidates: Candidates) -> list[int]
         spans = [(tracks.first[g].min(), tracks.last[g].max()) for g in (c, d)]
         common = min(s[1] for s in spans) - max(s[0] for s in spans) + 1
         area = max(candidates.overlap[e], candidates.contact[e])
-        terms = [
+        return [
             candidates.iou[e],
             candidates.containment[e],
             min(1, candidates.contact[e] / w),
@@ -96,21 +96,43 @@ def plain_best_first(tracks: TrackGeometry, candidates: Candidates) -> list[int]
             1 - np.sqrt(min(1, area / min(tracks.peak[c].max(), tracks.peak[d].max()))),
             1,
         ]
-        return float(np.dot(WEIGHTS, terms))
 
-    ambiguous = tracks.ambiguous
+    ambiguous, refused = tracks.ambiguous, set()
     for late in (False, True):
         while True:
             open_ = []
             for e in range(len(candidates)):
                 a, b = int(candidates.a[e]), int(candidates.b[e])
-                alone = any(ambiguous[t] and len(group(t)) == 1 for t in (a, b))
-                if group(a) is not group(b) and (ambiguous[a] or ambiguous[b]) == late and (alone or not late):
-                    open_.append((-score(e), e))
+                if group(a) is not group(b) and (ambiguous[a] or ambiguous[b]) == late and e not in refused:
+                    open_.append((-float(np.dot(WEIGHTS, evidence(e))), e))
             if not open_ or min(open_)[0] >= 0:
                 break
             e = min(open_)[1]
-            a, b = group(int(candidates.a[e])), group(int(candidates.b[e]))
-            groups.remove(b)
-            a |= b
+            a, b = int(candidates.a[e]), int(candidates.b[e])
+            alone = any(ambiguous[t] and len(group(t)) == 1 for t in (a, b))
+            if late and not alone and evidence(e)[3] <= ROUNDER:
+                refused.add(e)
+                continue
+            first, second = group(a), group(b)
+            groups.remove(second)
+            first |= second
     return [min(group(i)) for i in range(len(tracks))]
+
+
+@pytest.mark.parametrize("centre", [20, 0], ids=["whole", "cut by the border"])
+def test_a_cracked_ball_under_a_mask_of_all_of_it_stays_one(centre: int) -> None:
+    stack = ball_at((41, 41, 41), (20, centre, 20), 16).astype(np.int32)
+    stack[20:, :, 21:] *= 2
+    stack[20:, :, 19:22] = 0
+    particle, _ = particles_of(stack)
+    assert set(particle) == {1}
+
+
+def test_two_balls_under_a_mask_of_both_stay_two() -> None:
+    left, right = (ball_at((41, 41, 70), (20, 20, x), 15) for x in (18, 50))
+    stack = np.where(left, 1, np.where(right, 2, 0)).astype(np.int32)
+    stack[12:15][stack[12:15] > 0] = 3
+    particle, _ = particles_of(stack)
+    lower = particles_of(stack[15:])[0]
+    assert len(set(lower)) == 2
+    assert len(set(particle)) >= 2

@@ -19,9 +19,9 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, clip_boxes_to_image
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from tomostat.detect.kernels.backbones import (
@@ -44,6 +44,15 @@ the anchors: for 766 pixels that is 3 instead of 4, which would move every ancho
 
 _MIDDLE = 0.5
 """Grey value that becomes 0 in the network, the value that its convolutions pad with."""
+
+CUT_SIDE = 0.5
+"""Share of a side of its box from which on a mask that reaches it counts as cut."""
+
+GROWTH = 0.2
+"""How far a cut side is moved outwards, as a share of the size of the box."""
+
+GROWTHS = 3
+"""Most times that a box is grown."""
 
 _MIN_SHARE = 0.5
 """Smallest share of the proposals of 512 x 512 pixels that a slice gets: small slices may be denser than large ones."""
@@ -254,7 +263,47 @@ class _Proposals(RegionProposalNetwork):
 
 
 class _Heads(RoIHeads):
-    """Box and mask heads; proposals in ignored places are not trained on."""
+    """Box and mask heads.
+
+    Proposals in ignored places are not trained on. A box that cuts its particle is grown, and the mask predicted again.
+    """
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        detections, losses = super().forward(features, proposals, image_shapes, targets)
+        if not self.training:
+            for _ in range(GROWTHS):
+                if not self._predict_grown(features, detections, image_shapes):
+                    break
+        return detections, losses
+
+    def _predict_grown(
+        self, features: dict[str, Tensor], detections: list[dict[str, Tensor]], shapes: list[tuple[int, int]]
+    ) -> bool:
+        """Grow boxes where masks are cut by them, in place; whether there were any."""
+        cut = [
+            cut_sides(found["masks"][:, 0], found["boxes"], shape)
+            for found, shape in zip(detections, shapes, strict=True)
+        ]
+        chosen = [sides.any(1) for sides in cut]
+        if not any(some.any() for some in chosen):
+            return False
+        grown = [
+            grow_boxes(found["boxes"][some], sides[some], shape)
+            for found, some, sides, shape in zip(detections, chosen, cut, shapes, strict=True)
+        ]
+        pooled = self.mask_roi_pool(features, grown, shapes)
+        logits = self.mask_predictor(self.mask_head(pooled))
+        labels = [found["labels"][some] for found, some in zip(detections, chosen, strict=True)]
+        masks = maskrcnn_inference(logits, labels)
+        for found, some, boxes, mask in zip(detections, chosen, grown, masks, strict=True):
+            found["boxes"][some], found["masks"][some] = boxes, mask
+        return True
 
     def select_training_samples(
         self, proposals: list[Tensor], targets: list[dict[str, Tensor]]
@@ -263,6 +312,24 @@ class _Heads(RoIHeads):
         samples: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
         samples = super().select_training_samples(kept, targets)
         return samples
+
+
+def cut_sides(masks: Tensor, boxes: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Sides x0, y0, x1, y1 of boxes (n, 4) that cut their masks (n, m, m) within the image, (n, 4) bool.
+
+    A round particle fills a quarter of the outermost row of its mask, one that the box cuts most of it.
+    """
+    filled = (masks > 0.5).float()
+    along = torch.stack([filled[:, :, 0], filled[:, 0], filled[:, :, -1], filled[:, -1]], 1).mean(2)
+    low, high = boxes[:, :2] > 1, boxes[:, 2:] < torch.tensor(shape[::-1], device=boxes.device) - 1
+    return (along > CUT_SIDE) & torch.cat([low, high], 1)
+
+
+def grow_boxes(boxes: Tensor, sides: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Move sides of boxes outwards, as far as the image reaches."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    step = GROWTH * torch.cat([-size, size], 1) * sides
+    return clip_boxes_to_image(boxes + step, shape)
 
 
 def _mostly_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ WEIGHTS = np.array([*LINK_WEIGHTS, 3.0, 2.5, -2.5, -4.0, 1.5])
 """Coefficients of IoU, containment, share, shape, alongside, neck, and the constant."""
 COARSE = 200.0
 """Voxels of a particle whose shape counts half, because it is coarsely sampled."""
+ROUNDER = 0.05
+"""Shape from which on the pieces on both sides of an ambiguous mask are one particle in pieces, not two that touch."""
 TERMS = ("share", "shape", "alongside", "neck")
 """Evidence that depends on what has been joined before."""
 
@@ -52,7 +54,7 @@ class Reason(IntEnum):
     IMPLIED = 1  # joined by way of other tracks
     JOIN_EDIT = 2
     SCORE = 3  # the score is not positive
-    SHARED_MASK = 4  # one of the two is ambiguous and has joined another particle already
+    SHARED_MASK = 4  # one of the two is ambiguous, has joined another particle already, and both would be less round
     CUT_EDIT = 5
 
 
@@ -94,7 +96,8 @@ def decide(
     """Join tracks, best candidate first.
 
     Candidates of ambiguous tracks wait until all others are decided. An ambiguous track then joins one particle only,
-    so that a mask of two particles never joins the two.
+    so that a mask of two particles does not join the two; but where a second one makes the first rounder, they are the
+    pieces of a cracked particle, and join.
 
     Parameters
     ----------
@@ -187,14 +190,15 @@ def _candidate_lists(a, b, n):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _reason(e, c, d, late, score, parent, size, ambiguous, candidates, cuts):  # type: ignore[no-untyped-def]
+def _reason(e, c, d, late, score, terms, parent, size, ambiguous, candidates, cuts):  # type: ignore[no-untyped-def]
     """Whether to join the best candidate left, `_BEST`, or why not."""
     a, b = candidates[0], candidates[1]
     if c == d:
         return _IMPLIED
     if score[e] <= 0:
         return _SCORE
-    if late and not ((ambiguous[a[e]] and size[c] == 1) or (ambiguous[b[e]] and size[d] == 1)):
+    alone = (ambiguous[a[e]] and size[c] == 1) or (ambiguous[b[e]] and size[d] == 1)
+    if late and not alone and terms[e, 1] <= ROUNDER:
         return _SHARED
     return _CUT if _forbidden(c, d, parent, cuts) else _BEST
 
@@ -217,7 +221,7 @@ def _best_first(candidates, tracks, ambiguous, cuts):  # type: ignore[no-untyped
         while heap.size[0] > 0:
             e = pop(heap)
             c, d = find_root(parent, a[e]), find_root(parent, b[e])
-            reason[e] = _reason(e, c, d, late, score, parent, size, ambiguous, candidates, cuts)
+            reason[e] = _reason(e, c, d, late, score, terms, parent, size, ambiguous, candidates, cuts)
             if reason[e] != _BEST:
                 continue
             root, gone = min(c, d), max(c, d)
