@@ -6,10 +6,19 @@ import pytest
 
 from tomostat.manifest import Content, Layout, Manifest, fingerprint, stage_key
 
+RECORD = {"key": "k", "options": {}, "started": "2026-11-26"}
+
+
+def created(layout: Layout, study: str = "demo") -> Manifest:
+    """The manifest of an output folder that is there."""
+    manifest = Manifest(layout, study)
+    manifest.create()
+    return manifest
+
 
 def test_markers_survive_an_interruption_and_nothing_else(tmp_path):
     layout = Layout(tmp_path / "out")
-    manifest = Manifest(layout, "demo")
+    manifest = created(layout)
     markers = manifest.begin("a", "phases", "key", {})
     markers.mkdir(parents=True)
     (markers / "0.json").write_text("null")
@@ -21,7 +30,7 @@ def test_markers_survive_an_interruption_and_nothing_else(tmp_path):
 
 def test_a_finished_stage_is_known_to_the_next_run(tmp_path):
     layout = Layout(tmp_path / "out")
-    manifest = Manifest(layout, "demo")
+    manifest = created(layout)
     manifest.begin("a", "phases", "key", {"smoothing": 1.0})
     manifest.finish("a", "phases", 1.5)
     again = Manifest(layout, "demo")
@@ -30,9 +39,32 @@ def test_a_finished_stage_is_known_to_the_next_run(tmp_path):
     assert Content.read(layout.root).seconds() == {"phases": 1.5}
 
 
+def test_looking_at_a_folder_writes_nothing(tmp_path):
+    Manifest(Layout(tmp_path / "out"), "demo")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_that_begins_makes_stale_what_depends_on_it(tmp_path):
+    layout = Layout(tmp_path / "out")
+    manifest = created(layout)
+    for stage in ("phases", "detect"):
+        manifest.begin("a", stage, "key", {"x": 1})
+        manifest.finish("a", stage, 1.5)
+    manifest.begin("a", "phases", "other", {}, dependent=[("a", "detect"), ("a", "stitch")])
+    again = Manifest(layout, "demo")
+    assert again.key("a", "detect") is None
+    assert again.record("a", "detect").options == {"x": 1}
+    assert again.record("a", "stitch") is None
+
+
+def test_records_of_earlier_versions_are_read(tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"study": "demo", "stages": {"a/phases": RECORD}}))
+    assert Manifest(Layout(tmp_path), "demo").record("a", "phases").version == 0
+
+
 def test_a_folder_of_another_study_is_refused_and_left_alone(tmp_path):
     layout = Layout(tmp_path / "out")
-    Manifest(layout, "demo")
+    created(layout)
     before = layout.manifest.read_bytes()
     with pytest.raises(ValueError, match="holds the study 'demo', not 'other'"):
         Manifest(layout, "other")
@@ -49,7 +81,28 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "null", json.dumps({"stages": {}}), json.dumps({"study": "a", "stages": {"a/b": 3}})]
+    "text",
+    [
+        "{",
+        "[]",
+        "null",
+        '"\\ud800',
+        json.dumps({"stages": {}}),
+        *(
+            json.dumps({"study": "a", "stages": stages})
+            for stages in (
+                [],
+                None,
+                {"a/b": 3},
+                {"a/b": []},
+                {"b": RECORD},
+                {"a/b": {**RECORD, "key": 3}},
+                {"a/b": {**RECORD, "options": []}},
+                {"a/b": {**RECORD, "finished": 3}},
+                {"a/b": {**RECORD, "more": 3}},
+            )
+        ),
+    ],
 )
 def test_a_damaged_manifest_is_named(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)

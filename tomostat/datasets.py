@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+import zarr.codecs
 from numpy.typing import NDArray
 
 from tomostat.files import atomic
+
+CODECS = (zarr.codecs.ZstdCodec(level=0), zarr.codecs.Crc32cCodec())
+"""Codecs of a chunk: compressed as zarr does by itself, with a checksum that is compared whenever the chunk is read."""
 
 ORDER = "variables"
 """Attribute that holds the names of the variables in order: a zarr folder lists its arrays in any order."""
@@ -25,8 +29,9 @@ def write_dataset(path: str | Path, dataset: xr.Dataset) -> None:
     stored = _with_text(dataset, np.dtypes.StringDType()).assign_attrs(
         {ORDER: [str(name) for name in dataset.data_vars]}
     )
+    encoding = {name: {"compressors": CODECS} for name in stored.variables}
     with atomic(path) as part:
-        stored.to_zarr(part, mode="w", consolidated=False, zarr_format=3)
+        stored.to_zarr(part, mode="w", consolidated=False, zarr_format=3, encoding=encoding)
 
 
 def open_dataset(path: str | Path, what: str, command: str) -> xr.Dataset:

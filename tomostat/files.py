@@ -76,6 +76,11 @@ def is_inside(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
+def half_written(folder: Path) -> list[Path]:
+    """What a process that was killed while `atomic` wrote left below a folder."""
+    return [path for ending in (".part", ".old") for path in folder.rglob(f".*{ending}")]
+
+
 def read_yaml(path: Path) -> Any:
     """Content of a YAML file.
 

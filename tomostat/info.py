@@ -13,6 +13,7 @@ from tomostat.ingest.readers.zarr import labels_beside
 from tomostat.instances import read_instances
 from tomostat.manifest import ALL, Content, Layout
 from tomostat.stitch import open_graph
+from tomostat.study import load_study
 from tomostat.volume import describe, is_map, is_tomostat_volume, label_names, map_names
 
 
@@ -43,12 +44,16 @@ def describe_path(path: Path) -> str:
 def summarize(root: Path) -> str:
     """Summary of an output folder: stages, particles per condition, path of the report."""
     layout, content = Layout(root), Content.read(root)
+    study = load_study(layout.study, record=True) if layout.study.exists() else None
     lines = [f"study {content.study} in {root}"]
     fields: dict[str, list[str]] = {}
     for name, record in content.stages.items():
         scope, stage = name.rsplit("/", 1)
         fields.setdefault(scope, []).append(stage if record.finished else f"{stage} (unfinished)")
-    lines += [f"  {scope}: {', '.join(stages)}" for scope, stages in fields.items() if scope != ALL]
+    removed = {*fields} - {ALL, *(field.name for field in study.fields)} if study else set()
+    for scope, stages in fields.items():
+        note = " (not in the study any more)" if scope in removed else ""
+        lines += [f"  {scope}{note}: {', '.join(stages)}"] if scope != ALL else []
     if layout.particles.exists():
         lines += [
             "",

@@ -10,11 +10,13 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tomostat.files import write_text
+from tomostat.inventory import Faults, Inventory
+from tomostat.lock import LOCK
 
 ALL = "all"
 """In place of the name of a field: the whole study."""
@@ -60,6 +62,15 @@ class Layout:
         """Marker files of the finished blocks of a stage."""
         return self.root / ".markers" / field / stage
 
+    def of_field(self, field: str) -> list[Path]:
+        """All that results of a field take, without corrections by hand."""
+        folders = [self.volume(field), self.instances(field), self.graph(field), self.table(field)]
+        return [*folders, self.field_contacts(field), self.root / ".markers" / field, self.root / ".files" / field]
+
+    def inventory(self, field: str, stage: str) -> Path:
+        """Files of a finished stage, with their sizes and checksums."""
+        return self.root / ".files" / field / f"{stage}.json"
+
     @property
     def particles(self) -> Path:
         """Particle table of all fields; the same as .csv and .parquet beside it, with units in .columns.csv."""
@@ -103,13 +114,17 @@ class StageRecord:
     Attributes
     ----------
     key
-        Hash of all that its results depend on.
+        Hash of all that its results depend on; empty for a stage whose results are to be made anew.
     options
         The options that it was run with.
     started, finished
         When; `finished` is None for a stage that was interrupted.
     seconds
         How long it took.
+    version
+        The stage's version; 0 where a version of tomostat that did not note it has written the record.
+    warnings
+        Sentences on what a scientist should look at.
     """
 
     key: str
@@ -117,6 +132,26 @@ class StageRecord:
     started: str
     finished: str | None = None
     seconds: float = 0.0
+    version: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> StageRecord:
+        """A record from the values of JSON.
+
+        Raises
+        ------
+        TypeError
+            When one is missing or unknown, or of another type.
+        """
+        record = cls(**{**values, "warnings": tuple(values.get("warnings", ()))})
+        texts = [record.key, record.started, record.finished or "", *record.warnings]
+        numbers = [record.seconds, record.version]
+        if not all(isinstance(one, str) for one in texts) or not all(isinstance(one, int | float) for one in numbers):
+            raise TypeError("a record has a value of another type")
+        if not isinstance(record.options, dict):
+            raise TypeError("options are keys and values")
+        return record
 
 
 @dataclass
@@ -140,10 +175,14 @@ class Content:
             raise FileNotFoundError(f"{root} holds no tomostat study (no {path.name})")
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-            stages = {name: StageRecord(**record) for name, record in known["stages"].items()}
+            stages = {name: StageRecord.parse(record) for name, record in known["stages"].items()}
+            if not all(name.count("/") == 1 for name in stages):
+                raise ValueError("a stage is not named FIELD/STAGE")
             return cls(str(known["study"]), stages)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{path} is damaged ({error}); restore it from a copy, or choose another output folder"
+            ) from None
 
     def write(self, path: Path) -> None:
         """Write the manifest, whole or not at all."""
@@ -170,7 +209,8 @@ class Manifest:
     Parameters
     ----------
     layout
-        The output folder. It is created, or must hold results of the same study.
+        The output folder, which may not exist yet, or holds results of the same study. Nothing is written before
+        `create`.
     study
         Name of the study.
 
@@ -178,8 +218,6 @@ class Manifest:
     ------
     ValueError
         When the folder holds something else, or another study.
-    PermissionError
-        When it cannot be written.
     """
 
     def __init__(self, layout: Layout, study: str) -> None:
@@ -187,10 +225,23 @@ class Manifest:
         self._lock = threading.Lock()
         check_output(layout, study)
         self._content = Content.read(layout.root) if layout.manifest.exists() else Content(study, {})
-        layout.root.mkdir(parents=True, exist_ok=True)
-        if not os.access(layout.root, os.W_OK):
-            raise PermissionError(f"no right to write into {layout.root}")
-        self._content.write(layout.manifest)
+
+    def create(self) -> None:
+        """Create the folder and write the manifest.
+
+        Raises
+        ------
+        PermissionError
+            When it cannot be written.
+        """
+        self.layout.root.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.layout.root, os.W_OK):
+            raise PermissionError(f"no right to write into {self.layout.root}")
+        self._content.write(self.layout.manifest)
+
+    def scopes(self) -> set[str]:
+        """Fields of which something is noted, and `ALL`."""
+        return {name.split("/")[0] for name in self._content.stages}
 
     def record(self, scope: str, stage: str) -> StageRecord | None:
         """What is noted of a stage of a field; None where it never ran."""
@@ -201,8 +252,26 @@ class Manifest:
         record = self.record(scope, stage)
         return record.key if record and record.finished else None
 
-    def begin(self, scope: str, stage: str, key: str, options: Mapping[str, Any]) -> Path:
+    def begin(
+        self,
+        scope: str,
+        stage: str,
+        key: str,
+        options: Mapping[str, Any],
+        *,
+        version: int = 0,
+        dependent: Iterable[tuple[str, str]] = (),
+    ) -> Path:
         """Start a stage: markers of an interrupted start with the same key stay, others are cleared.
+
+        Parameters
+        ----------
+        scope, stage
+            Field, or `ALL`, and name of the stage.
+        key, options, version
+            What it is made from.
+        dependent
+            Fields and stages whose results become stale, whatever they were made from.
 
         Returns
         -------
@@ -212,18 +281,49 @@ class Manifest:
         markers, record = self.layout.markers(scope, stage), self.record(scope, stage)
         if record is None or record.key != key or record.finished:
             shutil.rmtree(markers, ignore_errors=True)
-        self.put(scope, stage, StageRecord(key=key, options=options, started=_now()))
+        record = StageRecord(key=key, options=options, started=_now(), version=version)
+        self._put({**self._stale(dependent), f"{scope}/{stage}": record})
         return markers
 
-    def finish(self, scope: str, stage: str, seconds: float) -> None:
-        """Note that a stage is finished."""
+    def finish(self, scope: str, stage: str, seconds: float, outputs: Iterable[Path] = ()) -> None:
+        """Note that a stage is finished, and the files that it wrote."""
+        Inventory.take(self.layout.root, outputs).write(self.layout.inventory(scope, stage))
         record = self._content.stages[f"{scope}/{stage}"]
-        self.put(scope, stage, dataclasses.replace(record, finished=_now(), seconds=round(seconds, 3)))
+        self._put({f"{scope}/{stage}": replace(record, finished=_now(), seconds=round(seconds, 3))})
 
-    def put(self, scope: str, stage: str, record: StageRecord) -> None:
-        """Note a record as it is."""
+    def make_stale(self, stages: Iterable[tuple[str, str]]) -> None:
+        """Have stages of fields made anew."""
+        self._put(self._stale(stages))
+
+    def faults(self, scope: str, stage: str) -> Faults:
+        """What is not as a finished stage left it; nothing where no inventory tells, as in older folders."""
+        inventory = Inventory.read(self.layout.inventory(scope, stage))
+        return inventory.faults(self.layout.root) if inventory else Faults()
+
+    def records(self) -> dict[str, StageRecord]:
+        """All records, for `restore`."""
+        return dict(self._content.stages)
+
+    def restore(self, records: Mapping[str, StageRecord]) -> None:
+        """Note records as they were."""
+        self._put(records)
+
+    def remove(self, scope: str) -> None:
+        """Forget a field."""
         with self._lock:
-            self._content.stages[f"{scope}/{stage}"] = record
+            stages = {name: record for name, record in self._content.stages.items() if name.split("/")[0] != scope}
+            self._content = Content(self._content.study, stages)
+            self._content.write(self.layout.manifest)
+
+    def _stale(self, stages: Iterable[tuple[str, str]]) -> dict[str, StageRecord]:
+        """Records of stages that ran, as of results that are to be made anew."""
+        names = [f"{scope}/{stage}" for scope, stage in stages]
+        known = self._content.stages
+        return {name: replace(known[name], key="", finished=None, warnings=()) for name in names if name in known}
+
+    def _put(self, records: Mapping[str, StageRecord]) -> None:
+        with self._lock:
+            self._content.stages.update(records)
             self._content.write(self.layout.manifest)
 
 
@@ -242,7 +342,7 @@ def check_output(layout: Layout, study: str) -> None:
         known = Content.read(root).study
         if known != study:
             raise ValueError(f"output {root} holds the study {known!r}, not {study!r}; choose another")
-    elif root.exists() and any(root.iterdir()):
+    elif root.exists() and any(not path.name.startswith(LOCK) for path in root.iterdir()):
         raise ValueError(f"output {root} is not empty and holds no tomostat study; choose another folder")
 
 

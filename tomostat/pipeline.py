@@ -5,17 +5,31 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from tomostat.execution import Execution
+from tomostat.lock import folder_lock, refuse_used
 from tomostat.manifest import ALL, Layout, Manifest, check_output, stage_key
 from tomostat.options import StageOptions, as_dict
-from tomostat.stage import FieldStage, FieldWork, Json, Stage, StudyStage, Work, all_stages, before, stage_named
+from tomostat.stage import (
+    AnyStage,
+    FieldStage,
+    FieldWork,
+    Json,
+    Stage,
+    StudyStage,
+    Work,
+    after,
+    all_stages,
+    before,
+    stage_named,
+)
+from tomostat.staleness import find_stale, lines_of
 from tomostat.study import Field, Study, load_study, save_study
 
 logger = logging.getLogger(__name__)
@@ -32,33 +46,68 @@ class Run:
 
     @classmethod
     def of(cls, study: Study, execution: Execution | None = None) -> Run:
-        """Work on a study in its output folder; refused where that is another study's."""
+        """Look at a study in its output folder; refused where that is another study's."""
         layout = Layout(study.output)
         return cls(study, layout, Manifest(layout, study.study), execution or Execution())
 
-    def field_work(self, field: Field, stage: str) -> FieldWork:
+    @classmethod
+    @contextmanager
+    def alone(cls, study: Study, execution: Execution | None = None) -> Iterator[Run]:
+        """Work on a study in its output folder, which no other process may use meanwhile."""
+        execution = execution or Execution()
+        with folder_lock(study.output, execution.stop):
+            running = cls.of(study, execution)
+            running.manifest.create()
+            yield running
+
+    def field_work(self, field: str, stage: FieldStage[StageOptions]) -> FieldWork:
         """Work of a stage on a field."""
-        execution = self.execution.of(field.name, self.layout.markers(field.name, stage))
-        return FieldWork(self.study, self.layout, execution, field)
+        execution = self.execution.of(field, self.layout.markers(field, stage.name))
+        return FieldWork(self.study, self.layout, execution, self.study.field(field))
 
-    def field_key(self, stage: FieldStage[StageOptions], field: Field) -> str:
-        """Key of all that a stage's results of a field depend on."""
-        depends = stage.depends(self.field_work(field, stage.name))
-        return self._key(stage, [*(self.finished(field.name, other) for other in before(stage)), *depends])
+    def study_work(self, stage: StudyStage[StageOptions]) -> Work:
+        """Work of a stage on the whole study."""
+        return Work(self.study, self.layout, self.execution.of("", self.layout.markers(ALL, stage.name)))
 
-    def study_key(self, stage: StudyStage[StageOptions]) -> str:
-        """Key of all that a stage's results of the study depend on."""
-        depends = stage.depends(Work(self.study, self.layout, self.execution))
-        keys: list[Json] = []
-        for other in before(stage):
-            if isinstance(other, FieldStage):
-                keys += [[field.name, self.finished(field.name, other)] for field in self.study.fields]
-            else:
-                keys.append(self.finished(ALL, other))
-        return self._key(stage, [*keys, *depends])
+    def inputs(self, scope: str, stage: AnyStage) -> list[tuple[str, AnyStage]]:
+        """Fields and stages whose results a stage reads."""
+        return [(where, other) for other in before(stage) for where in self.scopes(other, scope)]
 
-    def _key(self, stage: Stage[StageOptions], depends: Sequence[Json]) -> str:
-        return stage_key(stage.name, stage.version, as_dict(stage.options_of(self.study)), depends)
+    def dependent(self, scope: str, stage: AnyStage) -> list[tuple[str, str]]:
+        """Fields and names of the stages whose results depend on a stage."""
+        return [(where, other.name) for other in after(stage) for where in self.scopes(other, scope)]
+
+    def scopes(self, stage: AnyStage, scope: str = ALL) -> list[str]:
+        """Where a stage is run for the sake of a field; everywhere for the whole study."""
+        if isinstance(stage, StudyStage):
+            return [ALL]
+        return [field.name for field in self.study.fields] if scope == ALL else [scope]
+
+    def key(self, scope: str, stage: AnyStage) -> str:
+        """Key of all that a stage's results depend on.
+
+        Raises
+        ------
+        ValueError
+            When a stage that it reads from is not finished.
+        """
+        if isinstance(stage, FieldStage):
+            depends = stage.depends(self.field_work(scope, stage))
+        else:
+            depends = stage.depends(self.study_work(stage))
+        read = [self._keys_of(scope, other) for other in before(stage)]
+        options = as_dict(stage.options_of(self.study))
+        return stage_key(stage.name, stage.version, options, [*chain.from_iterable(read), *depends])
+
+    def _keys_of(self, scope: str, stage: AnyStage) -> list[Json]:
+        """Keys of the results of a stage that are read: that of the field, or those of all fields by their names."""
+        if scope != ALL or isinstance(stage, StudyStage):
+            return [self.finished(scope, stage)]
+        return [[field.name, self.finished(field.name, stage)] for field in self.study.fields]
+
+    def removed_fields(self) -> list[str]:
+        """Fields of which something is noted that the study does not name any more."""
+        return sorted(self.manifest.scopes() - {field.name for field in self.study.fields} - {ALL})
 
     def finished(self, scope: str, stage: Stage[StageOptions]) -> str:
         """Key that a stage was finished with.
@@ -70,24 +119,51 @@ class Run:
         """
         key = self.manifest.key(scope, stage.name)
         if key is None:
-            of = "" if scope == ALL else f" of field {scope!r}"
-            command = stage.part_of or stage.name
-            raise ValueError(f"{command}{of} is not finished; run `tomostat {command} {self.layout.root}`")
+            raise ValueError(f"{self._called(scope, stage)} is not finished; run `{self.command(stage)}`")
         return key
 
-    def once(self, scope: str, stage: Stage[StageOptions], key: str, work: Callable[[], None]) -> None:
+    def once(self, scope: str, stage: AnyStage) -> None:
         """Run a stage unless it is finished with the same key."""
+        key = self.key(scope, stage)
         if self.manifest.key(scope, stage.name) == key:
             logger.info("%s of %s is finished already", stage.name, scope)
             return
+        with self.making(scope, stage, key):
+            if isinstance(stage, FieldStage):
+                stage.run(self.field_work(scope, stage))
+            else:
+                stage.run(self.study_work(stage))
+
+    @contextmanager
+    def making(self, scope: str, stage: AnyStage, key: str) -> Iterator[None]:
+        """Note that a stage begins, and what depends on it is stale; and at the end that it is finished."""
         start = time.perf_counter()
-        self.manifest.begin(scope, stage.name, key, as_dict(stage.options_of(self.study)))
-        work()
-        self.manifest.finish(scope, stage.name, time.perf_counter() - start)
+        self.manifest.begin(
+            scope,
+            stage.name,
+            key,
+            as_dict(stage.options_of(self.study)),
+            version=stage.version,
+            dependent=self.dependent(scope, stage),
+        )
+        yield
+        self.manifest.finish(scope, stage.name, time.perf_counter() - start, stage.outputs(self.layout, scope))
+
+    def _called(self, scope: str, stage: Stage[StageOptions]) -> str:
+        """A stage of a field, in words."""
+        return (stage.part_of or stage.name) + ("" if scope == ALL else f" of field {scope!r}")
+
+    def command(self, stage: Stage[StageOptions]) -> str:
+        """The command that runs a stage in the output folder."""
+        return f"tomostat {stage.part_of or stage.name} {self.layout.root}"
 
 
 def run(
-    study: Study | str | Path, *, stages: Sequence[str] | None = None, execution: Execution | None = None
+    study: Study | str | Path,
+    *,
+    stages: Sequence[str] | None = None,
+    again: Collection[str] = (),
+    execution: Execution | None = None,
 ) -> Layout:
     """Run a study, or some stages of it.
 
@@ -98,6 +174,8 @@ def run(
     stages
         Names of the stages to run; all when not given. What is finished with the same options and inputs is not run
         again.
+    again
+        Names of stages to run again though they are finished; what depends on them is then made anew too.
     execution
         Where to run, and who is notified of progress; threads of this process when not given.
 
@@ -109,29 +187,44 @@ def run(
     Raises
     ------
     ValueError, FileNotFoundError, PermissionError
-        When the study or an input is wrong, before work starts; or when a stage is asked for whose input is missing.
+        When the study or an input is wrong, another process works in the output folder, or results there were altered,
+        before work starts; or when a stage is asked for whose input is missing.
     """
     study = study if isinstance(study, Study) else load_study(study)
     check_inputs(study, stages)
-    return run_checked(study, stages, execution)
+    return run_checked(study, stages, execution, again)
 
 
-def run_checked(study: Study, stages: Sequence[str] | None, execution: Execution | None) -> Layout:
+def run_checked(
+    study: Study, stages: Sequence[str] | None, execution: Execution | None, again: Collection[str] = ()
+) -> Layout:
     """Run stages of a study whose inputs `check_inputs` found right; see `run`."""
-    chosen, execution = _choose(stages), execution or Execution()
+    chosen, forced, execution = _choose(stages), {stage_named(name).name for name in again}, execution or Execution()
     for stage in chosen:
         stage.check_place(study, execution)
-    running = Run.of(study, execution)
-    save_study(study, running.layout.study)
-    _run_fields(running, [stage for stage in chosen if isinstance(stage, FieldStage)])
-    for stage in chosen:
-        if isinstance(stage, StudyStage):
-            work = Work(study, running.layout, running.execution.of("", running.layout.markers(ALL, stage.name)))
-            running.once(ALL, stage, running.study_key(stage), partial(stage.run, work))
+    with Run.alone(study, execution) as running:
+        stale = find_stale(running, chosen, forced)
+        for line in [*lines_of(stale), *_lines_on_removed(running)]:
+            logger.warning(line)
+        save_study(study, running.layout.study)
+        running.manifest.make_stale((one.scope, one.stage) for one in stale)
+        _run_fields(running, [stage for stage in chosen if isinstance(stage, FieldStage)])
+        for stage in chosen:
+            if isinstance(stage, StudyStage):
+                running.once(ALL, stage)
     return running.layout
 
 
-def _choose(names: Sequence[str] | None) -> list[FieldStage[StageOptions] | StudyStage[StageOptions]]:
+def _lines_on_removed(running: Run) -> list[str]:
+    """One line on fields whose results are there and which the study does not name any more."""
+    names = running.removed_fields()
+    if not names:
+        return []
+    what = f"{names[0]} is no field" if len(names) == 1 else f"{', '.join(names)} are no fields"
+    return [f"{what} of the study any more; `tomostat clean {running.layout.root}` removes their results"]
+
+
+def _choose(names: Sequence[str] | None) -> list[AnyStage]:
     """Stages by name, with those that are part of them, in order."""
     wanted = {stage_named(name).name for name in names} if names is not None else None
     return [stage for stage in all_stages() if wanted is None or {stage.name, stage.part_of} & wanted]
@@ -148,6 +241,7 @@ def check_inputs(study: Study, stages: Sequence[str] | None = None) -> None:
     for stage in _choose(stages):
         stage.check(study)
     check_output(Layout(study.output), study.study)
+    refuse_used(study.output)
 
 
 def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> None:
@@ -176,8 +270,7 @@ def _run_field(
     running: Run, field: Field, stages: Sequence[FieldStage[StageOptions]], finished: Callable[[str], None]
 ) -> None:
     for stage in stages:
-        work = running.field_work(field, stage.name)
-        running.once(field.name, stage, running.field_key(stage, field), partial(stage.run, work))
+        running.once(field.name, stage)
         finished(stage.name)
 
 

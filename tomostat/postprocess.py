@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tomostat.datasets import open_particles
 from tomostat.execution import Execution
-from tomostat.manifest import Layout
+from tomostat.files import half_written, remove
+from tomostat.inventory import Inventory
+from tomostat.lock import refuse_used
+from tomostat.manifest import Layout, check_output
 from tomostat.measure import write_meshes
 from tomostat.pipeline import Run
-from tomostat.stage import field_stage
+from tomostat.stage import all_stages, field_stage
 from tomostat.stitch import Edit, Problem, check_particles, edit_particles, known_edits, open_graph, write_edits
 from tomostat.stitch.edits import check_edits
-from tomostat.study import Field, Study
+from tomostat.study import Study
+from tomostat.volume import check_tasks
 
 
 def edit_field(study: Study, field: str, edits: Iterable[Edit], *, execution: Execution | None = None) -> Layout:
@@ -42,24 +45,24 @@ def edit_field(study: Study, field: str, edits: Iterable[Edit], *, execution: Ex
     ValueError, FileNotFoundError
         When there is no such field, it is not stitched, or the edits cannot be; nothing is changed then.
     """
-    running, edits = Run.of(study, execution), tuple(edits)
-    layout, one, stitch = running.layout, _known_field(study, field), field_stage("stitch")
-    before = running.manifest.record(field, stitch.name)
-    if before is None or running.manifest.key(field, stitch.name) != running.field_key(stitch, one):
-        raise ValueError(f"field {field!r} is not stitched with these options; run `tomostat stitch {layout.root}`")
-    graph, path = layout.graph(field), layout.edits(field)
-    check_edits(edits, len(open_graph(graph).tracks))
-    start, known = time.perf_counter(), known_edits(path)
-    write_edits(path, edits)
-    try:
-        running.manifest.begin(field, stitch.name, running.field_key(stitch, one), before.options)
-        where = dataclasses.replace(running.execution, field=field)
-        edit_particles(layout.volume(field), layout.instances(field), graph, edits, execution=where)
-    except ValueError:  # refused before anything was painted
-        write_edits(path, known)
-        running.manifest.put(field, stitch.name, before)
-        raise
-    running.manifest.finish(field, stitch.name, time.perf_counter() - start)
+    edits, stitch, name = tuple(edits), field_stage("stitch"), study.field(field).name
+    check_output(Layout(study.output), study.study)
+    with Run.alone(study, execution) as running:
+        layout, records = running.layout, running.manifest.records()
+        if running.manifest.key(name, stitch.name) != running.key(name, stitch):
+            raise ValueError(f"field {field!r} is not stitched with these options; run `tomostat stitch {layout.root}`")
+        graph, path = layout.graph(name), layout.edits(name)
+        check_edits(edits, len(open_graph(graph).tracks))
+        known = known_edits(path)
+        write_edits(path, edits)
+        try:
+            with running.making(name, stitch, running.key(name, stitch)):
+                where = dataclasses.replace(running.execution, field=name)
+                edit_particles(layout.volume(name), layout.instances(name), graph, edits, execution=where)
+        except ValueError:  # refused before anything was painted
+            write_edits(path, known)
+            running.manifest.restore(records)
+            raise
     return layout
 
 
@@ -98,11 +101,77 @@ def mesh_field(
     """
     running, measure = Run.of(study, execution), field_stage("measure")
     layout = running.layout
-    if running.manifest.key(field, measure.name) != running.field_key(measure, _known_field(study, field)):
+    if running.manifest.key(field, measure.name) != running.key(study.field(field).name, measure):
         raise ValueError(f"field {field!r} is not measured as it is now; run `tomostat measure {layout.root}`")
     where = dataclasses.replace(running.execution, field=field)
     particles = open_particles(layout.table(field))
     return write_meshes(layout.volume(field), particles, folder, labels=labels, execution=where)
+
+
+def clean_study(study: Study) -> list[Path]:
+    """Remove results of fields that the study does not name any more, and what killed runs left half-written.
+
+    Corrections by hand in ``edits`` stay.
+
+    Returns
+    -------
+    list of Path
+        What was removed.
+
+    Raises
+    ------
+    InUseError, ValueError
+        When a process works in the output folder, or the folder is another study's.
+    """
+    with Run.alone(study) as running:
+        layout, removed = running.layout, running.removed_fields()
+        paths = [path for field in removed for path in layout.of_field(field)]
+        paths = sorted({*paths, *half_written(layout.root)})
+        found = [path for path in paths if path.exists()]
+        for path in found:
+            remove(path)
+        for field in removed:
+            running.manifest.remove(field)
+    return found
+
+
+def check_files(study: Study, *, execution: Execution | None = None) -> list[str]:
+    """Compare all files of finished stages with what the stages left, and read every chunk of every array.
+
+    Returns
+    -------
+    list of str
+        A line for every file that is missing, altered, damaged or nobody's; empty where all is well.
+
+    Raises
+    ------
+    InUseError, ValueError
+        When a process works in the output folder, or the folder is another study's.
+    """
+    running = Run.of(study, execution)
+    layout, lines = running.layout, []
+    refuse_used(layout.root)
+    finished = [
+        (scope, stage)
+        for stage in all_stages()
+        for scope in running.scopes(stage)
+        if running.manifest.key(scope, stage.name) is not None
+    ]
+    for scope, stage in finished:
+        outputs = stage.outputs(layout, scope)
+        note = layout.inventory(scope, stage.name)
+        inventory = Inventory.read(note)
+        if inventory is None:
+            lines += [f"{note} is damaged"] if note.exists() else []  # earlier versions noted no files
+            continue
+        faults = inventory.faults(layout.root)
+        lines += [f"{layout.root / name} is missing, {stage.name} wrote it" for name in faults.missing]
+        lines += [f"{layout.root / name} is not as {stage.name} left it" for name in faults.altered]
+        unknown = inventory.unknown(layout.root, outputs)
+        lines += [f"{layout.root / name} is not from the last run of {stage.name}" for name in unknown]
+    folders = [path for scope, stage in finished for path in stage.outputs(layout, scope)]
+    damaged = running.execution.named("check").run("files", check_tasks(folders))
+    return [*lines, *(line for found in damaged.values() for line in found)]
 
 
 def check_study(study: Study, *, execution: Execution | None = None) -> dict[str, list[Problem]]:
@@ -128,10 +197,3 @@ def check_study(study: Study, *, execution: Execution | None = None) -> dict[str
         places = layout.volume(field.name), layout.instances(field.name), layout.graph(field.name)
         found[field.name] = check_particles(*places, execution=where)
     return found
-
-
-def _known_field(study: Study, name: str) -> Field:
-    for field in study.fields:
-        if field.name == name:
-            return field
-    raise ValueError(f"there is no field {name!r}; fields are {', '.join(field.name for field in study.fields)}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import tomostat
@@ -93,6 +94,17 @@ class Stage(ABC, Generic[Options]):
             raise TypeError(f"options of {self.name} are {type(found).__name__}; expected {self.options.__name__}")
         return found
 
+    @abstractmethod
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """Files and folders that this stage alone writes, for a field or for the whole study (`tomostat.manifest.ALL`).
+
+        They are compared with what the stage left before anything relies on them.
+        """
+
+    def warnings(self, work: Work) -> Sequence[str]:
+        """Sentences on finished results that a scientist should look at; terminal and report show them."""
+        return []
+
     def check(self, study: Study) -> None:
         """Refuse what can be seen to fail before any work is done.
 
@@ -136,8 +148,12 @@ class StudyStage(Stage[Options]):
         """See `FieldStage.run`."""
 
 
+AnyStage = FieldStage[StageOptions] | StudyStage[StageOptions]
+"""A stage of either kind."""
+
+
 @cache
-def all_stages() -> tuple[FieldStage[StageOptions] | StudyStage[StageOptions], ...]:
+def all_stages() -> tuple[AnyStage, ...]:
     """All stages in the order of the data's way: a stage comes after those whose output it reads."""
     found = {stage.name: stage for stage in _declared()}
     writer = {output: stage.name for stage in found.values() for output in stage.writes}
@@ -145,7 +161,7 @@ def all_stages() -> tuple[FieldStage[StageOptions] | StudyStage[StageOptions], .
     return tuple(found[name] for name in TopologicalSorter(needs).static_order())
 
 
-def _declared() -> Iterator[FieldStage[StageOptions] | StudyStage[StageOptions]]:
+def _declared() -> Iterator[AnyStage]:
     """Instances of stages in the modules ``tomostat.PACKAGE.stage``."""
     for package in pkgutil.iter_modules(tomostat.__path__, "tomostat."):
         if package.ispkg and find_spec(f"{package.name}.stage"):
@@ -153,7 +169,7 @@ def _declared() -> Iterator[FieldStage[StageOptions] | StudyStage[StageOptions]]
             yield from (value for value in vars(module).values() if isinstance(value, FieldStage | StudyStage))
 
 
-def stage_named(name: str) -> FieldStage[StageOptions] | StudyStage[StageOptions]:
+def stage_named(name: str) -> AnyStage:
     """A stage by its name.
 
     Raises
@@ -181,6 +197,16 @@ def field_stage(name: str) -> FieldStage[StageOptions]:
     return stage
 
 
-def before(stage: Stage[StageOptions]) -> list[FieldStage[StageOptions] | StudyStage[StageOptions]]:
+def after(stage: Stage[StageOptions]) -> list[AnyStage]:
+    """The stages whose results depend on a stage, in order."""
+    made, found = set(stage.writes), []
+    for other in all_stages():
+        if made & set(other.reads):
+            made |= set(other.writes)
+            found.append(other)
+    return found
+
+
+def before(stage: Stage[StageOptions]) -> list[AnyStage]:
     """The stages whose output a stage reads, in order."""
     return [other for other in all_stages() if set(other.writes) & set(stage.reads)]

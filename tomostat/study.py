@@ -133,6 +133,19 @@ class Study:
         """All fields of all samples."""
         return tuple(item for sample in self.samples for item in sample.fields)
 
+    def field(self, name: str) -> Field:
+        """A field by its name.
+
+        Raises
+        ------
+        ValueError
+            When there is none of that name.
+        """
+        for one in self.fields:
+            if one.name == name:
+                return one
+        raise ValueError(f"there is no field {name!r}; fields are {', '.join(one.name for one in self.fields)}")
+
     def sample_of(self, field: Field) -> Sample:
         """The sample that a field belongs to."""
         return next(sample for sample in self.samples if field in sample.fields)
@@ -192,7 +205,7 @@ def _parse(content: dict[str, Any], folder: Path, stem: str, record: bool) -> St
     }
     return Study(
         study=str(content.get("study", stem)),
-        output=folder / str(content.get("output", f"{stem}-results")),
+        output=folder / Path(str(content.get("output", f"{stem}-results"))).expanduser(),
         samples=tuple(_sample(_mapping(entry, "sample"), folder, spacing) for entry in samples),
         options=options,
     )
@@ -219,7 +232,7 @@ def _field(item: Any, folder: Path, spacing: Any, where: str) -> Field:
     if "path" not in values:
         raise ValueError(f"{where}: a field has no path")
     values = {"spacing": spacing, **values}
-    return Field(**values | {"path": folder / str(values["path"])})
+    return Field(**values | {"path": folder / Path(str(values["path"])).expanduser()})
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
@@ -265,27 +278,36 @@ def study_of_volume(path: str | Path, output: str | Path, *, spacing: Any = None
 
 
 def save_study(study: Study, path: str | Path) -> None:
-    """Write a study file that `load_study` reads back: complete, with every option spelled out."""
+    """Write a study file that `load_study` reads back: complete, with every option spelled out.
+
+    Paths below the folder of the file are relative to it, so that the folder can be moved.
+    """
+    folder = Path(path).absolute().parent
     content = {
         "study": study.study,
-        "output": str(study.output.absolute()),
+        "output": _plain(study.output, folder),
         "samples": [
             {
                 "name": sample.name,
                 "condition": sample.condition,
                 "fields": [
-                    {key: _plain(value) for key, value in vars(item).items() if value is not None}
+                    {key: _plain(value, folder) for key, value in vars(item).items() if value is not None}
                     for item in sample.fields
                 ],
             }
             for sample in study.samples
         ],
-        **{stage: {k: _plain(v) for k, v in as_dict(options).items()} for stage, options in study.options.items()},
+        **{
+            stage: {key: _plain(value, folder) for key, value in as_dict(options).items()}
+            for stage, options in study.options.items()
+        },
     }
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, folder: Path) -> Any:
+    """A value for YAML; a path below `folder` as relative to it."""
     if isinstance(value, Path):
-        return str(value.absolute())
+        whole = value.absolute()
+        return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
     return list(value) if isinstance(value, tuple) else value

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.stage import StudyStage, Work
+
+if TYPE_CHECKING:
+    from tomostat.manifest import Layout
 
 
 class Analyze(StudyStage[AnalyzeOptions]):
@@ -15,6 +22,10 @@ class Analyze(StudyStage[AnalyzeOptions]):
     version = 3
     reads = ("particles of all fields",)
     writes = ("analysis", "statistics")
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """The statistics."""
+        return [layout.analysis]
 
     def run(self, work: Work) -> None:
         """Analyze the particles of all fields."""

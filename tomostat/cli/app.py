@@ -72,3 +72,8 @@ FieldName = Annotated[
     str | None, Parameter(help="Name of the field, for a single volume; the file's name when not given.")
 ]
 """Name of a field that a command makes."""
+
+Again = Annotated[
+    bool, Parameter(negative="", help="Run it though it is finished; what depends on it is then to be made anew.")
+]
+"""Whether a stage that is finished is run again."""

@@ -14,14 +14,17 @@ from tomostat.cli.studies import chosen_field, study_in
 
 @app.command(sort_key=20)
 def check(out: Out, /, *, place: Place | None = None) -> int:
-    """Look for particles cut flat at seams, holes between stages and labels that no particle owns.
+    """Look for files that are missing or damaged, particles cut flat at seams, and labels that no particle owns.
 
-    The exit status is 1 where something was found.
+    The exit status is 1 where something was found. Particles are looked at where all files are whole.
     """
-    from tomostat.postprocess import check_study
+    from tomostat.postprocess import check_files, check_study
 
     study = study_in(out)
     with session(place) as execution:
+        if files := check_files(study, execution=execution):
+            print("\n".join([*files, f"{len(files)} files are not as they were left"]))
+            return 1
         found = check_study(study, execution=execution)
     for field, problems in found.items():
         for problem in problems:
@@ -29,6 +32,17 @@ def check(out: Out, /, *, place: Place | None = None) -> int:
     count = sum(map(len, found.values()))
     print(f"{count} problems in {len(found)} fields" if count else f"nothing wrong in {len(found)} fields")
     return int(count > 0)
+
+
+@app.command(sort_key=25)
+def clean(out: Out, /) -> None:
+    """Remove results of fields that the study does not name any more, and what killed runs left half-written."""
+    from tomostat.postprocess import clean_study
+
+    for path in (removed := clean_study(study_in(out))):
+        print(f"removed {path}")
+    if not removed:
+        print("nothing to remove")
 
 
 @app.command(sort_key=21)

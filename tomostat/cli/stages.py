@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tomostat.cli.app import FLAT, FieldName, NewOut, Out, Place, Source, Spacing, app
+from tomostat.cli.app import FLAT, Again, FieldName, NewOut, Out, Place, Source, Spacing, app
 from tomostat.cli.session import session
 from tomostat.cli.studies import chosen_field, run_stage, run_stages, study_in, study_of
 from tomostat.ingest.options import IngestOptions
@@ -27,16 +27,22 @@ def run(
     spacing: Spacing = None,
     out: NewOut = None,
     name: FieldName = None,
+    again: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
     place: Place | None = None,
     **options: Any,
 ) -> None:
     """Run all stages on a study file, or on just a volume: from grey values to a table and a report.
 
     What is finished already is not done again, so the same command resumes an interrupted run.
+
+    Parameters
+    ----------
+    again
+        Stages to run though they are finished, such as --again detect; what depends on them is made anew too.
     """
     from tomostat.info import summarize
 
-    layout = run_stages(study_of(source, spacing, out, name).with_options(**options), None, place)
+    layout = run_stages(study_of(source, spacing, out, name).with_options(**options), None, place, again)
     print(summarize(layout.root))
 
 
@@ -70,10 +76,11 @@ def ingest(
     out: NewOut = None,
     name: FieldName = None,
     options: Annotated[IngestOptions | None, FLAT] = None,
+    again: Again = False,
     place: Place | None = None,
 ) -> None:
     """Read a volume, or all volumes of a study file, into OME-Zarr."""
-    run_stage(study_of(source, spacing, out, name), "ingest", options, place)
+    run_stage(study_of(source, spacing, out, name), "ingest", options, place, again)
 
 
 @app.command(sort_key=5)
@@ -86,6 +93,7 @@ def stitch(
     edits: Path | None = None,
     field: str | None = None,
     options: Annotated[StitchOptions | None, FLAT] = None,
+    again: Again = False,
     place: Place | None = None,
 ) -> None:
     """Join detections of neighbouring slices into particles, or correct them by hand.
@@ -106,7 +114,7 @@ def stitch(
     """
     study = study_in(out)
     if not (cut or join or edits):
-        return run_stage(study, "stitch", options, place)
+        return run_stage(study, "stitch", options, place, again)
     from tomostat.manifest import Layout
     from tomostat.postprocess import edit_field
     from tomostat.stitch import Edit, known_edits, read_edits, with_edits
@@ -123,12 +131,15 @@ def stitch(
 def _command(stage: Any) -> Callable[..., None]:
     """The command of a stage that works in an output folder."""
 
-    def command(out: Path, /, *, options: StageOptions | None = None, place: Place | None = None) -> None:
-        run_stage(study_in(out), stage.name, options, place)
+    def command(
+        out: Path, /, *, options: StageOptions | None = None, again: bool = False, place: Place | None = None
+    ) -> None:
+        run_stage(study_in(out), stage.name, options, place, again)
 
     command.__doc__ = stage.help
     command.__annotations__ = {
-        "out": Out, "options": Annotated[stage.options | None, FLAT], "place": Place | None, "return": None,
+        "out": Out, "options": Annotated[stage.options | None, FLAT], "again": Again, "place": Place | None,
+        "return": None,
     }  # fmt: skip
     return command
 

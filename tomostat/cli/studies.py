@@ -48,21 +48,21 @@ def chosen_field(study: Study, name: str | None) -> str:
     return names[0] if name is None else name
 
 
-def run_stage(study: Study, stage: str, options: StageOptions | None, place: Place | None) -> None:
+def run_stage(study: Study, stage: str, options: StageOptions | None, place: Place | None, again: bool = False) -> None:
     """Run one stage, and say where its results are."""
     from tomostat.options import plugin_objects
 
     for name, value in plugin_objects(study.options[stage]).items():
         if options is None or name not in options.given:
             raise ValueError(f"{stage} was run with {name} {value!r}; give --{name} {value} again, to import it anew")
-    layout = run_stages(study.with_options(**{stage: options}), [stage], place)
+    layout = run_stages(study.with_options(**{stage: options}), [stage], place, [stage] if again else [])
     print(f"{stage} is finished in {layout.root}")
 
 
-def run_stages(study: Study, stages: Sequence[str] | None, place: Place | None) -> Layout:
+def run_stages(study: Study, stages: Sequence[str] | None, place: Place | None, again: Sequence[str] = ()) -> Layout:
     """Check first, then start a cluster and run; all stages when none are named."""
     from tomostat import pipeline
 
     pipeline.check_inputs(study, stages)
     with session(place) as execution:
-        return pipeline.run_checked(study, stages, execution)
+        return pipeline.run_checked(study, stages, execution, again)

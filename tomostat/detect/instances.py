@@ -41,7 +41,7 @@ def detect_instances(
     path
         Volume with ``labels/phases``.
     folder
-        Receives one Parquet file of instances per block of slices.
+        Receives one Parquet file of instances per block of slices; other Parquet files there are removed.
     options
         Detector, weights, tiles, device.
     detector
@@ -74,6 +74,9 @@ def detect_instances(
     block = (min(options.slices, shape[0]) + 2 * detector.halo) * shape[1] * shape[2]
     need = BYTES_PER_VOXEL * block + detector.memory((shape[1], shape[2]))
     tasks = detect_tasks(path, folder, detector, name, options)
+    for table in Path(folder).glob("*.parquet"):  # of an earlier run with other blocks
+        if table.stem not in tasks:
+            table.unlink()
     return sum(execution.run("slices", tasks, resources=resources, need=need).values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomostat.detect.options import DetectOptions
@@ -11,6 +12,7 @@ from tomostat.workers import GPU
 
 if TYPE_CHECKING:
     from tomostat.execution import Execution
+    from tomostat.manifest import Layout
     from tomostat.study import Study
 
 
@@ -43,6 +45,10 @@ class Detect(FieldStage[DetectOptions]):
 
         options = self.options_of(work.study)
         return [*DETECTORS.get(options.detector).identity, make_detector(options).fingerprint]
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """The instance tables."""
+        return [layout.instances(scope)]
 
     def run(self, work: FieldWork) -> None:
         """Run the detector block by block."""

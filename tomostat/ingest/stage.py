@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomostat.ingest.options import IngestOptions
 from tomostat.stage import FieldStage, FieldWork, Json
 
 if TYPE_CHECKING:
+    from tomostat.manifest import Layout
     from tomostat.study import Study
 
 
@@ -36,6 +38,12 @@ class Ingest(FieldStage[IngestOptions]):
         field = work.field
         reader = choose_reader(field.path, self.options_of(work.study))
         return [fingerprint(field.path), reader.identity, field.spacing, field.density_scale, field.density_offset]
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """The grey image, all levels of it."""
+        from tomostat.volume import image_paths
+
+        return image_paths(layout.volume(scope))
 
     def run(self, work: FieldWork) -> None:
         """Copy the voxels block by block."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomostat.measure.options import MeasureOptions
@@ -10,6 +11,7 @@ from tomostat.options import StageOptions
 from tomostat.stage import FieldStage, FieldWork, Json, StudyStage, Work
 
 if TYPE_CHECKING:
+    from tomostat.manifest import Layout
     from tomostat.study import Study
 
 
@@ -36,6 +38,10 @@ class MeasureStage(FieldStage[MeasureOptions]):
         sample = work.study.sample_of(work.field)
         options = self.options_of(work.study)
         return [sample.name, sample.condition, *(plugin.identity for plugin in chosen_measures(options).plugins)]
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """Table, contacts and maps."""
+        return [layout.table(scope), layout.field_contacts(scope), layout.volume(scope) / "maps"]
 
     def run(self, work: FieldWork) -> None:
         """Measure the particles batch by batch."""
@@ -68,6 +74,11 @@ class CollectStage(StudyStage[StageOptions]):
     def depends(self, work: Work) -> Sequence[Json]:
         """Where fields lie in their sample."""
         return [None if field.offset is None else list(field.offset) for field in work.study.fields]
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """The joined tables."""
+        tables = [layout.particles, *(layout.particles.with_suffix(ending) for ending in (".csv", ".parquet"))]
+        return [*tables, layout.contacts]
 
     def run(self, work: Work) -> None:
         """Join tables and contacts."""

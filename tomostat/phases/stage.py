@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from tomostat.phases.options import PhasesOptions
 from tomostat.stage import FieldStage, FieldWork
+
+if TYPE_CHECKING:
+    from tomostat.manifest import Layout
 
 
 class Phases(FieldStage[PhasesOptions]):
@@ -15,6 +22,12 @@ class Phases(FieldStage[PhasesOptions]):
     version = 3
     reads = ("grey",)
     writes = ("phases",)
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """The label image and the shading."""
+        from tomostat.volume import image_paths
+
+        return [*image_paths(layout.volume(scope), "phases"), layout.volume(scope) / "shading"]
 
     def run(self, work: FieldWork) -> None:
         """Estimate shading, blur, noise and thresholds, and write the labels."""

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from tomostat.report.options import ReportOptions
 from tomostat.stage import StudyStage, Work
+
+if TYPE_CHECKING:
+    from tomostat.manifest import Layout
 
 
 class Report(StudyStage[ReportOptions]):
@@ -15,6 +22,10 @@ class Report(StudyStage[ReportOptions]):
     version = 2
     reads = ("particles of all fields", "analysis")
     writes = ("report",)
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """The page and its files."""
+        return [layout.report]
 
     def run(self, work: Work) -> None:
         """Write the page and the files that it links to."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tomostat.stage import FieldStage, FieldWork, Json
 from tomostat.stitch.options import StitchOptions
+
+if TYPE_CHECKING:
+    from tomostat.manifest import Layout
 
 
 class Stitch(FieldStage[StitchOptions]):
@@ -24,6 +29,12 @@ class Stitch(FieldStage[StitchOptions]):
         from tomostat.stitch import known_edits
 
         return [asdict(edit) for edit in known_edits(work.layout.edits(work.field.name))]
+
+    def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
+        """Merge graph and label image."""
+        from tomostat.volume import image_paths
+
+        return [layout.graph(scope), *image_paths(layout.volume(scope), "particles")]
 
     def run(self, work: FieldWork) -> None:
         """Link, decide, paint."""

@@ -1,3 +1,4 @@
+from .damage import check_tasks
 from .kernels.grid import interpolate_grid
 from .kernels.halve import halve, halve_sparse
 from .metadata import (
@@ -6,6 +7,7 @@ from .metadata import (
     VolumeInfo,
     check_spacing,
     describe,
+    image_paths,
     is_map,
     is_tomostat_volume,
     is_volume,
@@ -37,10 +39,12 @@ __all__ = [
     "Spacing",
     "VolumeInfo",
     "check_spacing",
+    "check_tasks",
     "create_volume",
     "describe",
     "halve",
     "halve_sparse",
+    "image_paths",
     "interpolate_grid",
     "is_map",
     "is_tomostat_volume",

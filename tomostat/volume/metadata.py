@@ -89,6 +89,12 @@ def image_prefix(label: str | None) -> str:
     return f"{label}/" if is_map(label) else f"labels/{label}/"
 
 
+def image_paths(path: str | Path, label: str | None = None) -> list[Path]:
+    """Files and folders of an image in a store, without those of other images."""
+    folder = Path(path) / image_prefix(label)
+    return [folder] if label else [folder / "zarr.json", *sorted(folder.glob("[0-9]*"))]
+
+
 def is_map(label: str | None) -> bool:
     """Whether an image is a map: float32 values in some voxels, NaN in all others, named ``maps/NAME``."""
     return label is not None and label.startswith("maps/")

@@ -11,9 +11,10 @@ from dask_image import ndfilters
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
+from tomostat.volume.damage import read_part
 from tomostat.volume.kernels.grid import interpolate_grid
 from tomostat.volume.metadata import open_array, open_group
-from tomostat.volume.store import open_volume, read_box
+from tomostat.volume.store import CODECS, open_volume, read_box
 
 
 def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:
@@ -29,7 +30,8 @@ def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:
     """
     root = open_group(path, None, "r+")
     if grid is not None:
-        root.create_array("shading", data=np.ascontiguousarray(grid, dtype=np.float32), overwrite=True)
+        grid = np.ascontiguousarray(grid, dtype=np.float32)
+        root.create_array("shading", data=grid, compressors=CODECS, overwrite=True)
     elif "shading" in root:
         del root["shading"]
 
@@ -37,7 +39,10 @@ def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:
 def read_shading(path: str | Path) -> NDArray[np.float32] | None:
     """The shading stored by `write_shading`, (gz, gy, gx) float32; None where there is none."""
     root = open_group(path, None)
-    return np.asarray(root["shading"][:], np.float32) if "shading" in root else None  # type: ignore[index]
+    if "shading" not in root:
+        return None
+    grid = open_array(path, "shading")
+    return read_part(grid, tuple(slice(0, n) for n in grid.shape)).astype(np.float32, copy=False)
 
 
 def read_flat(path: str | Path, box: Box) -> NDArray[np.float32]:

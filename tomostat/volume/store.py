@@ -16,6 +16,7 @@ import zarr.codecs
 from numpy.typing import DTypeLike, NDArray
 
 from tomostat.blocks import Box, Shape
+from tomostat.volume.damage import read_part
 from tomostat.volume.metadata import (
     check_spacing,
     describe,
@@ -38,6 +39,9 @@ SMALLEST_LEVEL = 64
 
 CODEC = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
 """Compressor, chosen by `benchmarks/bench_storage.py`."""
+
+CODECS = (CODEC, zarr.codecs.Crc32cCodec())
+"""Codecs of a chunk: compressed, with a checksum that is compared whenever the chunk is read."""
 
 
 def storage_layout(shape: Sequence[int]) -> tuple[Shape, Shape]:
@@ -105,7 +109,7 @@ def create_volume(
     for level, level_shape in enumerate(shapes):
         chunks, shards = storage_layout(level_shape)
         group.create_array(
-            str(level), shape=level_shape, dtype=dtype, chunks=chunks, shards=shards, compressors=CODEC,
+            str(level), shape=level_shape, dtype=dtype, chunks=chunks, shards=shards, compressors=CODECS,
             fill_value=math.nan if is_map(label) else 0, dimension_names=("z", "y", "x"),
         )  # fmt: skip
     group.attrs["ome"] = ome_metadata(shapes, spacing, label)
@@ -169,7 +173,8 @@ def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -
     if not 0 <= level < len(info.levels):
         raise ValueError(f"level is {level}; {path} has levels 0 to {len(info.levels) - 1}")
     array = open_array(path, f"{image_prefix(label)}{level}")
-    data = da.from_array(array, chunks=array.shards or array.chunks, name=False, inline_array=True)
+    chunks = array.shards or array.chunks
+    data = da.from_array(array, chunks=chunks, name=False, inline_array=True, getitem=_read)
     ome: Any = open_group(path, label).attrs["ome"]
     scale, shift = ome["multiscales"][0]["datasets"][level]["coordinateTransformations"]
     coords = {
@@ -180,9 +185,14 @@ def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -
     return xr.DataArray(data, dims=("z", "y", "x"), coords=coords, name=label or "grey", attrs=attrs)
 
 
+def _read(array: zarr.Array[Any], box: Box, asarray: bool = True) -> NDArray[Any]:
+    """`read_part` with the parameters that dask passes."""
+    return read_part(array, box)
+
+
 def read_box(path: str | Path, box: Box, label: str | None = None, level: int = 0) -> NDArray[Any]:
     """Read a box (z, y, x) of voxels of a resolution level."""
-    return np.asarray(open_array(path, f"{image_prefix(label)}{level}")[box])
+    return read_part(open_array(path, f"{image_prefix(label)}{level}"), box)
 
 
 def write_box(

@@ -10,6 +10,7 @@ import numpy as np
 from dask.delayed import Delayed
 
 from tomostat.blocks import Box, block_grid, check_whole_shards
+from tomostat.volume.damage import read_part
 from tomostat.volume.kernels.halve import halve, halve_sparse
 from tomostat.volume.metadata import describe, image_prefix, is_map, open_array
 from tomostat.volume.store import storage_layout, write_box
@@ -89,6 +90,6 @@ def _halve_box(path: str | Path, label: str | None, level: int, core: Box) -> No
         layer = coarse[first : first + thickness]
         low = [core[0].start + first, core[1].start, core[2].start]
         box = tuple(slice(i * f, (i + n) * f) for i, n, f in zip(low, layer.shape, factors, strict=True))
-        fine = np.asarray(finer[box])
+        fine = read_part(finer, box)
         layer[:] = halve_sparse(fine, layer.shape) if is_map(label) else halve(fine, layer.shape, mean=label is None)
     write_box(path, [s.start for s in core], coarse, label, level)
