@@ -57,6 +57,26 @@ def test_a_stage_that_begins_makes_stale_what_depends_on_it(tmp_path):
     assert again.record("a", "stitch") is None
 
 
+def test_a_file_is_that_of_the_stage_that_wrote_it_last(tmp_path):
+    layout = Layout(tmp_path / "out")
+    manifest, shared, own = created(layout), layout.root / "shared", layout.root / "own"
+    manifest.begin("a", "ingest", "key", {})
+    shared.write_text("1")
+    own.write_text("1")
+    assert manifest.unknown("a", [shared]) == []  # as in a folder of an earlier version
+    manifest.finish("a", "ingest", 1.5, [shared, own])
+    manifest.begin("a", "measure", "key", {}, outputs=[shared])
+    shared.write_text("2")
+    assert not manifest.faults("a", "ingest")  # whether measure is finished or killed
+    manifest.finish("a", "measure", 1.5, [shared])
+    (layout.root / "more").write_text("3")
+    assert manifest.unknown("a", [shared, own, layout.root / "more"]) == ["more"]
+    own.write_text("2")
+    assert manifest.faults("a", "ingest").altered == ("own",)
+    shared.unlink()
+    assert manifest.faults("a", "measure").missing == ("shared",)
+
+
 def test_records_of_earlier_versions_are_read(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"study": "demo", "stages": {"a/phases": RECORD}}))
     assert Manifest(Layout(tmp_path), "demo").record("a", "phases").version == 0

@@ -55,7 +55,7 @@ class Inventory:
     @classmethod
     def take(cls, root: Path, outputs: Iterable[Path]) -> Inventory:
         """Note the files below some paths of an output folder."""
-        return cls({name: _state(path) for name, path in _files(root, outputs)})
+        return cls({path.relative_to(root).as_posix(): _state(path) for path in files_below(root, outputs)})
 
     def faults(self, root: Path) -> Faults:
         """Compare with the files that are there now."""
@@ -69,9 +69,15 @@ class Inventory:
                 altered.append(name)
         return Faults(tuple(missing), tuple(altered))
 
-    def unknown(self, root: Path, outputs: Iterable[Path]) -> list[str]:
-        """Files below the paths that are not noted."""
-        return [name for name, _ in _files(root, outputs) if name not in self.files]
+    def without(self, root: Path, outputs: Iterable[Path]) -> Inventory:
+        """The inventory without the files below some paths, which another stage is about to write."""
+        others = [path.relative_to(root).as_posix() for path in outputs]
+        kept = {
+            name: state
+            for name, state in self.files.items()
+            if not any(name == other or name.startswith(f"{other}/") for other in others)
+        }
+        return Inventory(kept)
 
     def write(self, path: Path) -> None:
         """Write to a file, whole or not at all."""
@@ -87,13 +93,12 @@ class Inventory:
             return None
 
 
-def _files(root: Path, outputs: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+def files_below(root: Path, outputs: Iterable[Path]) -> Iterator[Path]:
     """Files below some paths, without hidden ones, which file systems and viewers leave behind."""
     for output in outputs:
         for path in sorted(output.rglob("*")) if output.is_dir() else [output]:
-            name = path.relative_to(root)
-            if path.is_file() and not any(part.startswith(".") for part in name.parts):
-                yield name.as_posix(), path
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
+                yield path
 
 
 def _state(path: Path) -> tuple[int, int | None]:

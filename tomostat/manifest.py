@@ -9,13 +9,13 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tomostat.files import write_text
-from tomostat.inventory import Faults, Inventory
+from tomostat.inventory import Faults, Inventory, files_below
 from tomostat.lock import LOCK
 
 ALL = "all"
@@ -261,6 +261,7 @@ class Manifest:
         *,
         version: int = 0,
         dependent: Iterable[tuple[str, str]] = (),
+        outputs: Collection[Path] = (),
     ) -> Path:
         """Start a stage: markers of an interrupted start with the same key stay, others are cleared.
 
@@ -272,6 +273,8 @@ class Manifest:
             What it is made from.
         dependent
             Fields and stages whose results become stale, whatever they were made from.
+        outputs
+            Files and folders that it writes; those that it shares with an earlier stage are its own from now on.
 
         Returns
         -------
@@ -281,6 +284,10 @@ class Manifest:
         markers, record = self.layout.markers(scope, stage), self.record(scope, stage)
         if record is None or record.key != key or record.finished:
             shutil.rmtree(markers, ignore_errors=True)
+        for path in self._inventories(scope):
+            inventory = Inventory.read(path)
+            if inventory and (rest := inventory.without(self.layout.root, outputs)) != inventory:
+                rest.write(path)
         record = StageRecord(key=key, options=options, started=_now(), version=version)
         self._put({**self._stale(dependent), f"{scope}/{stage}": record})
         return markers
@@ -300,6 +307,13 @@ class Manifest:
         inventory = Inventory.read(self.layout.inventory(scope, stage))
         return inventory.faults(self.layout.root) if inventory else Faults()
 
+    def unknown(self, scope: str, outputs: Iterable[Path]) -> list[str]:
+        """Files below some paths that no stage of the field noted; none where no inventory tells."""
+        notes = [Inventory.read(path) for path in self._inventories(scope)]
+        known = {name for note in notes if note for name in note.files}
+        names = [path.relative_to(self.layout.root).as_posix() for path in files_below(self.layout.root, outputs)]
+        return [name for name in names if name not in known] if known else []
+
     def records(self) -> dict[str, StageRecord]:
         """All records, for `restore`."""
         return dict(self._content.stages)
@@ -314,6 +328,10 @@ class Manifest:
             stages = {name: record for name, record in self._content.stages.items() if name.split("/")[0] != scope}
             self._content = Content(self._content.study, stages)
             self._content.write(self.layout.manifest)
+
+    def _inventories(self, scope: str) -> list[Path]:
+        """Files of the inventories of a field."""
+        return sorted(self.layout.inventory(scope, "any").parent.glob("*.json"))
 
     def _stale(self, stages: Iterable[tuple[str, str]]) -> dict[str, StageRecord]:
         """Records of stages that ran, as of results that are to be made anew."""

@@ -145,6 +145,7 @@ class Run:
             as_dict(stage.options_of(self.study)),
             version=stage.version,
             dependent=self.dependent(scope, stage),
+            outputs=stage.outputs(self.layout, scope),
         )
         yield
         self.manifest.finish(scope, stage.name, time.perf_counter() - start, stage.outputs(self.layout, scope))

@@ -9,7 +9,6 @@ from pathlib import Path
 from tomostat.datasets import open_particles
 from tomostat.execution import Execution
 from tomostat.files import half_written, remove
-from tomostat.inventory import Inventory
 from tomostat.lock import refuse_used
 from tomostat.manifest import Layout, check_output
 from tomostat.measure import write_meshes
@@ -158,16 +157,10 @@ def check_files(study: Study, *, execution: Execution | None = None) -> list[str
         if running.manifest.key(scope, stage.name) is not None
     ]
     for scope, stage in finished:
-        outputs = stage.outputs(layout, scope)
-        note = layout.inventory(scope, stage.name)
-        inventory = Inventory.read(note)
-        if inventory is None:
-            lines += [f"{note} is damaged"] if note.exists() else []  # earlier versions noted no files
-            continue
-        faults = inventory.faults(layout.root)
+        faults = running.manifest.faults(scope, stage.name)
         lines += [f"{layout.root / name} is missing, {stage.name} wrote it" for name in faults.missing]
         lines += [f"{layout.root / name} is not as {stage.name} left it" for name in faults.altered]
-        unknown = inventory.unknown(layout.root, outputs)
+        unknown = running.manifest.unknown(scope, stage.outputs(layout, scope))
         lines += [f"{layout.root / name} is not from the last run of {stage.name}" for name in unknown]
     folders = [path for scope, stage in finished for path in stage.outputs(layout, scope)]
     damaged = running.execution.named("check").run("files", check_tasks(folders))

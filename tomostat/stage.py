@@ -96,9 +96,10 @@ class Stage(ABC, Generic[Options]):
 
     @abstractmethod
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
-        """Files and folders that this stage alone writes, for a field or for the whole study (`tomostat.manifest.ALL`).
+        """Files and folders that this stage writes, for a field or for the whole study (`tomostat.manifest.ALL`).
 
-        They are compared with what the stage left before anything relies on them.
+        They are compared with what the stage left before anything relies on them. A file that several stages write is
+        that of the last.
         """
 
     def warnings(self, work: Work) -> Sequence[str]:

@@ -40,8 +40,9 @@ class MeasureStage(FieldStage[MeasureOptions]):
         return [sample.name, sample.condition, *(plugin.identity for plugin in chosen_measures(options).plugins)]
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
-        """Table, contacts and maps."""
-        return [layout.table(scope), layout.field_contacts(scope), layout.volume(scope) / "maps"]
+        """Table, contacts and maps, which the metadata of the volume list."""
+        volume = layout.volume(scope)
+        return [layout.table(scope), layout.field_contacts(scope), volume / "maps", volume / "zarr.json"]
 
     def run(self, work: FieldWork) -> None:
         """Measure the particles batch by batch."""
@@ -77,7 +78,8 @@ class CollectStage(StudyStage[StageOptions]):
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
         """The joined tables."""
-        tables = [layout.particles, *(layout.particles.with_suffix(ending) for ending in (".csv", ".parquet"))]
+        endings = (".csv", ".columns.csv", ".parquet")
+        tables = [layout.particles, *(layout.particles.with_suffix(ending) for ending in endings)]
         return [*tables, layout.contacts]
 
     def run(self, work: Work) -> None:

@@ -90,9 +90,11 @@ def image_prefix(label: str | None) -> str:
 
 
 def image_paths(path: str | Path, label: str | None = None) -> list[Path]:
-    """Files and folders of an image in a store, without those of other images."""
+    """Files and folders of an image in a store, without those of other images but for lists of them."""
     folder = Path(path) / image_prefix(label)
-    return [folder] if label else [folder / "zarr.json", *sorted(folder.glob("[0-9]*"))]
+    if label is None:
+        return [folder / "zarr.json", *sorted(folder.glob("[0-9]*"))]
+    return [folder, folder.parent / "zarr.json"]
 
 
 def is_map(label: str | None) -> bool:
