@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-import zarr.codecs
 from numpy.typing import NDArray
 
 from tomostat.files import atomic
 
-CODECS = (zarr.codecs.ZstdCodec(level=0), zarr.codecs.Crc32cCodec())
-"""Codecs of a chunk: compressed as zarr does by itself, with a checksum that is compared whenever the chunk is read."""
+CODECS = ({"name": "zstd", "configuration": {"level": 0, "checksum": False}}, {"name": "crc32c"})
+"""Codecs of a chunk, as zarr names them: its own default, and a checksum that is compared whenever a chunk is read."""
 
 ORDER = "variables"
 """Attribute that holds the names of the variables in order: a zarr folder lists its arrays in any order."""
