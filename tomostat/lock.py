@@ -130,12 +130,10 @@ def refuse_used(folder: Path) -> None:
     if content is None or _is_dead(folder / LOCK, content):
         return
     holder = _parse(content)
-    who = (
-        f"process {holder.process} on {holder.host} since {holder.since} ({holder.command})" if holder else "a process"
-    )
+    who = f"{holder.process} on {holder.host} since {holder.since} ({holder.command})" if holder else "unknown"
     raise InUseError(
-        f"{folder} is in use by {who}; wait for it, or choose another output folder (a lock expires {STALE:g} s after "
-        "the last sign of life of its process)"
+        f"{folder} is in use by process {who}; wait for it, or choose another output folder (the lock of a process "
+        f"that has died expires after {STALE:g} s)"
     )
 
 
