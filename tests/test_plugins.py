@@ -106,7 +106,7 @@ from tomostat.study import load_study
 
 def keys():
     running = Run.of(load_study(sys.argv[1]))
-    return [running.field_key(field_stage(name), running.study.fields[0]) for name in ("ingest", "detect", "measure")]
+    return [running.key(running.study.fields[0].name, field_stage(name)) for name in ("ingest", "detect", "measure")]
 
 print(*keys())
 metadata = Path(sys.argv[2])
