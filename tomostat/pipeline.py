@@ -78,10 +78,10 @@ class Run:
         return [(where, other.name) for other in after(stage) for where in self.scopes(other, scope)]
 
     def scopes(self, stage: AnyStage, scope: str = ALL) -> list[str]:
-        """Where a stage is run for the sake of a field; everywhere for the whole study."""
+        """Where a stage is run for the sake of a field, unless it comes with the results; everywhere for the study."""
         if isinstance(stage, StudyStage):
             return [ALL]
-        return [field.name for field in self.study.fields] if scope == ALL else [scope]
+        return [field.name for field in self.study.fields if scope in (ALL, field.name) and not stage.given(field)]
 
     def key(self, scope: str, stage: AnyStage) -> str:
         """Key of all that a stage's results depend on.
@@ -101,9 +101,10 @@ class Run:
 
     def _keys_of(self, scope: str, stage: AnyStage) -> list[Json]:
         """Keys of the results of a stage that are read: that of the field, or those of all fields by their names."""
+        found = {where: self.finished(where, stage) for where in self.scopes(stage, scope)}
         if scope != ALL or isinstance(stage, StudyStage):
-            return [self.finished(scope, stage)]
-        return [[field.name, self.finished(field.name, stage)] for field in self.study.fields]
+            return list(found.values())
+        return [[where, key] for where, key in found.items()]
 
     def removed_fields(self) -> list[str]:
         """Fields of which something is noted that the study does not name any more."""
@@ -271,7 +272,8 @@ def _run_field(
     running: Run, field: Field, stages: Sequence[FieldStage[StageOptions]], finished: Callable[[str], None]
 ) -> None:
     for stage in stages:
-        running.once(field.name, stage)
+        if running.scopes(stage, field.name):
+            running.once(field.name, stage)
         finished(stage.name)
 
 

@@ -45,6 +45,8 @@ def edit_field(study: Study, field: str, edits: Iterable[Edit], *, execution: Ex
         When there is no such field, it is not stitched, or the edits cannot be; nothing is changed then.
     """
     edits, stitch, name = tuple(edits), field_stage("stitch"), study.field(field).name
+    if stitch.given(study.field(name)):
+        raise ValueError(f"particles of field {name!r} are those of {study.field(name).labels}; correct them there")
     check_output(Layout(study.output), study.study)
     with Run.alone(study, execution) as running:
         layout, records = running.layout, running.manifest.records()
@@ -173,7 +175,8 @@ def check_study(study: Study, *, execution: Execution | None = None) -> dict[str
     Returns
     -------
     dict
-        Problems by field, empty lists where all is well; see `tomostat.stitch.check_particles`.
+        Problems by field, empty lists where all is well; see `tomostat.stitch.check_particles`. Fields whose particles
+        another program found are left out.
 
     Raises
     ------
@@ -182,10 +185,11 @@ def check_study(study: Study, *, execution: Execution | None = None) -> dict[str
     """
     running, stitch = Run.of(study, execution), field_stage("stitch")
     layout = running.layout
-    for field in study.fields:
+    stitched = [field for field in study.fields if not stitch.given(field)]
+    for field in stitched:
         running.finished(field.name, stitch)
     found = {}
-    for field in study.fields:
+    for field in stitched:
         where = dataclasses.replace(running.execution, field=field.name)
         places = layout.volume(field.name), layout.instances(field.name), layout.graph(field.name)
         found[field.name] = check_particles(*places, execution=where)

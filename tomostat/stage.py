@@ -128,6 +128,10 @@ class Stage(ABC, Generic[Options]):
 class FieldStage(Stage[Options]):
     """A stage that works on one field of view at a time."""
 
+    def given(self, field: Field) -> bool:
+        """Whether the field comes with what the stage would make, so that the stage is left out."""
+        return False
+
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """What the results depend on besides the options, the version and what the stage reads of others."""
         return []

@@ -13,6 +13,7 @@ import yaml
 
 from tomostat.files import read_yaml, write_text
 from tomostat.options import StageOptions, as_dict, from_dict, refuse_unknown
+from tomostat.phase import Phase
 from tomostat.stage import all_stages
 
 
@@ -20,6 +21,9 @@ def option_classes() -> dict[str, type[StageOptions]]:
     """Class of options of every stage that has any, in the order of the data's way."""
     return {stage.name: stage.options for stage in all_stages() if stage.part_of is None}
 
+
+PATHS = ("path", "labels", "phases_image")
+"""Images of a field."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -31,7 +35,7 @@ class Field:
     Attributes
     ----------
     path
-        The volume, in any format that `ingest` reads.
+        The volume, in any format that `ingest` reads; None for a field of which only labels or phases are given.
     name
         Name of the field, unique in the study; the path's stem when not given.
     spacing
@@ -41,18 +45,33 @@ class Field:
     offset
         Place (z, y, x) in micrometers of the first voxel in the sample's frame: particles in the overlap of fields of
         one sample are then counted once.
+    labels
+        Particles that another program found, in any format that `ingest` reads: whole numbers, 0 for background. The
+        stages detect and stitch are then left out.
+    phases_image
+        Phases that another program segmented.
+    phase_codes
+        Name of the phase (pore, cbd, active, collector, outside) by the value that stands for it in `phases_image`.
     """
 
-    path: Path
+    path: Path | None = None
     name: str = ""
     spacing: tuple[float, float, float] | None = None
     density_scale: float | None = None
     density_offset: float | None = None
     offset: tuple[float, float, float] | None = None
+    labels: Path | None = None
+    phases_image: Path | None = None
+    phase_codes: Mapping[int, str] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
-        object.__setattr__(self, "name", self.name or _stem(self.path))
+        for name in PATHS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        image = self.path or self.labels or self.phases_image
+        if image is None:
+            raise ValueError("a field has no path; give the path of its volume, or labels or phases_image")
+        object.__setattr__(self, "name", self.name or _stem(image))
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"field name is {self.name!r}; expected letters, digits, '.', '_' and '-'")
         if self.spacing is not None:
@@ -65,6 +84,10 @@ class Field:
             raise ValueError("density_scale and density_offset belong together; give both or none")
         if self.offset is not None:
             object.__setattr__(self, "offset", _offset(self.offset, f"offset of field {self.name!r}"))
+        if (self.phases_image is None) != (self.phase_codes is None):
+            raise ValueError("phases_image and phase_codes belong together; give both or none")
+        if self.phase_codes is not None:
+            object.__setattr__(self, "phase_codes", _phase_codes(self.phase_codes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,9 +189,8 @@ def load_study(path: str | Path, *, record: bool = False) -> Study:
     ----------
     path
         YAML with the keys ``study``, ``output``, ``spacing`` (micrometers, z y x), ``samples`` (``name``,
-        ``condition``, ``fields``: ``path`` and optionally ``name``, ``spacing``, ``density_scale``,
-        ``density_offset``, ``offset``) and a section for every stage that is not to run by its defaults. Paths are
-        relative to the file.
+        ``condition``, ``fields`` with the attributes of `Field`) and a section for every stage that is not to run by
+        its defaults. Paths are relative to the file.
     record
         The file is what tomostat itself noted in an output folder: it may name plugins as ``module:object``.
 
@@ -229,10 +251,10 @@ def _sample(entry: dict[str, Any], folder: Path, spacing: Any) -> Sample:
 def _field(item: Any, folder: Path, spacing: Any, where: str) -> Field:
     values = {"path": item} if isinstance(item, str) else _mapping(item, f"{where}, field")
     refuse_unknown(values, {f.name for f in dataclasses.fields(Field)}, f"{where}, field")
-    if "path" not in values:
-        raise ValueError(f"{where}: a field has no path")
-    values = {"spacing": spacing, **values}
-    return Field(**values | {"path": folder / Path(str(values["path"])).expanduser()})
+    paths = {name: folder / Path(str(values[name])).expanduser() for name in PATHS if values.get(name)}
+    if not paths:
+        raise ValueError(f"{where}: a field has no path; give the path of its volume, or labels or phases_image")
+    return Field(**{"spacing": spacing, **values} | paths)
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
@@ -259,6 +281,15 @@ def _offset(value: Any, name: str) -> tuple[float, float, float]:
     return float(values[0]), float(values[1]), float(values[2])
 
 
+def _phase_codes(value: Any) -> dict[int, str]:
+    """Names of phases by whole numbers."""
+    names = [phase.name.lower() for phase in Phase]
+    whole = isinstance(value, Mapping) and all(isinstance(code, int) for code in value)
+    if not whole or not value or not set(value.values()) <= set(names):
+        raise ValueError(f"phase_codes is {value!r}; expected whole numbers with one of {', '.join(names)} for each")
+    return dict(value)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -271,10 +302,26 @@ def _stem(path: Path) -> str:
     return path.stem
 
 
-def study_of_volume(path: str | Path, output: str | Path, *, spacing: Any = None, name: str | None = None) -> Study:
-    """A study of one volume."""
-    only = Field(path=Path(path).absolute(), name=name or "", spacing=spacing)
+def study_of_volume(
+    path: str | Path | None,
+    output: str | Path,
+    *,
+    spacing: Any = None,
+    name: str | None = None,
+    labels: str | Path | None = None,
+    phases_image: str | Path | None = None,
+    phase_codes: Mapping[int, str] | None = None,
+) -> Study:
+    """A study of one volume, or of labels and phases alone; see `Field` for its parameters."""
+    only = Field(
+        path=_absolute(path), name=name or "", spacing=spacing, labels=_absolute(labels),
+        phases_image=_absolute(phases_image), phase_codes=phase_codes,
+    )  # fmt: skip
     return Study(study=only.name, output=Path(output), samples=(Sample(name=only.name, fields=(only,)),))
+
+
+def _absolute(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path).absolute()
 
 
 def save_study(study: Study, path: str | Path) -> None:

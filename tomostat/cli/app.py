@@ -51,9 +51,36 @@ FLAT = Parameter(name="*", group="Options")
 """Options of a stage without the stage's name before them."""
 
 Source = Annotated[
-    Path, Parameter(help="A study file (.yaml), or a volume in a format that `tomostat info --formats` lists.")
+    Path | None,
+    Parameter(
+        help="A study file (.yaml), or a volume in a format that `tomostat info --formats` lists; none where only "
+        "labels or phases are given."
+    ),
 ]
 """What is read."""
+
+
+@Parameter(name="*", group="From other programs")
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Labels and phases of a single volume that other programs made; a study file names them for each field.
+
+    Attributes
+    ----------
+    labels
+        Particles: an image of whole numbers, 0 for background; detect and stitch are left out. A dataset in a file of
+        several is named after a colon, FILE.h5:exported_data.
+    phases_image
+        Phases: an image of some values, whose meaning --phase-codes tells.
+    phase_codes
+        Meaning of the values of the image of phases, as VALUE=PHASE: 0=pore 85=active 170=cbd; phases are pore, cbd,
+        active, collector and outside.
+    """
+
+    labels: Path | None = None
+    phases_image: Path | None = None
+    phase_codes: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative="")] = None
+
 
 Spacing = Annotated[
     tuple[float, ...] | None,

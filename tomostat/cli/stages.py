@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tomostat.cli.app import FLAT, Again, FieldName, NewOut, Out, Place, Source, Spacing, app
+from tomostat.cli.app import FLAT, Again, FieldName, Given, NewOut, Out, Place, Source, Spacing, app
 from tomostat.cli.session import session
 from tomostat.cli.studies import chosen_field, run_stage, run_stages, study_in, study_of
 from tomostat.ingest.options import IngestOptions
@@ -21,12 +21,13 @@ STAGES = [stage for stage in all_stages() if stage.part_of is None]
 
 
 def run(
-    source: Source,
+    source: Source = None,
     /,
     *,
     spacing: Spacing = None,
     out: NewOut = None,
     name: FieldName = None,
+    given: Given | None = None,
     again: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
     place: Place | None = None,
     **options: Any,
@@ -42,7 +43,7 @@ def run(
     """
     from tomostat.info import summarize
 
-    layout = run_stages(study_of(source, spacing, out, name).with_options(**options), None, place, again)
+    layout = run_stages(study_of(source, spacing, out, name, given).with_options(**options), None, place, again)
     print(summarize(layout.root))
 
 
@@ -69,18 +70,19 @@ app.command(_with_options_of_all_stages(run), sort_key=1)
 
 @app.command(sort_key=2)
 def ingest(
-    source: Source,
+    source: Source = None,
     /,
     *,
     spacing: Spacing = None,
     out: NewOut = None,
     name: FieldName = None,
+    given: Given | None = None,
     options: Annotated[IngestOptions | None, FLAT] = None,
     again: Again = False,
     place: Place | None = None,
 ) -> None:
     """Read a volume, or all volumes of a study file, into OME-Zarr."""
-    run_stage(study_of(source, spacing, out, name), "ingest", options, place, again)
+    run_stage(study_of(source, spacing, out, name, given), "ingest", options, place, again)
 
 
 @app.command(sort_key=5)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomostat.cli.app import Place
+from tomostat.cli.app import Given, Place
 from tomostat.cli.session import session
 
 if TYPE_CHECKING:
@@ -16,19 +16,35 @@ if TYPE_CHECKING:
     from tomostat.study import Study
 
 
-def study_of(source: Path, spacing: Any, out: Path | None, name: str | None) -> Study:
-    """The study that a study file or a single volume stands for."""
+def study_of(source: Path | None, spacing: Any, out: Path | None, name: str | None, given: Given | None) -> Study:
+    """The study that a study file, a single volume, or labels and phases alone stand for."""
     from tomostat.study import load_study, study_of_volume
 
-    if source.suffix.lower() in (".yaml", ".yml"):
-        for flag, value in (("spacing", spacing), ("name", name)):
+    images = {} if given is None else {key: value for key, value in vars(given).items() if value is not None}
+    if source is None and not images:
+        raise ValueError("name a study file or a volume, or give --labels or --phases-image")
+    if source is not None and source.suffix.lower() in (".yaml", ".yml"):
+        for flag, value in {"spacing": spacing, "name": name, **images}.items():
             if value is not None:
-                raise ValueError(f"--{flag} goes with a volume; for a study write it into {source}")
+                raise ValueError(f"--{flag.replace('_', '-')} goes with a volume; for a study write it into {source}")
         study = load_study(source)
         return study if out is None else dataclasses.replace(study, output=out)
     if out is None:
         raise ValueError("--out is missing: name the output folder")
-    return study_of_volume(source, out, spacing=spacing, name=name)
+    if "phase_codes" in images:
+        images["phase_codes"] = _phase_codes(images["phase_codes"])
+    return study_of_volume(source, out, spacing=spacing, name=name, **images)
+
+
+def _phase_codes(pairs: Sequence[str]) -> dict[int, str]:
+    """Phases by value, from VALUE=PHASE."""
+    found = {}
+    for pair in pairs:
+        value, equals, phase = pair.partition("=")
+        if not equals or not value.strip().isdigit():
+            raise ValueError(f"--phase-codes has {pair!r}; expected VALUE=PHASE such as 0=pore")
+        found[int(value)] = phase.strip()
+    return found
 
 
 def study_in(out: Path) -> Study:

@@ -13,7 +13,7 @@ from tomostat.workers import GPU
 if TYPE_CHECKING:
     from tomostat.execution import Execution
     from tomostat.manifest import Layout
-    from tomostat.study import Study
+    from tomostat.study import Field, Study
 
 
 class Detect(FieldStage[DetectOptions]):
@@ -27,11 +27,16 @@ class Detect(FieldStage[DetectOptions]):
     writes = ("instances",)
     brings = (GPU,)
 
+    def given(self, field: Field) -> bool:
+        """Whether another program found the particles."""
+        return field.labels is not None
+
     def check(self, study: Study) -> None:
         """Refuse a detector that does not exist or cannot work."""
         from tomostat.detect import make_detector
 
-        make_detector(self.options_of(study))
+        if not all(self.given(field) for field in study.fields):
+            make_detector(self.options_of(study))
 
     def check_place(self, study: Study, execution: Execution) -> None:
         """Refuse a GPU where no worker has one."""

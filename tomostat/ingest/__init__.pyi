@@ -1,4 +1,15 @@
-from .choose import READERS, FoundSource, choose_reader, find_source, open_source, probe
+from .choose import (
+    READERS,
+    FoundSource,
+    choose_reader,
+    choose_spacing,
+    find_named,
+    find_source,
+    open_source,
+    probe,
+    split_dataset,
+)
+from .given import check_images, copy_images, find_images, given_spacing, render_volume, scan_images
 from .labels import as_labels
 from .options import IngestOptions
 from .source import ArraySource, Reader, Source, SourceRecord
@@ -13,9 +24,18 @@ __all__ = [
     "Source",
     "SourceRecord",
     "as_labels",
+    "check_images",
     "choose_reader",
+    "choose_spacing",
+    "copy_images",
+    "find_images",
+    "find_named",
     "find_source",
+    "given_spacing",
     "ingest_volume",
     "open_source",
     "probe",
+    "render_volume",
+    "scan_images",
+    "split_dataset",
 ]

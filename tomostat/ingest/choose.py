@@ -81,10 +81,19 @@ def open_source(name: str | Path) -> Source:
     FileNotFoundError, ValueError
         As `probe`, whatever type and voxel size.
     """
-    file, colon, dataset = str(name).rpartition(":")
-    if colon and not Path(name).exists():
-        return find_source(Path(file), IngestOptions(dataset=dataset)).source
-    return find_source(Path(name), IngestOptions()).source
+    return find_named(name).source
+
+
+def find_named(name: str | Path) -> FoundSource:
+    """Choose the reader for what a path names, see `open_source`, and let it find the voxels."""
+    path, dataset = split_dataset(name)
+    return find_source(path, IngestOptions(dataset=dataset))
+
+
+def split_dataset(name: str | Path) -> tuple[Path, str | None]:
+    """A path, and the dataset in it that is named after a colon."""
+    path, colon, dataset = str(name).rpartition(":")
+    return (Path(path), dataset) if colon and not Path(name).exists() else (Path(name), None)
 
 
 def find_source(path: Path, options: IngestOptions) -> FoundSource:

@@ -1,4 +1,4 @@
-"""The ingest stage: copies a source of voxels into the grey volume of a field."""
+"""The ingest stage: copies a source of voxels into the grey volume of a field, and labels and phases beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tomostat.stage import FieldStage, FieldWork, Json
 
 if TYPE_CHECKING:
     from tomostat.manifest import Layout
-    from tomostat.study import Study
+    from tomostat.study import Field, Study
 
 
 class Ingest(FieldStage[IngestOptions]):
@@ -24,20 +24,24 @@ class Ingest(FieldStage[IngestOptions]):
     writes = ("grey",)
 
     def check(self, study: Study) -> None:
-        """Refuse sources that are missing, damaged or of unknown voxel size."""
-        from tomostat.ingest import probe
-
+        """Refuse sources that are missing, damaged, of unknown voxel size, or that do not belong together."""
         for field in study.fields:
-            probe(field.path, spacing=field.spacing, options=self.options_of(study))
+            _check_field(field, self.options_of(study))
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
-        """The source, its reader, and its voxel size and density scale in the study."""
-        from tomostat.ingest import choose_reader
+        """The sources, the volume's reader, and its voxel size and density scale in the study."""
+        from tomostat.ingest import choose_reader, split_dataset
         from tomostat.manifest import fingerprint
 
         field = work.field
+        given: list[Json] = [[str(path), *fingerprint(split_dataset(path)[0])] for path in _given(field)]
+        if field.phase_codes is not None:
+            given.append({str(code): name for code, name in field.phase_codes.items()})
+        if field.path is None:
+            return [field.spacing, *given]
         reader = choose_reader(field.path, self.options_of(work.study))
-        return [fingerprint(field.path), reader.identity, field.spacing, field.density_scale, field.density_offset]
+        known = [fingerprint(field.path), reader.identity, field.spacing, field.density_scale, field.density_offset]
+        return [*known, *given]
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
         """The grey image, all levels of it."""
@@ -46,19 +50,43 @@ class Ingest(FieldStage[IngestOptions]):
         return image_paths(layout.volume(scope))
 
     def run(self, work: FieldWork) -> None:
-        """Copy the voxels block by block."""
-        from tomostat.ingest import ingest_volume
+        """Copy the voxels block by block; label images are read once before anything is written."""
+        from tomostat.ingest import copy_images, find_images, given_spacing, ingest_volume, render_volume, scan_images
+        from tomostat.volume import describe
 
-        field = work.field
-        density = {"density_scale": field.density_scale, "density_offset": field.density_offset}
-        ingest_volume(
-            field.path,
-            work.layout.volume(field.name),
-            spacing=field.spacing,
-            options=self.options_of(work.study),
-            attributes={name: value for name, value in density.items() if value is not None},
-            execution=work.execution,
-        )
+        field, path, execution = work.field, work.layout.volume(work.field.name), work.execution
+        images = find_images(field.labels, field.phases_image, field.phase_codes)
+        known = scan_images(images, execution)
+        if field.path is None:
+            render_volume(path, images, given_spacing(images, field.spacing), execution)
+        else:
+            density = {"density_scale": field.density_scale, "density_offset": field.density_offset}
+            ingest_volume(
+                field.path,
+                path,
+                spacing=field.spacing,
+                options=self.options_of(work.study),
+                attributes={name: value for name, value in density.items() if value is not None},
+                execution=execution,
+            )
+        copy_images(path, images, known, describe(path).spacing, execution)
+
+
+def _given(field: Field) -> list[Path]:
+    """Images from other programs."""
+    return [path for path in (field.labels, field.phases_image) if path is not None]
+
+
+def _check_field(field: Field, options: IngestOptions) -> None:
+    """Refuse sources that are missing, damaged, of unknown voxel size, or that differ in shape."""
+    from tomostat.ingest import check_images, choose_spacing, find_images, given_spacing, probe
+
+    volume = None if field.path is None else probe(field.path, spacing=field.spacing, options=options)
+    images = find_images(field.labels, field.phases_image, field.phase_codes)
+    if volume is None:
+        check_images(images, images.any_source.source.shape, given_spacing(images, field.spacing))
+    else:
+        check_images(images, volume.shape, choose_spacing(volume, field.spacing))
 
 
 INGEST = Ingest()

@@ -37,6 +37,9 @@ class FieldParticles:
         The volume, what the phases stage found about it, and the window that the field is.
     options
         How to measure.
+    original_ids
+        (n,) int64 numbers of the particles 1 .. n in the labels that another program made; None where tomostat found
+        the particles.
     """
 
     measures: MeasureSet
@@ -47,6 +50,7 @@ class FieldParticles:
     fit: PhaseFit
     window: Window
     options: MeasureOptions
+    original_ids: NDArray[np.int64] | None = None
     _columns: dict[str, NDArray[Any]] = field(default_factory=dict, init=False)
     _computing: set[str] = field(default_factory=set, init=False)
 
@@ -96,7 +100,8 @@ class FieldParticles:
         found = self._of_field(plugin, group) if isinstance(group, FieldGroup) else self._of_particles(group)
         for measure in group.measures:
             column = found.get(measure.name)
-            if column is None or (measure.needs_volume and self.is_section):
+            undefined = (measure.needs_volume and self.is_section) or (measure.needs_grey and self.info.rendered)
+            if column is None or undefined:
                 column = measure.missing_values(len(self))
             self._columns[measure.name] = self._checked(plugin, measure, column)
 

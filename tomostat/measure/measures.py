@@ -94,6 +94,8 @@ class Measure:
         Dimensions after `particle`.
     needs_volume
         Undefined, and so missing, in a volume of a single slice.
+    needs_grey
+        Undefined, and so missing, in a field without grey values, of which only labels or phases are given.
     shown
         Where the column is shown, some of `PLACES`.
     heading
@@ -112,6 +114,7 @@ class Measure:
     dtype: str = "f8"
     dims: tuple[Axis, ...] = ()
     needs_volume: bool = False
+    needs_grey: bool = False
     shown: tuple[str, ...] = ()
     heading: str = ""
     digits: int = 3

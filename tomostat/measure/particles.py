@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -39,6 +40,11 @@ from tomostat.measure.tasks import (
 from tomostat.options import as_dict
 from tomostat.phase import PhaseFit
 from tomostat.volume import VolumeInfo, describe, read_fit
+
+logger = logging.getLogger(__name__)
+
+LISTED = 10
+"""Most labels that a warning lists."""
 
 SUMS_BYTES_PER_VOXEL = 40
 """Bytes of memory per voxel of a block whose particles are summed up."""
@@ -106,8 +112,9 @@ def measure_particles(
     )
     values = {particle.label: particle.values for particle in measured}
     window = field_window(moments, info.shape, info.spacing, fit.circle)
-    particles = FieldParticles(measures, moments, values, pairs, info, fit, window, options)
+    particles = FieldParticles(measures, moments, values, pairs, info, fit, window, options, _original_ids(path))
     name = field or path.stem
+    _report_odd_labels(name, particles)
     if contacts is not None:
         write_contacts(contacts, [contact_table(name, pairs)])
     keys: dict[str, NDArray[Any] | str] = {"label": moments.label, "field": name}
@@ -141,6 +148,26 @@ def _check(path: Path) -> tuple[VolumeInfo, PhaseFit]:
             f"{path}: grey, phases and particles have shapes {info.shape}, {phases.shape}, {particles.shape}"
         )
     return info, read_fit(path)
+
+
+def _original_ids(path: Path) -> NDArray[np.int64] | None:
+    """Numbers of the particles in the labels of another program."""
+    ids = describe(path, "particles").attributes.get("original_ids")
+    return None if ids is None else np.array(ids, np.int64)
+
+
+def _report_odd_labels(field: str, particles: FieldParticles) -> None:
+    """Warn of given labels that are in several pieces or reach outside the field of view."""
+    if particles.original_ids is None:
+        return
+    for odd, what in (
+        (particles["pieces"] > 1, "in several pieces that do not touch (column pieces)"),
+        (particles["outside_field"] > 0, "partly outside the field of view (column outside_field)"),
+    ):
+        if odd.any():
+            ids = ", ".join(map(str, particles["original_id"][odd][:LISTED]))
+            more = ", ..." if odd.sum() > LISTED else ""
+            logger.warning("%s: %d of %d labels are %s: %s%s", field, odd.sum(), len(odd), what, ids, more)
 
 
 def _sum_up(path: Path, fit: PhaseFit, core: Shape, execution: Execution) -> Moments:

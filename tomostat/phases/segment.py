@@ -10,8 +10,9 @@ from typing import Any
 
 import dask
 import numpy as np
+from numpy.typing import NDArray
 
-from tomostat.blocks import Block, Shape, check_memory, check_whole_shards
+from tomostat.blocks import Block, Box, Shape, check_memory, check_whole_shards
 from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
@@ -85,7 +86,7 @@ def segment_phases(
     execution = (execution or Execution()).named("phases")
     outer = [min(b + 2 * widest_halo(options), n) for b, n in zip(shape, info.shape, strict=True)]
     check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
-    context = _find_field_of_view(Context(info, options, shape, execution))
+    context = find_field_of_view(Context(info, options, shape, execution))
     guess, shading = remove_shading(context, find_grey_range(context))
     blur = find_blur(context, guess)
     fit = _write_labels(context, find_thresholds(context, guess, blur), blur, shading)
@@ -94,7 +95,7 @@ def segment_phases(
     return fit
 
 
-def _find_field_of_view(context: Context) -> Context:
+def find_field_of_view(context: Context) -> Context:
     """Recognise what lies outside the field of view from some slices."""
     find = dask.delayed(_constant_areas, pure=False)
     chosen = np.unique(np.linspace(0, context.info.shape[0] - 1, SLICES).round().astype(int))
@@ -121,11 +122,10 @@ def _write_labels(context: Context, estimate: Estimate, blur: float | None, shad
         for block in context.blocks(halo)
     }
     counts = decode_sum(context.run("labels", tasks)).reshape(3, len(Phase), bins.number)
-    voxels = counts[0, : Phase.OUTSIDE].sum(axis=-1)
-    materials = [phase for phase in Phase if phase != Phase.OUTSIDE]
+    levels, shares = levels_and_shares(counts, bins)
     fit = PhaseFit(
-        levels=PhaseLevels(**{phase.name.lower(): _grey_level(counts[:, phase], bins) for phase in materials}),
-        shares=PhaseShares(**{phase.name.lower(): float(voxels[phase] / voxels.sum()) for phase in materials}),
+        levels=levels,
+        shares=shares,
         thresholds=thresholds.values(),
         percentiles=estimate.percentiles,
         noise=estimate.noise,
@@ -142,17 +142,30 @@ def _write_labels(context: Context, estimate: Estimate, blur: float | None, shad
 def _label_block(
     path: Path, block: Block, outside: Outside | None, thresholds: Thresholds, smoothing: float, bins: Bins
 ) -> str:
-    """Write the phases of one block and return encoded histograms (3, phases, bins) of the grey values of each phase.
-
-    The first counts all voxels of a phase, the others those whose cube of 3 or 5 voxels is all of that phase.
-    """
+    """Write the phases of one block and return its encoded `phase_counts`."""
     grey, in_field = read_block(path, block.outer, outside, keep_shading=False)
     phases = classify(grey, in_field, thresholds, smoothing)
     write_box(path, block.start, phases[block.inner], LABEL)
-    groups = [
-        np.where(uniform_voxels(phases, size), phases + np.uint8(1), np.uint8(0))[block.inner] for size in (1, 3, 5)
-    ]
-    return encode(np.stack([bins.count_groups(grey[block.inner], group, len(Phase)) for group in groups]))
+    return encode(phase_counts(grey, phases, block.inner, bins))
+
+
+def phase_counts(grey: NDArray[np.float32], phases: NDArray[np.uint8], inner: Box, bins: Bins) -> Counts:
+    """Histograms of the grey values of each phase in the inner box of a block.
+
+    The first counts all voxels of a phase, the others those whose cube of 3 or 5 voxels is all of that phase.
+    """
+    groups = [np.where(uniform_voxels(phases, size), phases + np.uint8(1), np.uint8(0))[inner] for size in (1, 3, 5)]
+    return np.stack([bins.count_groups(grey[inner], group, len(Phase)) for group in groups])
+
+
+def levels_and_shares(counts: Counts, bins: Bins) -> tuple[PhaseLevels, PhaseShares]:
+    """Grey levels and volume fractions of the phases, from the sum (3, phases, bins) of `phase_counts`."""
+    voxels = counts[0, : Phase.OUTSIDE].sum(axis=-1)
+    materials = [phase for phase in Phase if phase != Phase.OUTSIDE]
+    return (
+        PhaseLevels(**{phase.name.lower(): _grey_level(counts[:, phase], bins) for phase in materials}),
+        PhaseShares(**{phase.name.lower(): float(voxels[phase] / voxels.sum()) for phase in materials}),
+    )
 
 
 def _grey_level(counts: Counts, bins: Bins) -> float | None:

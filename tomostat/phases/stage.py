@@ -30,12 +30,12 @@ class Phases(FieldStage[PhasesOptions]):
         return [*image_paths(layout.volume(scope), "phases"), layout.volume(scope) / "shading"]
 
     def run(self, work: FieldWork) -> None:
-        """Estimate shading, blur, noise and thresholds, and write the labels."""
-        from tomostat.phases import segment_phases
+        """Estimate shading, blur, noise and thresholds, and write the labels unless the field comes with them."""
+        from tomostat.phases import describe_phases, segment_phases
 
-        segment_phases(
-            work.layout.volume(work.field.name), options=self.options_of(work.study), execution=work.execution
-        )
+        given = work.field.phases_image is not None or work.field.path is None
+        find = describe_phases if given else segment_phases
+        find(work.layout.volume(work.field.name), options=self.options_of(work.study), execution=work.execution)
 
 
 PHASES = Phases()

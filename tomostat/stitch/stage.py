@@ -12,6 +12,7 @@ from tomostat.stitch.options import StitchOptions
 
 if TYPE_CHECKING:
     from tomostat.manifest import Layout
+    from tomostat.study import Field
 
 
 class Stitch(FieldStage[StitchOptions]):
@@ -23,6 +24,10 @@ class Stitch(FieldStage[StitchOptions]):
     version = 3
     reads = ("instances", "phases")
     writes = ("merge graph", "particles")
+
+    def given(self, field: Field) -> bool:
+        """Whether another program found the particles."""
+        return field.labels is not None
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """The corrections by hand."""

@@ -2,6 +2,7 @@ from .damage import check_tasks
 from .kernels.grid import interpolate_grid
 from .kernels.halve import halve, halve_sparse
 from .metadata import (
+    RENDERED,
     Calibration,
     Spacing,
     VolumeInfo,
@@ -34,6 +35,7 @@ from .tasks import pyramid_tasks, split_blocks, store_tasks
 __all__ = [
     "CHUNK",
     "CODEC",
+    "RENDERED",
     "SHARD",
     "Calibration",
     "Spacing",

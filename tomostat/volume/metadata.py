@@ -17,6 +17,9 @@ from tomostat.phase import PhaseFit
 Spacing = tuple[float, float, float]
 """Voxel size (z, y, x) in micrometers."""
 
+RENDERED = "rendered"
+"""Attribute of a volume whose grey values are an image of its phases, see `VolumeInfo.rendered`."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -60,6 +63,11 @@ class VolumeInfo:
         if "density_scale" not in self.attributes:
             return None
         return Calibration(float(self.attributes["density_scale"]), float(self.attributes.get("density_offset", 0.0)))
+
+    @property
+    def rendered(self) -> bool:
+        """Whether the grey values are an image of the phases, made for a field that has no others."""
+        return RENDERED in self.attributes
 
     @property
     def grey_range(self) -> tuple[float, float] | None:

@@ -195,36 +195,39 @@ NO_BRANCH = f"{UNCALIBRATED}, and unless the option branch is given"
 
 @of_field(
     Measure(
-        name="electron_density", units="angstrom^-3", shown=("report", "statistics"), heading="electron density",
+        name="electron_density", needs_grey=True,
+        units="angstrom^-3", shown=("report", "statistics"), heading="electron density",
         long_name="electron density of the active material clear of all edges",
         definition="2 pi delta / (r_e lambda^2) with the dispersion correction of NMC811, from the refractive "
         "decrement delta of inner_grey; of mean_grey where no voxel is clear of all edges.",
         missing=f"{UNCALIBRATED}, and without active material",
     ),
     Measure(
-        name="electron_density_std", units="angstrom^-3",
+        name="electron_density_std", needs_grey=True, units="angstrom^-3",
         long_name="spread of the electron density inside the particle",
         definition="Standard deviation over the voxels of inner_grey, the noise of the image included.",
         missing=UNCERTAIN,
     ),
     Measure(
-        name="electron_density_profile", units="angstrom^-3", long_name="electron density by relative depth",
+        name="electron_density_profile", needs_grey=True,
+        units="angstrom^-3", long_name="electron density by relative depth",
         dims=(SHELL,), definition="electron_density of each shell of grey_profile.", missing=UNCERTAIN,
     ),
     Measure(
-        name="soc", units="1", long_name="state of charge: lithium taken out, from electron density",
+        name="soc", needs_grey=True, units="1", long_name="state of charge: lithium taken out, from electron density",
         definition="Inverse of the curve of density over state of charge (option curve) on the side of its turning "
         "point that the option branch declares; beyond the curve along the slope of its end.",
         missing=NO_BRANCH, shown=("report", "statistics"), heading="state of charge",
     ),
     Measure(
-        name="soc_std", units="1", long_name="uncertainty of the state of charge from the noise of the density",
+        name="soc_std", needs_grey=True,
+        units="1", long_name="uncertainty of the state of charge from the noise of the density",
         definition="Standard deviation of the mean density, from electron_density_std and the number of voxels over "
         "that of a grain of correlated ones, over the slope of the curve.",
         missing=f"{NO_BRANCH}; where no voxel is clear of all edges, and {TOO_SMALL}",
     ),
     Measure(
-        name="soc_flag", dtype="u1", units="", digits=0,
+        name="soc_flag", needs_grey=True, dtype="u1", units="", digits=0,
         long_name="state of charge: 1 near the turning point, 2 outside the curve, 3 both",
         definition="1 where the state of charge lies within 0.02, or its own uncertainty, of the turning point, so "
         "that the other side is possible too; 2 where the density lies outside the curve; 3 both.",

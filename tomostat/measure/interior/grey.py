@@ -35,15 +35,17 @@ INNER = f"where no voxel is clear of all edges, and {TOO_SMALL}"
 
 @of_field(
     Measure(
-        name="mean_grey", units="1", long_name="mean grey value of the active material", digits=1,
+        name="mean_grey", needs_grey=True, units="1", long_name="mean grey value of the active material", digits=1,
         definition="Without shading; voxels that the phases call active material.", missing="without active material",
     ),
     Measure(
-        name="std_grey", units="1", long_name="spread of the grey value of the active material", digits=1,
+        name="std_grey", needs_grey=True,
+        units="1", long_name="spread of the grey value of the active material", digits=1,
         definition="Standard deviation over the same voxels.", missing="without active material",
     ),
     Measure(
-        name="relative_intensity", units="1", shown=("report", "statistics"), heading="relative intensity",
+        name="relative_intensity", needs_grey=True,
+        units="1", shown=("report", "statistics"), heading="relative intensity",
         long_name="mean grey value over that of the field's median particle, above pore",
         definition="(mean_grey - pore level) / (median of mean_grey over the field - pore level).",
         missing="without active material",
@@ -59,16 +61,17 @@ def whole_grey(particles: FieldParticles) -> Arrays:
 
 @of_particle(
     Measure(
-        name="inner_grey", units="1", long_name="mean grey value of the active material clear of all edges", digits=1,
+        name="inner_grey", needs_grey=True,
+        units="1", long_name="mean grey value of the active material clear of all edges", digits=1,
         definition="Voxels farther than twice the blur from the surface and from any crack or pore.", missing=INNER,
     ),
     Measure(
-        name="grey_profile", units="1", dims=(SHELL,), missing=INNER, digits=1,
+        name="grey_profile", needs_grey=True, units="1", dims=(SHELL,), missing=INNER, digits=1,
         long_name="grey value clear of all edges by relative depth, surface to core",
         definition="Mean over the same voxels in shells of equal thickness from the surface to the deepest point.",
     ),
     Measure(
-        name="layer_grey", units="1", dims=(LAYER,), digits=1,
+        name="layer_grey", needs_grey=True, units="1", dims=(LAYER,), digits=1,
         long_name="grey value in layers of equal distance from the surface, outermost first",
         definition="Mean over all voxels of the filled particle, cracks and blurred edges included, whose distance to "
         "the nearest voxel outside, rounded to whole layers, is 1, 2, ...: the radial layers of GRAPES (Jones et al., "
@@ -76,11 +79,13 @@ def whole_grey(particles: FieldParticles) -> Arrays:
         missing=f"beyond the deepest voxel, and {TOO_SMALL}",
     ),
     Measure(
-        name="inner_std", units="1", long_name="spread of the grey value of the same voxels", missing=INNER,
+        name="inner_std", needs_grey=True,
+        units="1", long_name="spread of the grey value of the same voxels", missing=INNER,
         internal=True,
     ),
     Measure(
-        name="inner_count", dtype="i8", units="1", long_name="number of the same voxels", internal=True,
+        name="inner_count", needs_grey=True,
+        dtype="i8", units="1", long_name="number of the same voxels", internal=True,
     ),
 )  # fmt: skip
 def inner_grey(particle: Particle) -> Values:
