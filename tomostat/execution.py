@@ -22,7 +22,7 @@ import dask
 from dask.delayed import Delayed
 
 from tomostat.blocks import check_memory
-from tomostat.events import Cost, Listener, Meter, StepStarted, TaskEnded
+from tomostat.events import Cost, Event, Listener, Meter, StepStarted, TaskEnded
 from tomostat.files import write_text
 from tomostat.workers import Workers
 
@@ -49,7 +49,7 @@ class TasksFailed(OSError):
     """Tasks failed again and again for reasons of the machine; all others of their step are finished and marked."""
 
 
-def _ignore(event: StepStarted) -> None:
+def _ignore(event: Event) -> None:
     """Ignore all events."""
 
 

@@ -102,6 +102,11 @@ class Layout:
         return self.root / "study.yaml"
 
     @property
+    def run_log(self) -> Path:
+        """Log of all runs, an event a line."""
+        return self.root / "run.jsonl"
+
+    @property
     def manifest(self) -> Path:
         """What is finished, and from what."""
         return self.root / "manifest.json"

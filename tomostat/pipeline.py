@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from tomostat.events import StageEnded, StageStarted
 from tomostat.execution import Execution
 from tomostat.lock import folder_lock, refuse_used
 from tomostat.manifest import ALL, Layout, Manifest, check_output, stage_key
 from tomostat.options import StageOptions, as_dict
+from tomostat.runlog import logged
 from tomostat.stage import (
     AnyStage,
     FieldStage,
@@ -56,7 +58,7 @@ class Run:
         """Work on a study in its output folder, which no other process may use meanwhile."""
         execution = execution or Execution()
         with folder_lock(study.output, execution.stop):
-            running = cls.of(study, execution)
+            running = cls.of(study, logged(execution, Layout(study.output).run_log))
             running.manifest.create()
             yield running
 
@@ -129,7 +131,7 @@ class Run:
         if self.manifest.key(scope, stage.name) == key:
             logger.info("%s of %s is finished already", stage.name, scope)
             return
-        with self.making(scope, stage, key):
+        with self.making(scope, stage, key), self._telling(scope, stage):
             if isinstance(stage, FieldStage):
                 stage.run(self.field_work(scope, stage))
             else:
@@ -150,6 +152,21 @@ class Run:
         )
         yield
         self.manifest.finish(scope, stage.name, time.perf_counter() - start, stage.outputs(self.layout, scope))
+
+    @contextmanager
+    def _telling(self, scope: str, stage: AnyStage) -> Iterator[None]:
+        """Tell the listener that a stage begins, and how it ends."""
+        start, about = time.perf_counter(), {"stage": stage.name, "field": "" if scope == ALL else scope}
+        self.execution.listener(StageStarted(**about))
+        error = "interrupted"
+        try:
+            yield
+            error = ""
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            raise
+        finally:
+            self.execution.listener(StageEnded(**about, seconds=time.perf_counter() - start, error=error))
 
     def _called(self, scope: str, stage: Stage[StageOptions]) -> str:
         """A stage of a field, in words."""

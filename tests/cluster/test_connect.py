@@ -51,7 +51,7 @@ def listening(port: int) -> set[str]:
 
 
 def test_the_dashboard_listens_on_this_machine_only():
-    with open_cluster(workers=1) as client:
+    with open_cluster(workers=1, dashboard=True) as client:
         assert listening(urlsplit(client.dashboard_link).port) == {"127.0.0.1"}
 
 

@@ -34,6 +34,10 @@ class Place:
         Worker processes on this machine, for a local cluster; one per core when not given.
     wait_limit
         Minutes to wait for a worker while there is none, such as for jobs in a queue; for ever when not given.
+    dashboard
+        Serve dask's dashboard for workers of this machine; a cluster always has one.
+    performance_report
+        Page (.html) on which dask reports what its workers did.
     verbose
         Say what is done, and show the whole traceback of an error.
     """
@@ -41,6 +45,8 @@ class Place:
     cluster: str = "local"
     workers: int | None = None
     wait_limit: float | None = None
+    dashboard: bool = False
+    performance_report: Path | None = None
     verbose: bool = False
 
 

@@ -27,7 +27,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 `check` found problems, 2 something to mend, 130 and 143 interrupted.
+        Exit status: 0 done, 1 `check` or `status` found problems, 2 something to mend, 130 and 143 interrupted.
     """
     tokens = sys.argv[1:] if tokens is None else list(tokens)
     try:

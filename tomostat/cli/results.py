@@ -1,4 +1,4 @@
-"""Commands that work on finished results: check and mesh; and info on anything."""
+"""Commands that work on results: check and mesh; status of a study; and info on anything."""
 
 from __future__ import annotations
 
@@ -73,6 +73,19 @@ def mesh(
     with session(place) as execution:
         files = mesh_field(study, name, to, labels=labels, execution=execution)
     print(f"{len(files)} meshes of {name} are in {to}")
+
+
+@app.command(sort_key=25)
+def status(out: Out, /) -> int:
+    """Show how far a study is: every stage of every field, and what failed; also while a run goes on.
+
+    The exit status is 1 where something failed.
+    """
+    from tomostat.status import FAILED, status_lines, study_status
+
+    found = study_status(out)
+    print(status_lines(found))
+    return int(any(one.state == FAILED for one in found))
 
 
 @app.command(sort_key=26)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import platform
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tomostat.cli.app import Place
+from tomostat.cli.progress import StepBars, StepLines, Summary, progress_bars, stderr, title
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from distributed import Client
+    from rich.console import Console
 
     from tomostat.events import Event
     from tomostat.execution import Execution
@@ -27,28 +34,55 @@ class Terminated(BaseException):
 
 @contextlib.contextmanager
 def session(place: Place | None) -> Iterator[Execution]:
-    """An execution on the cluster that a command names, with progress bars and a log."""
+    """An execution on the cluster that a command names; how far it is, and what its stages took, on standard error."""
     from tomostat.cluster import open_cluster
+    from tomostat.events import to_all
     from tomostat.execution import Execution
 
-    place = place or Place()
-    configure_logging(place.verbose)
-    bars = progress_bars()
-    steps = StepLog()
-
-    def listen(event: Event) -> None:
-        show(event)
-        steps(event)
-
-    show = StepBars(bars)
-    with _ended_by_sigterm(), open_cluster(place.cluster, workers=place.workers) as client, bars:
-        limit = None if place.wait_limit is None else 60 * place.wait_limit
-        execution = Execution(client=client, listener=listen, wait_limit=limit)
+    place, console = place or Place(), stderr()
+    configure_logging(place.verbose, console)
+    limit = None if place.wait_limit is None else 60 * place.wait_limit
+    dashboard = place.dashboard or place.performance_report is not None
+    with (
+        _ended_by_sigterm(),
+        open_cluster(place.cluster, workers=place.workers, dashboard=dashboard) as client,
+        progress_bars(console) if console.is_terminal else contextlib.nullcontext() as bars,
+        _performance_report(place.performance_report),
+    ):
+        if client.dashboard_link and (dashboard or place.cluster != "local"):
+            console.print(f"dashboard at {client.dashboard_link} of {platform.node()}", soft_wrap=True)
+        execution = Execution(client=client, wait_limit=limit)
+        count, summary = _Count(client), Summary(execution.at_a_time)
+        say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+        show = StepBars(bars, count) if bars else StepLines(say, count)
         try:
-            yield execution
+            yield replace(execution, listener=to_all(show, StepLog(), summary))
         except BaseException:
             execution.stop()
             raise
+        if summary.stages and (bars or place.verbose or place.cluster != "local"):
+            console.print(summary.table(), soft_wrap=True, highlight=False, markup=False)
+
+
+class _Count:
+    """Number of workers that are there, asked for every few seconds."""
+
+    SECONDS = 5.0
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._asked, self._number = client, -math.inf, 0
+
+    def __call__(self) -> int:
+        if time.monotonic() - self._asked > self.SECONDS:
+            self._asked, self._number = time.monotonic(), len(self._client.nthreads())
+        return self._number
+
+
+def _performance_report(path: Path | None) -> contextlib.AbstractContextManager[Any]:
+    """Let dask write what its workers did to a page; nothing where no page is named."""
+    from distributed import performance_report
+
+    return contextlib.nullcontext() if path is None else performance_report(str(path))
 
 
 @contextlib.contextmanager
@@ -66,35 +100,6 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def progress_bars() -> Progress:
-    """Progress bars on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True))
-
-
-def title(event: Event) -> str:
-    """What an event is about, in words."""
-    return " ".join(filter(None, (event.field, ", ".join(filter(None, (event.stage, event.step))))))
-
-
-@dataclass
-class StepBars:
-    """A bar for every step that is not finished."""
-
-    bars: Progress
-    _bar: dict[str, Any] = field(default_factory=dict)
-
-    def __call__(self, event: Event) -> None:
-        """Move the bar of the event's step."""
-        name = title(event)
-        if name not in self._bar:
-            self._bar[name] = self.bars.add_task(name, total=event.total)
-        self.bars.update(self._bar[name], completed=event.done, total=event.total, visible=event.done < event.total)
 
 
 @dataclass
@@ -122,11 +127,12 @@ class StepLog:
             )  # fmt: skip
 
 
-def configure_logging(verbose: bool) -> None:
+def configure_logging(verbose: bool, console: Console | None = None) -> None:
     """Log to standard error; quietly unless `verbose`."""
     import distributed.config  # noqa: F401 - sets levels of its own when it is first imported
     from rich.logging import RichHandler
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=verbose)])
+    handler = RichHandler(console=console or stderr(), show_path=verbose)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("tomostat").setLevel(logging.INFO if verbose else logging.WARNING)
     logging.getLogger("distributed").setLevel(logging.WARNING if verbose else logging.CRITICAL)

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from tomostat.cli.app import FLAT, Place, app
-from tomostat.cli.session import progress_bars, session
+from tomostat.cli.progress import progress_bars
+from tomostat.cli.session import session
 from tomostat.detect.options import TrainOptions
 from tomostat.phantom.options import PhantomOptions
 
@@ -113,7 +114,7 @@ def train(
     known = as_slices(read(annotations))
     held_out = as_slices(read(validation)) if validation else []
     with progress_bars() as bars:
-        task = bars.add_task("training", total=schedule.steps)
+        task = bars.add_task("training", total=schedule.steps, rate="")
         best = fine_tune(
             known, out, weights=weights, options=schedule, validation=held_out,
             progress=lambda step, steps: bars.update(task, completed=step, total=steps),

@@ -41,7 +41,9 @@ ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
 
 
 @contextlib.contextmanager
-def open_cluster(cluster: str | Path = "local", *, workers: int | None = None) -> Iterator[Client]:
+def open_cluster(
+    cluster: str | Path = "local", *, workers: int | None = None, dashboard: bool = False
+) -> Iterator[Client]:
     """Connect to the workers, and disconnect at the end.
 
     Parameters
@@ -51,6 +53,8 @@ def open_cluster(cluster: str | Path = "local", *, workers: int | None = None) -
         file (.yaml) with a batch system and pools of jobs, see `tomostat.cluster.read_cluster_file`.
     workers
         Worker processes of a local cluster, one thread each; one per core, as memory allows, when not given.
+    dashboard
+        Serve dask's dashboard for a local cluster, which takes a second more; other clusters always have one.
 
     Yields
     ------
@@ -70,7 +74,7 @@ def open_cluster(cluster: str | Path = "local", *, workers: int | None = None) -
     where = str(cluster)
     with contextlib.ExitStack() as stack:
         if where == "local":
-            yield stack.enter_context(Client(stack.enter_context(_local(workers))))
+            yield stack.enter_context(Client(stack.enter_context(_local(workers, dashboard))))
         elif where.endswith((".yaml", ".yml")):
             batch = stack.enter_context(_batch_system(Path(where)))
             yield stack.enter_context(Client(batch))
@@ -82,7 +86,7 @@ open_client = open_cluster
 """The former name of `open_cluster`."""
 
 
-def _local(workers: int | None) -> Any:
+def _local(workers: int | None, dashboard: bool) -> Any:
     """Processes of one thread each: kernels and the network then repeat bit for bit."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(f"tomostat: {GUARD}")  # a worker process that imports the script
@@ -99,7 +103,7 @@ def _local(workers: int | None) -> Any:
                 n_workers=count,
                 threads_per_worker=1,
                 worker_class=nanny_class(gpus_here()),
-                dashboard_address=DASHBOARD,
+                dashboard_address=DASHBOARD if dashboard else None,
                 silence_logs=logging.CRITICAL,  # what fails in a worker is raised here
             )
         except RuntimeError as error:

@@ -1,0 +1,92 @@
+"""How far a study is, from its manifest and its log of runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tomostat import cli
+from tomostat.lock import folder_lock
+from tomostat.manifest import Content, Layout
+from tomostat.runlog import read_run_log
+from tomostat.status import DONE, FAILED, OPEN, RUNNING, STALE, study_status
+
+
+@pytest.fixture
+def out(results, tmp_path) -> Path:
+    """Records and log of a finished study of two fields, in a folder of their own."""
+    root = tmp_path / "out"
+    root.mkdir()
+    for path in (results.manifest, results.study, results.run_log):
+        shutil.copy(path, root)
+    return root
+
+
+def states(root: Path) -> dict[str, str]:
+    return {f"{one.scope}/{one.stage}": one.state for one in study_status(root)}
+
+
+def change(root: Path, name: str, **values: object) -> None:
+    """Change what is noted of a stage."""
+    content = Content.read(root)
+    content.stages[name] = dataclasses.replace(content.stages[name], **values)
+    content.write(Layout(root).manifest)
+
+
+def log(root: Path, **values: object) -> None:
+    with Layout(root).run_log.open("a") as file:
+        file.write(json.dumps({"time": time.time() - 30, **values}) + "\n")
+
+
+def test_a_finished_study(out):
+    assert set(states(out).values()) == {DONE}
+
+
+def test_what_never_ran(out):
+    content = Content.read(out)
+    del content.stages["all/report"]
+    content.write(Layout(out).manifest)
+    assert states(out)["all/report"] == OPEN
+
+
+def test_what_depends_on_newer_results_is_stale(out):
+    field = next(iter(Content.read(out).stages)).partition("/")[0]
+    change(out, f"{field}/detect", finished="2999-01-01T00:00:00+0000")
+    found = states(out)
+    assert (found[f"{field}/detect"], found[f"{field}/phases"]) == (DONE, DONE)
+    assert {found[f"{field}/{stage}"] for stage in ("stitch", "measure")} == {STALE}
+    assert found["all/report"] == STALE
+
+
+def test_what_failed_and_what_goes_on(out, capsys):
+    one, other = sorted({name.partition("/")[0] for name in Content.read(out).stages} - {"all"})
+    change(out, f"{one}/measure", finished=None)
+    change(out, f"{other}/measure", finished=None)
+    log(out, event="stage ended", stage="measure", field=one, seconds=3, error="TasksFailed: the drive went away")
+    log(out, event="task ended", stage="measure", field=other, step="particles", done=3, total=9, task="x")
+    assert states(out)[f"{one}/measure"] == FAILED
+    assert cli.main(["status", str(out)]) == 1
+    said = capsys.readouterr().out
+    assert f"{one}: measure failed: TasksFailed: the drive went away" in said
+    assert f"{other}: measure stopped: particles: 3 of 9; last sign 30 s ago" in said
+    with folder_lock(out, lambda: None):
+        assert states(out)[f"{other}/measure"] == RUNNING
+
+
+def test_a_folder_without_a_study(tmp_path, capsys):
+    assert cli.main(["status", str(tmp_path)]) == 2
+
+
+def test_the_log_tells_stages_steps_and_tasks(out):
+    lines = list(read_run_log(Layout(out).run_log))
+    assert {line["event"] for line in lines} == {"stage started", "stage ended", "step started", "task ended"}
+    assert all(line["cost"]["seconds"] >= 0 for line in lines if line["event"] == "task ended")
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    with Layout(out).run_log.open("a") as file:
+        file.write('{"time": 3, "ev')
+    assert list(read_run_log(Layout(out).run_log)) == lines, "a half-written line is left out"

@@ -1,0 +1,133 @@
+"""How far a study is: every stage of every field, as the manifest and the log of runs have it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tomostat.lock import InUseError, refuse_used
+from tomostat.manifest import ALL, Content, Layout, StageRecord
+from tomostat.options import StageOptions
+from tomostat.runlog import read_run_log
+from tomostat.stage import FieldStage, Stage, all_stages, before
+
+DONE, STALE, FAILED, RUNNING, STOPPED, OPEN = "done", "stale", "failed", "running", "stopped", "-"
+"""States of a stage of a field. What was stopped goes on with the same command."""
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """State of a stage of a field.
+
+    Attributes
+    ----------
+    scope, stage
+        Field, or `tomostat.manifest.ALL`, and name of the stage.
+    state
+        One of the states above.
+    words
+        What there is to add: the error, or how far it is.
+    """
+
+    scope: str
+    stage: str
+    state: str
+    words: str = ""
+
+
+def study_status(root: Path) -> list[StageStatus]:
+    """State of every stage of every field of an output folder, without touching it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When the folder holds no study, or its manifest is damaged.
+    """
+    from tomostat.study import load_study
+
+    content, used = Content.read(root), _is_used(root)
+    last = _last_events(root)
+    fields = [field.name for field in load_study(Layout(root).study, record=True).fields]
+    found: dict[tuple[str, str], StageStatus] = {}
+    for stage in all_stages():
+        for scope in _scopes(stage, fields):
+            reads = [
+                (where, other.name)
+                for other in before(stage)
+                for where in _scopes(other, fields)
+                if scope in (ALL, where)
+            ]
+            record = content.stages.get(f"{scope}/{stage.name}")
+            inputs = {one: content.stages.get("/".join(one)) for one in reads}
+            redone = [name for (where, name) in reads if found[where, name].state == STALE]
+            found[scope, stage.name] = _state(
+                scope, stage.name, record, inputs, redone, last.get((scope, stage.name)), used
+            )
+    return list(found.values())
+
+
+def _is_used(root: Path) -> bool:
+    """Whether a process works in an output folder."""
+    try:
+        refuse_used(root)
+    except InUseError:
+        return True
+    return False
+
+
+def _scopes(stage: Stage[StageOptions], fields: Sequence[str]) -> Sequence[str]:
+    """What a stage is run on: every field, or all of them together."""
+    return fields if isinstance(stage, FieldStage) else [ALL]
+
+
+def _state(
+    scope: str,
+    stage: str,
+    record: StageRecord | None,
+    inputs: Mapping[tuple[str, str], StageRecord | None],
+    redone: Sequence[str],
+    event: Mapping[str, Any] | None,
+    used: bool,
+) -> StageStatus:
+    """State of a stage from its record, those of what it reads, and the last event of it."""
+    if record is None:
+        return StageStatus(scope, stage, OPEN)
+    if record.finished:
+        newer = [name for (_, name), other in inputs.items() if other and (other.finished or "~") > record.finished]
+        if newer or redone or not record.key:
+            return StageStatus(scope, stage, STALE, f"{[*redone, *newer, stage][0]} was made anew or is to be")
+        return StageStatus(scope, stage, DONE)
+    if event is not None and event.get("error") not in (None, "", "interrupted"):
+        return StageStatus(scope, stage, FAILED, str(event["error"]))
+    return StageStatus(scope, stage, RUNNING if used else STOPPED, _progress(event))
+
+
+def _progress(event: Mapping[str, Any] | None) -> str:
+    """How far a stage is that is not finished."""
+    if event is None:
+        return ""
+    ago = f"last sign {time.time() - event['time']:.0f} s ago"
+    return f"{event['step']}: {event['done']} of {event['total']}; {ago}" if "step" in event else ago
+
+
+def _last_events(root: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """The last event of every stage of every field."""
+    return {(event["field"] or ALL, event["stage"]): event for event in read_run_log(Layout(root).run_log)}
+
+
+def status_lines(found: Sequence[StageStatus]) -> str:
+    """A table of the states, fields down and stages across, and a line for everything that there is to add."""
+    names = list(dict.fromkeys(one.stage for one in found))
+    states = {(one.scope, one.stage): one.state for one in found}
+    scopes = list(dict.fromkeys(one.scope for one in found))
+    width = max(map(len, [*scopes, "field"])) + 2
+    lines = ["field".ljust(width) + "".join(name.rjust(max(len(name), 7) + 2) for name in names)]
+    lines.append("-" * len(lines[0]))
+    for scope in scopes:
+        row = [states.get((scope, name), "").rjust(max(len(name), 7) + 2) for name in names]
+        lines.append((scope.ljust(width) + "".join(row)).rstrip())
+    lines += [f"{one.scope}: {one.stage} {one.state}: {one.words}" for one in found if one.words]
+    return "\n".join(lines)
