@@ -58,6 +58,11 @@ class Layout:
         """Contacts between the particles of one field."""
         return self.root / "tables" / f"{field}.contacts.parquet"
 
+    @property
+    def checks(self) -> Path:
+        """What `tomostat check` found."""
+        return self.root / "checks.json"
+
     def markers(self, field: str, stage: str) -> Path:
         """Marker files of the finished blocks of a stage."""
         return self.root / ".markers" / field / stage
@@ -188,6 +193,11 @@ class Content:
             raise ValueError(
                 f"{path} is damaged ({error}); restore it from a copy, or choose another output folder"
             ) from None
+
+    def keys(self, stage: str) -> dict[str, str]:
+        """Key of a finished stage by field."""
+        found = {name.rsplit("/", 1)[0]: record for name, record in self.stages.items() if name.endswith(f"/{stage}")}
+        return {field: record.key for field, record in found.items() if record.finished}
 
     def write(self, path: Path) -> None:
         """Write the manifest, whole or not at all."""

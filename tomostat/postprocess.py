@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tomostat.checks import FieldCheck, lines, write_checks
 from tomostat.datasets import open_particles
 from tomostat.execution import Execution
 from tomostat.files import half_written, remove
@@ -170,7 +171,7 @@ def check_files(study: Study, *, execution: Execution | None = None) -> list[str
 
 
 def check_study(study: Study, *, execution: Execution | None = None) -> dict[str, list[Problem]]:
-    """Look for what should not be where blocks, tiles and stages meet, in every field.
+    """Look for what should not be where blocks, tiles and stages meet, in every field; the report shows what was found.
 
     Returns
     -------
@@ -193,4 +194,7 @@ def check_study(study: Study, *, execution: Execution | None = None) -> dict[str
         where = dataclasses.replace(running.execution, field=field.name)
         places = layout.volume(field.name), layout.instances(field.name), layout.graph(field.name)
         found[field.name] = check_particles(*places, execution=where)
+    keys = {name: running.manifest.key(name, stitch.name) or "" for name in found}
+    told = {name: lines((problem.what, problem.place) for problem in problems) for name, problems in found.items()}
+    write_checks(layout.checks, {name: FieldCheck(keys[name], told[name]) for name in found})
     return found

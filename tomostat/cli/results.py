@@ -18,6 +18,7 @@ def check(out: Out, /, *, place: Place | None = None) -> int:
 
     The exit status is 1 where something was found. Particles are looked at where all files are whole.
     """
+    from tomostat.checks import lines
     from tomostat.postprocess import check_files, check_study
 
     study = study_in(out)
@@ -27,8 +28,8 @@ def check(out: Out, /, *, place: Place | None = None) -> int:
             return 1
         found = check_study(study, execution=execution)
     for field, problems in found.items():
-        for problem in problems:
-            print(f"{field} at z y x = {' '.join(map(str, problem.place))}: {problem.what}")
+        for line in lines((problem.what, problem.place) for problem in problems):
+            print(f"{field} {line}")
     count = sum(map(len, found.values()))
     print(f"{count} problems in {len(found)} fields" if count else f"nothing wrong in {len(found)} fields")
     return int(count > 0)

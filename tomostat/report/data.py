@@ -22,11 +22,12 @@ from tomostat.report.embedding import inline_svg, read_png, webp_uri
 from tomostat.report.fields import FieldView
 from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance
+from tomostat.report.scatter import in_condition
 from tomostat.report.style import save_png, save_svg
 from tomostat.report.text import condition_names
 
-LIMITATIONS = "notes"
-"""Attribute of the results on disk that lists their limitations."""
+LIMITATIONS, FINDINGS = "notes", "findings"
+"""Attributes of the results on disk that list their limitations, and what was found."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,15 @@ class ReportData:
     @property
     def limitations(self) -> list[str]:
         """Limitations of the results, in sentences."""
-        given = self.results.attrs.get(LIMITATIONS, [])
+        return self._sentences(LIMITATIONS)
+
+    @property
+    def findings(self) -> list[str]:
+        """What was found, in sentences."""
+        return self._sentences(FINDINGS)
+
+    def _sentences(self, name: str) -> list[str]:
+        given = self.results.attrs.get(name, [])
         return [given] if isinstance(given, str) else [str(sentence) for sentence in given]
 
     @cached_property
@@ -124,6 +133,15 @@ class ReportData:
     @cached_property
     def _field_names(self) -> NDArray[np.str_]:
         return np.array(self._names("field"), dtype=np.str_)
+
+    def in_condition(self, condition: str) -> NDArray[np.bool_]:
+        """Particles of a condition."""
+        return in_condition(self.particles, condition, self.conditions)
+
+    def rows_by_label(self, field: str) -> dict[int, int]:
+        """Row of the particle table of every label of a field."""
+        rows = np.flatnonzero(self._field_names == field)
+        return dict(zip(self.particles["label"].values[rows].tolist(), rows.tolist(), strict=True))
 
     def detachments(self, field: str) -> dict[int, float]:
         """Detachment of a field's particles by label."""

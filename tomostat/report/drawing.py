@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -71,8 +72,15 @@ def degree_bar(figure: Figure, axes: Any, fraction: float) -> None:
 
 
 def scale_bar(axes: Axes, reach: float) -> None:
-    """A bar of a round length, in the lower right corner."""
+    """A bar of a round length in the lower right corner of axes whose x runs from -`reach` to `reach`."""
     length = max(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if step <= max(0.75 * reach, 0.1))
-    right, y = 0.94 * reach, -0.93 * reach
-    axes.plot([right - length, right], [y, y], color=INK, linewidth=2.2, solid_capstyle="butt")
-    axes.text(right - length / 2, y + 0.04 * reach, f"{length:g} µm", ha="center", va="bottom", size=7.5)
+    right, at = 0.94 * reach, axes.get_xaxis_transform()  # y as a share of the height
+    clear = [withStroke(linewidth=2, foreground="white")]
+    axes.plot(
+        [right - length, right], [0.035, 0.035], color=INK, linewidth=2.2, solid_capstyle="butt", transform=at,
+        path_effects=clear,
+    )  # fmt: skip
+    axes.text(
+        right - length / 2, 0.055, f"{length:g} µm", ha="center", va="bottom", size=7.5, transform=at,
+        path_effects=clear,
+    )  # fmt: skip

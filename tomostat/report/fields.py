@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.phase import Phase, PhaseFit
-from tomostat.volume import VolumeInfo, describe, label_names, read_box, read_fit
+from tomostat.volume import Spacing, VolumeInfo, describe, label_names, read_box, read_fit
 
 WIDE = 1100
 """Voxels of a slice, along its longer side, up to which it is shown at full resolution."""
@@ -107,6 +107,21 @@ class FieldView:
         """Grey values and labels of a cube around a place (micrometers), cut at the field's border."""
         box = self._around(centre, reach)
         return read_box(self.info.path, box), read_box(self.info.path, box, "particles")
+
+    def start(self, centre: NDArray[np.float64], reach: float) -> list[int]:
+        """First voxel (z, y, x) of that cube."""
+        return [side.start for side in self._around(centre, reach)]
+
+    def middle_region(self, edge: int) -> tuple[NDArray[np.uint8], Spacing, Spacing]:
+        """Phases of a region in the middle, up to `edge` voxels long; its spacing, and its start (micrometers)."""
+        first = [max((n - edge) // 2, 0) for n in self.info.shape]
+        box: Any = tuple(slice(a, min(a + edge, n)) for a, n in zip(first, self.info.shape, strict=True))
+        z, y, x = (a * s for a, s in zip(first, self.info.spacing, strict=True))
+        return read_box(self.info.path, box, "phases"), self.info.spacing, (z, y, x)
+
+    def phases_cube(self, centre: NDArray[np.float64], reach: float) -> NDArray[np.uint8] | None:
+        """Phases of that cube, None where the field has none."""
+        return read_box(self.info.path, self._around(centre, reach), "phases") if "phases" in self.images else None
 
     def map_cube(self, centre: NDArray[np.float64], reach: float, name: str) -> NDArray[np.float32] | None:
         """The same cube of a map, None where the field has none."""

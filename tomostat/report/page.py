@@ -25,7 +25,7 @@ from tomostat.report.text import TIMES, plural
 LIBRARY = "vendor/plotly-gl3d.min.js"
 """What draws the linked plots and turns the particles: plotly.js, MIT licence, as its authors distribute it."""
 
-SCRIPTS = ("page.js", "particles.js", "plots.js", "particle.js", "table.js")
+SCRIPTS = ("page.js", "particles.js", "plots.js", "particle.js", "table.js", "fields.js")
 """The page's own scripts, in order; they share one scope."""
 
 logger = logging.getLogger(__name__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,16 @@ class Provenance:
         The study with its options; None where only the tables are known.
     seconds
         How long every stage took.
+    graphs
+        Folder of the merge graph by field.
+    problems
+        What `tomostat check` found in every field that was checked as it is now.
     """
 
     study: Study | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    graphs: Mapping[str, Path] = field(default_factory=dict)
+    problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def listings(self) -> dict[str, str]:
         """What the page lists, as YAML under its heading; without what is not known."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomostat.report.options import ReportOptions
-from tomostat.stage import StudyStage, Work
+from tomostat.stage import Json, StudyStage, Work
 
 if TYPE_CHECKING:
     from tomostat.manifest import Layout
@@ -27,20 +27,32 @@ class Report(StudyStage[ReportOptions]):
         """The page and its files."""
         return [layout.report]
 
+    def depends(self, work: Work) -> Sequence[Json]:
+        """What `tomostat check` found."""
+        checks = work.layout.checks
+        return [checks.read_text(encoding="utf-8") if checks.exists() else ""]
+
     def run(self, work: Work) -> None:
         """Write the page and the files that it links to."""
+        from tomostat.checks import read_checks
         from tomostat.datasets import open_dataset, open_particles
         from tomostat.manifest import Content
         from tomostat.report import Provenance, write_report
 
         layout = work.layout
+        content = Content.read(layout.root)
         write_report(
             layout.report,
             open_particles(layout.particles),
             open_dataset(layout.analysis, "analysis", "tomostat analyze"),
             {field.name: layout.volume(field.name) for field in work.study.fields},
             options=self.options_of(work.study),
-            provenance=Provenance(study=work.study, seconds=Content.read(layout.root).seconds()),
+            provenance=Provenance(
+                study=work.study,
+                seconds=content.seconds(),
+                graphs={field.name: layout.graph(field.name) for field in work.study.fields},
+                problems=read_checks(layout.checks, content.keys("stitch")),
+            ),
             execution=work.execution,
         )
 

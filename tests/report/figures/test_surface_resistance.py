@@ -13,7 +13,13 @@ from stores import half_ball
 from tomostat.analyze import analyze_particles
 from tomostat.measure import measure_particles
 from tomostat.report import ReportOptions, write_report
-from tomostat.report.figures.surface_resistance import STEPS, ColouredParticle, colour_indices, draw_surfaces
+from tomostat.report.figures.surface_resistance import (
+    STEPS,
+    ColouredParticle,
+    colour_indices,
+    draw_surfaces,
+    void_around,
+)
 
 
 def test_colours_follow_the_values() -> None:
@@ -27,7 +33,7 @@ def test_colours_follow_the_values() -> None:
     assert (shown[2:10, 2:10, 2] == 2).all()
     assert (shown[2:10, 2:10, 9] == STEPS + 1).all()
     assert (shown[mask & np.isnan(values)] == 1).all()
-    figure = draw_surfaces([ColouredParticle(mask, values, (1.0, 1.0, 1.0), "cube")])
+    figure = draw_surfaces([ColouredParticle(mask, values, (1.0, 1.0, 1.0), ~mask, "cube")])
     figure.canvas.draw()
 
 
@@ -49,8 +55,8 @@ def test_the_report_shows_the_maps(tmp_path: Path) -> None:
     page = write_report(tmp_path / "report", table, results, {"half": path}, options=brief).read_text("utf-8")
     assert 'href="figures/resistance-surface.png"' in page
     picture = imread(tmp_path / "report" / "figures" / "resistance-surface.png")
-    width = int(picture.shape[1] * 4.6 / 5.3)  # the rest is the scale
-    front, back = shares(picture[:, : width // 2]), shares(picture[:, width // 2 : width])
+    width = int(picture.shape[1] * 6.9 / 7.8) // 3  # void, front, back; the rest is the scale
+    front, back = shares(picture[:, width : 2 * width]), shares(picture[:, 2 * width : 3 * width])
     assert front[0] > 0.1
     assert back[0] < 0.01
     assert back[1] > 0.6
@@ -58,3 +64,16 @@ def test_the_report_shows_the_maps(tmp_path: Path) -> None:
     shutil.rmtree(path / "maps")
     page = write_report(tmp_path / "report", table, results, {"half": path}, options=brief).read_text("utf-8")
     assert "resistance-surface.png" not in page
+
+
+def test_void_lies_beyond_the_detached_surface() -> None:
+    mask = np.zeros((1, 9, 20), bool)
+    mask[0, 3:6, 5:15] = True
+    values = np.where(mask, np.float32(0), np.float32(np.nan))
+    values[0, 3:6, 10:15] = 0.7  # the right half is detached
+    void = void_around(mask, np.zeros(mask.shape, np.uint8), values)
+    assert void[0, 4, 15:19].all()
+    assert not void[0, :, :8].any()
+    assert not (void & mask).any()
+    assert not void_around(mask, np.ones(mask.shape, np.uint8), values).any()  # carbon-binder is no void
+    assert not void_around(mask, None, values).any()

@@ -86,6 +86,10 @@ if (table) {
     limit *= 4;
     drawTable();
   });
+  document.querySelectorAll(".flag").forEach((button) => button.addEventListener("click", () => {
+    select(column[button.dataset.flag].values.flatMap((flag, row) => (flag ? [row] : [])));
+    document.getElementById("explore").scrollIntoView();
+  }));
   addEventListener("keydown", (event) => event.key === "Escape" && state.selected && select(null));
   state.addEventListener("select", drawTable);
   state.addEventListener("show", () => {

@@ -16,7 +16,7 @@ from tomostat.report.figures.gallery import labelled_fields
 from tomostat.report.pictures import particle_pictures
 from tomostat.report.scatter import in_condition
 from tomostat.report.sections import Section
-from tomostat.report.style import CONTACT, GAP, MISSING, colour, degrees_map, resistance_map
+from tomostat.report.style import CONTACT, GAP, MISSING, PHASES, colour, degrees_map, resistance_map
 from tomostat.report.text import unit_text
 
 SIGNIFICANT = 5
@@ -57,6 +57,8 @@ def explorer(data: ReportData) -> str:
             },
             "detachment": {"top": 1, "colours": _tints(degrees_map()), "title": "degree of detachment"},
         },
+        "phases": [{"name": name, "colour": tint} for name, tint in PHASES.values()],
+        "heights": heights(particles),
         "tints": {"contact": CONTACT, "gap": GAP, "unknown": MISSING},
     }
     panels = asset("explorer.html")
@@ -115,6 +117,13 @@ def groups(particles: xr.Dataset, conditions: list[str]) -> list[int]:
     for index, name in enumerate(conditions):
         found[in_condition(particles, name, conditions)] = index
     return found.tolist()
+
+
+def heights(particles: xr.Dataset) -> list[Any]:
+    """Place of every particle across the slices, micrometers; null where it is not known."""
+    if "centroid" not in particles:
+        return [None] * particles.sizes["particle"]
+    return plain(particles["centroid"].sel(axis="z").to_numpy())
 
 
 def resistance_top(particles: xr.Dataset) -> float:

@@ -103,7 +103,7 @@ def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, d
     tint = degrees_map()(degree) if np.isfinite(degree) else mpl.colors.to_rgba(UNCOLOURED[0])
     flat, body = (figure.add_axes((left, 0.0, 0.5, 1.0)) for left in (0.0, 0.5))
 
-    start = [max(round((c - reach) / s), 0) for c, s in zip(centre.tolist(), spacing, strict=True)]
+    start = view.start(centre, reach)
     middle = min(max(round(centre[0] / spacing[0]) - start[0], 0), len(grey) - 1)
     left, top = start[2] * spacing[2] - centre[2], start[1] * spacing[1] - centre[1]
     rows, columns = grey.shape[1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -13,41 +13,64 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tomostat.report import text
+from tomostat.report.browsing import described_field, field_slices, slice_places
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import any_known, degree_bar, label_colours, outlines
 from tomostat.report.fields import FieldView, Plane
+from tomostat.report.figures.explorer import resistance_top, script_json
 from tomostat.report.sections import Section
 from tomostat.report.style import INK, MUTED, PHASES, frameless, new_figure
 from tomostat.report.tables import particle_rows
 
 
 def fields(data: ReportData) -> str:
-    """A slice of each field."""
+    """Slices to browse, and one of a field of each condition for print."""
     chosen = in_turn(data, data.options.pictured_fields)
-    parts: list[str] = []
-    seen: set[str] = set()
-    for view in chosen:
-        condition = data.origins.get(view.name, ("", ""))[1]
-        degrees = data.detachments(view.name)
-        # outlines are coloured by the detachment where it is known, else by label
-        tint = "their detachment" if any_known(degrees) else "label"
-        figure = data.png_figure(
-            f"field-{text.file_name(view.name)}",
-            draw_field(view, degrees),
-            f"Slices of field {view.name}: grey values with the outlines of the particles, and phases.",
-            "Left: grey values with the outlines of the particles, coloured by "
-            f"{tint}. Right: phases."
-            + (" The planes are those in the middle half that cut most particles." if view.info.shape[0] > 1 else ""),
-            particle_rows(data.of_field(view.name), "centroid", "equivalent_diameter", "detachment"),
-        )
-        opened = "" if condition in seen else " open"
-        seen.add(condition)
-        count = text.plural(data.count(view.name), "particle")
-        head = " · ".join(filter(None, (escape(condition), count)))
-        head = f"<summary>{escape(view.name)}<span>{head}</span></summary>"
-        parts.append(f'<details class="field"{opened}>{head}{figure}</details>')
+    if not chosen:
+        return ""
     left = len(data.views) - len(chosen)
-    return "".join(parts) + (f"<p>{text.plural(left, 'further field')} not shown.</p>" if left and parts else "")
+    more = f"<p>{text.plural(left, 'further field')} not shown.</p>" if left else ""
+    return browsed(data, chosen) + "".join(_printed(data, view) for view in first_of_each(data, chosen)) + more
+
+
+def browsed(data: ReportData, views: Sequence[FieldView]) -> str:
+    """Slices of fields to browse."""
+    rows = {view.name: data.rows_by_label(view.name) for view in views}
+    slices = field_slices(views, rows, resistance_top(data.particles), data.execution)
+    places = slice_places(views)
+    known = [described_field(view, data.origins.get(view.name, ("", ""))[1], places[view.name]) for view in views]
+    lines = "\n\n".join("\n".join(slices[view.name]) for view in views)
+    return (
+        '<div id="browser" class="screen"></div>'
+        f'<script type="application/json" id="fields-data">{script_json(known)}</script>'
+        f'<script type="text/plain" id="fields-slices">{lines}</script>'
+    )
+
+
+def first_of_each(data: ReportData, views: Sequence[FieldView]) -> list[FieldView]:
+    """The first field of every condition."""
+    found: dict[str, FieldView] = {}
+    for view in views:
+        found.setdefault(data.origins.get(view.name, ("", ""))[1], view)
+    return list(found.values())
+
+
+def _printed(data: ReportData, view: FieldView) -> str:
+    """A field as a figure."""
+    condition = data.origins.get(view.name, ("", ""))[1]
+    degrees = data.detachments(view.name)
+    # outlines are coloured by the detachment where it is known, else by label
+    tint = "their detachment" if any_known(degrees) else "label"
+    count = text.plural(data.count(view.name), "particle")
+    head = " · ".join(filter(None, (escape(condition), escape(view.name), count)))
+    return data.png_figure(
+        f"field-{text.file_name(view.name)}",
+        draw_field(view, degrees),
+        f"Slices of field {view.name}: grey values with the outlines of the particles, and phases.",
+        f"<b>{head}.</b> Left: grey values with the outlines of the particles, coloured by {tint}. Right: phases."
+        + (" The planes are those in the middle half that cut most particles." if view.info.shape[0] > 1 else ""),
+        particle_rows(data.of_field(view.name), "centroid", "equivalent_diameter", "detachment"),
+    )
 
 
 def in_turn(data: ReportData, count: int) -> list[FieldView]:

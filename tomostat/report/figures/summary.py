@@ -19,7 +19,9 @@ def glance(data: ReportData) -> str:
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in all_limitations(data))
     box = f'<div class="limitations"><h3>Limitations</h3><ul>{items}</ul></div>' if items else ""
     tiles = mean_tiles(data.results) if data.measured else ""
-    return f'<p class="lead">{lead(data.results, confidence)}</p>\n{tiles}\n{box}'
+    found = "".join(f"<li>{escape(sentence)}</li>" for sentence in data.findings)
+    findings = f'<div class="findings"><h3>Findings</h3><ul>{found}</ul></div>' if found else ""
+    return f'<p class="lead">{lead(data.results, confidence)}</p>\n{tiles}\n{findings}\n{box}'
 
 
 def all_limitations(data: ReportData) -> list[str]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomostat.phase import Phase
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import scale_bar
 from tomostat.report.fields import FieldView
@@ -22,10 +23,13 @@ from tomostat.report.figures.gallery import chosen_particles, labelled_fields
 from tomostat.report.kernels import raycast
 from tomostat.report.pictures import reach_of
 from tomostat.report.sections import Section
-from tomostat.report.style import frameless, new_figure, resistance_map
+from tomostat.report.style import PHASES, frameless, new_figure, resistance_map
 from tomostat.report.tables import particle_rows
 
 RESISTANCES = ("resistance_mean", "resistance_mean_std", "resistance_std", "resistance_max")
+GAP_DEPTH = 4.0
+"""Voxels of the void along the detached surface that are drawn."""
+VOID = "#8fb3d1"
 STEPS = 250
 """Colours of the scale."""
 
@@ -42,6 +46,8 @@ class ColouredParticle:
         (z, y, x) float32, NaN off the surface and where it is unknown.
     spacing
         Voxel size (z, y, x) in micrometers.
+    void
+        (z, y, x) bool, pores between the particle and the carbon-binder around it.
     title
         Heading of its pictures.
     """
@@ -49,6 +55,7 @@ class ColouredParticle:
     mask: NDArray[np.bool_]
     values: NDArray[np.float32]
     spacing: tuple[float, float, float]
+    void: NDArray[np.bool_]
     title: str
 
 
@@ -63,10 +70,11 @@ def surfaces(data: ReportData) -> str:
     picture = data.png_figure(
         "resistance-surface",
         draw_surfaces(found),
-        "Particles in 3D, coloured by the local resistance of their surface.",
-        "<b>Local resistance over the surface</b>, each particle from the front and, turned by half a turn about z, "
-        "from behind: detour of electrons to the nearest contact with carbon-binder, in equivalent radii. Palest: in "
-        "contact; grey: unknown. <code>tomostat mesh</code> writes such surfaces for ParaView and Blender.",
+        "Particles in 3D with the void around them, and coloured by the local resistance of their surface.",
+        "<b>Void and local resistance.</b> Left: the particle with the void along its detached surface, blue. Then its "
+        "local resistance from the front and, turned by half a turn about z, from behind: detour of electrons to the "
+        "nearest contact with carbon-binder, in equivalent radii. Palest: in contact; grey: unknown. After Fig. 2 of "
+        "Jiang et al. (2020). <code>tomostat mesh</code> writes such surfaces for ParaView and Blender.",
         particle_rows(data.counted.isel(particle=_with_resistance(data)), "detachment", *RESISTANCES),
     )
     return f"<h3>Local resistance</h3>{picture}"
@@ -84,23 +92,45 @@ def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> ColouredParticle |
     if not np.isfinite(values).any():
         return None
     title = f"{100 * float(one['detachment']):.0f} % detached, {escape(view.name)}, label {label}"
-    return ColouredParticle(mask, values, view.info.spacing, title)
+    phases = view.phases_cube(centre, reach)
+    return ColouredParticle(mask, values, view.info.spacing, void_around(mask, phases, values), title)
+
+
+def void_around(mask: NDArray[np.bool_], phases: NDArray[np.uint8] | None, values: NDArray[np.float32]) -> Any:
+    """Pores next to the detached surface of a particle, up to `GAP_DEPTH` voxels from it, (z, y, x) bool."""
+    if phases is None:
+        return np.zeros(mask.shape, bool)
+    distance = ndimage.distance_transform_edt(~(mask & (values > 0)))
+    near = ndimage.distance_transform_edt(~mask)
+    facing = near >= distance - 1.0  # what lies beyond the surface in contact belongs to no gap
+    return (phases == Phase.PORE) & ~mask & (distance <= GAP_DEPTH) & facing
+
+
+def _draw_void(axes: Any, one: ColouredParticle) -> None:
+    """The particle with the void that detaches it, from the front."""
+    labels = np.where(one.mask, 1, np.where(one.void, 2, 0)).astype(np.uint8)
+    colours = np.array([(0.0, 0.0, 0.0), to_rgb(PHASES[Phase.ACTIVE][1]), to_rgb(VOID)])
+    picture, place = raycast.render(labels, one.spacing, colours, 420)
+    _show(axes, picture, place)
 
 
 def draw_surfaces(particles: Sequence[ColouredParticle]) -> Figure:
     """Every particle from two sides, one scale of colours for all."""
     top = max(float(np.nanmax(one.values)) for one in particles) or 1.0
-    figure = new_figure(4.6 * len(particles) + 0.7, 2.7)
-    parts: Any = figure.subfigures(1, len(particles) + 1, width_ratios=[4.6] * len(particles) + [0.7])
-    for part, one in zip(parts, particles, strict=False):
+    wide = 2.3 * 3
+    figure = new_figure(8.2, 2.6 * len(particles))
+    rows: Any = figure.subfigures(len(particles), 2, width_ratios=[wide, 0.9], squeeze=False)
+    for (part, side), one in zip(rows, particles, strict=True):
         part.suptitle(one.title, size=9)
-        for axes, turned in zip(part.subplots(1, 2), (False, True), strict=True):
+        panels = part.subplots(1, 3)
+        _draw_void(panels[0], one)
+        for axes, turned in zip(panels[1:], (False, True), strict=True):
             _draw_side(axes, one, top, turned)
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0, top), resistance_map()), cax=parts[-1].add_axes((0.1, 0.1, 0.2, 0.75))
-    )
-    bar.set_label("local resistance")
-    bar.outline.set_visible(False)
+        scale_bar(panels[0], panels[0].get_xlim()[1])
+        scale = ScalarMappable(Normalize(0, top), resistance_map())
+        bar = figure.colorbar(scale, cax=side.add_axes((0.1, 0.1, 0.15, 0.75)))
+        bar.set_label("local resistance")
+        bar.outline.set_visible(False)
     return figure
 
 
@@ -111,14 +141,17 @@ def _draw_side(axes: Any, one: ColouredParticle, top: float, turned: bool) -> No
     shown = colour_indices(mask, values, top)
     colours = np.vstack([np.zeros(3), resistance_map()(np.nan)[:3], resistance_map()(np.linspace(0, 1, STEPS))[:, :3]])
     picture, place = raycast.render(mask.astype(np.uint8), one.spacing, colours, 420, shown)
+    _show(axes, picture, place)
+
+
+def _show(axes: Any, picture: NDArray[np.float64], place: NDArray[np.float64]) -> None:
+    """A picture in the middle of square axes."""
     height, width = place[3] - place[2], place[1] - place[0]
     reach = max(height, width) / 2
     extent = (-width / 2, width / 2, -height / 2, height / 2)
     axes.imshow(picture, extent=extent, interpolation="antialiased")
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
     frameless(axes)
-    if not turned:
-        scale_bar(axes, reach)
 
 
 def colour_indices(mask: NDArray[np.bool_], values: NDArray[np.float32], top: float) -> NDArray[np.int64]:

@@ -1,0 +1,48 @@
+"""Doubtful decisions with the commands that turn them over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports import SPACING, make_field
+from tomostat.report.decisions import CLOSE, doubtful
+from tomostat.report.fields import view_field
+from tomostat.report.figures.quality import draw_decision
+
+
+def write_graph(folder: Path) -> None:
+    folder.mkdir()
+    tracks = pd.DataFrame(
+        {"particle": [1, 2, 2], "voxels": [300, 100, 50], "z": [2.0, 4.0, 4.0], "y": 8.0, "x": 9.0},
+        index=pd.RangeIndex(1, 4, name="track"),
+    )
+    candidates = pd.DataFrame(
+        {"a": [1, 2, 1], "b": [2, 3, 3], "score": [-0.4, 0.2, -5.0], "joined": [False, True, False], "reason": "score"}
+    )
+    candidates["reason"] = ["score", "best", "score"]
+    tracks.to_parquet(folder / "tracks.parquet")
+    candidates.to_parquet(folder / "candidates.parquet")
+
+
+def test_decisions_near_zero_are_doubtful_closest_first(tmp_path: Path) -> None:
+    assert doubtful("a", tmp_path / "none") == []
+    write_graph(tmp_path / "graph")
+    first, second = doubtful("a", tmp_path / "graph")
+    assert (first.a, first.b, first.joined, first.particles) == (2, 3, True, (2, 2))
+    assert (second.a, second.b, second.joined, second.particles) == (1, 2, False, (1, 2))
+    assert second.centre[0] == pytest.approx((2.0 * 100 + 4.0 * 300) / 400)
+    assert 1 / (1 + np.exp(CLOSE)) < second.odds < first.odds < 0.5
+
+
+def test_a_picture_of_a_decision(tmp_path: Path) -> None:
+    write_graph(tmp_path / "graph")
+    make_field(tmp_path / "a.zarr")
+    view = view_field("a", tmp_path / "a.zarr")
+    figure = draw_decision(view, doubtful("a", tmp_path / "graph")[0])
+    assert len(figure.axes) == 2
+    assert all(axes.images for axes in figure.axes)
+    assert view.info.spacing == SPACING

@@ -1,0 +1,134 @@
+"""A text on methods with the study's own numbers, to start a paper's section from, and what it cites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from tomostat.report.data import ReportData
+from tomostat.report.provenance import versions
+from tomostat.report.sections import Section
+from tomostat.report.text import TIMES, join_words, plural
+
+CITATIONS = {
+    "Jiang": "Z. Jiang, J. Li, Y. Yang et al., Machine-learning-revealed statistics of the particle-carbon/binder "
+    "detachment in lithium-ion battery cathodes, Nature Communications 11, 2310 (2020).",
+    "He": "K. He, G. Gkioxari, P. Dollár, R. Girshick, Mask R-CNN, Proc. IEEE ICCV, 2961 (2017).",
+    "Otsu": "N. Otsu, A threshold selection method from gray-level histograms, IEEE Trans. Syst. Man Cybern. 9, 62 "
+    "(1979).",
+    "Miles": "R. E. Miles, On the elimination of edge effects in planar sampling, in Stochastic Geometry (Wiley, "
+    "1974); C. Lantuéjoul, Journal of Microscopy 117, 3 (1980).",
+    "Efron": "B. Efron, R. J. Tibshirani, An introduction to the bootstrap, Chapman and Hall (1993).",
+}
+"""What the text cites, by the name that it is cited with."""
+
+
+def methods_text(data: ReportData) -> str:
+    """The text and its references; nothing where the study is not known."""
+    if data.provenance.study is None:
+        return ""
+    text = " ".join([*_volumes(data), *_segmentation(data), *_measures(data), *_statistics(data)])
+    cited = {name: number for number, name in enumerate((n for n in CITATIONS if f"[{n}]" in text), 1)}
+    for name, number in cited.items():
+        text = text.replace(f"[{name}]", f"[{number}]")
+    references = "".join(f"<li>{escape(CITATIONS[name])}</li>" for name in cited)
+    return f"<h3>Text on methods</h3><p class=methods>{text}</p><ol class=small>{references}</ol>"
+
+
+def _options(data: ReportData, stage: str) -> Any:
+    study = data.provenance.study
+    if study is None:
+        raise ValueError("the study is not known")
+    return study.options[stage]
+
+
+def _volumes(data: ReportData) -> Iterator[str]:
+    """What was imaged."""
+    study = data.provenance.study
+    if study is None or not data.views:
+        return
+    shapes = sorted({TIMES.join(map(str, view.info.shape)) for view in data.views})
+    steps = sorted({TIMES.join(f"{s:g}" for s in view.info.spacing) for view in data.views})
+    yield (
+        f"{plural(len(data.views), 'field')} of view of {plural(len(study.samples), 'sample')} in "
+        f"{plural(len(data.conditions), 'condition')} ({escape(join_words(data.conditions))}) were analysed with "
+        f"tomostat {escape(versions()['tomostat'])}, with {join_words(shapes)} voxels of {join_words(steps)} µm "
+        "(z, y, x)."
+    )
+
+
+def _segmentation(data: ReportData) -> Iterator[str]:
+    """How voxels got a phase, and particles were found."""
+    fits = [view.fit for view in data.views if view.fit is not None]
+    phases, detect, stitch = (_options(data, stage) for stage in ("phases", "detect", "stitch"))
+    if fits:
+        how = "given thresholds" if phases.thresholds else "multi-level Otsu thresholds [Otsu]"
+        shading = " after an additive shading was subtracted" if phases.shading else ""
+        noise, blur = (join_range([getattr(fit, name) for fit in fits]) for name in ("noise", "blur"))
+        yield (
+            f"Voxels were assigned to {phases.phases} phases by {how} on grey values smoothed with a Gaussian of "
+            f"{phases.smoothing:g} voxels{shading}; the noise was {noise} grey levels and the blur {blur} voxels "
+            "(standard deviations)."
+        )
+    network = f"a Mask R-CNN [He] (weights: {escape(str(detect.weights))}, score at least {detect.score:g})"
+    found = network if detect.detector == "maskrcnn" else f"the detector {escape(detect.detector)}"
+    yield (
+        f"Particles were found slice by slice with {found}. Instances of neighbouring slices were linked "
+        f"(intersection over union at least {stitch.min_iou:g} or containment at least {stitch.min_containment:g}, "
+        f"gaps of up to {plural(stitch.max_gap, 'slice')}), and all doubtful links were decided together in a merge "
+        f"graph; particles of fewer than {plural(stitch.min_slices, 'slice')} were dropped. Boundaries follow the half "
+        "height of the grey edge."
+    )
+
+
+def _measures(data: ReportData) -> Iterator[str]:
+    """What was measured of particles."""
+    measure, count = _options(data, "measure"), data.counted.sizes["particle"]
+    if not data.measured:
+        yield f"{plural(count, 'particle')} were measured; the degree of detachment was not known for any."
+        return
+    known = int(np.isfinite(data.counted["detachment"].to_numpy()).sum())
+    path = {"surface": "over the surface", "solid": "through the solid"}.get(measure.path, escape(str(measure.path)))
+    touching = "left out" if measure.exclude_particle_contact else "counted as detached"
+    yield (
+        f"{plural(count, 'particle')} were measured. The degree of detachment [Jiang] is the share of a particle's "
+        "outer surface that is not in contact with the carbon-binder domain, decided from the grey value of the layer "
+        f"up to {plural(measure.tolerance, 'voxel')} outside the edge; surface that touches other particles was "
+        f"{touching}. It is known for {plural(known, 'particle')}. The local resistance is the shortest path {path} "
+        "to the nearest contact, over the radius of the ball of equal volume [Jiang]."
+    )
+
+
+def _statistics(data: ReportData) -> Iterator[str]:
+    """How populations were compared."""
+    options = _options(data, "analyze")
+    border = {
+        "weighted": "Particles cut by the border of their field were left out, the others weighted by the inverse of "
+        "the probability that a particle of their size lies inside [Miles].",
+        "excluded": "Particles cut by the border of their field were left out.",
+        "kept": "Particles cut by the border of their field were kept.",
+    }
+    yield border.get(options.border, "")
+    ways = "; ".join(
+        f"{float(number):.4g} ways to permute whole {unit}"
+        for number, unit in zip(data.results["permutations"].values, data.results["permuted"].values, strict=True)
+        if np.isfinite(number)
+    )
+    tested = f" Differences were tested by permutation ({escape(ways)})." if ways else ""
+    yield (
+        f"Intervals ({100 * options.confidence:g} %) are bootstrap intervals [Efron] that resample whole samples, "
+        f"whole fields and particles ({options.resamples} resamples, seed {options.seed}).{tested} Small and big "
+        f"particles are separated at {data.size_split:.3g} µm of equivalent diameter."
+    )
+
+
+def join_range(values: list[float]) -> str:
+    """The range of some values, or the value that all have."""
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+TEXT = Section(anchor="making", position=89, make=methods_text)

@@ -1,0 +1,169 @@
+"""What to look at before the numbers are trusted: problems, warnings, flagged particles and doubtful decisions."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tomostat.report.data import ReportData
+from tomostat.report.decisions import CLOSE, Decision, doubtful
+from tomostat.report.drawing import outlines, scale_bar
+from tomostat.report.fields import FieldView
+from tomostat.report.figures.explorer import listed
+from tomostat.report.figures.gallery import labelled_fields
+from tomostat.report.pictures import reach_of
+from tomostat.report.sections import Section
+from tomostat.report.style import PALETTE, frameless, new_figure
+from tomostat.report.tables import condition_cell, particle_rows, table
+from tomostat.report.text import PERCENT, file_name, plural
+
+FIRST, SECOND = PALETTE[0], PALETTE[4]
+"""Colours of the outlines of two particles that meet."""
+
+
+def quality(data: ReportData) -> str:
+    """Problems, warnings, flagged particles and doubtful decisions."""
+    return checked(data) + warned(data) + flagged(data) + decisions(data)
+
+
+def checked(data: ReportData) -> str:
+    """What `tomostat check` found, and which fields it has not seen as they are."""
+    if data.provenance.study is None:
+        return ""
+    problems = data.provenance.problems
+    found = [f"{name} {line}" for name, lines in problems.items() for line in lines]
+    missing = [view.name for view in data.views if view.name not in problems]
+    parts = []
+    if found:
+        items = "".join(f"<li>{escape(line)}</li>" for line in found)
+        parts.append(f'<div class="limitations"><ul>{items}</ul></div>')
+    elif problems:
+        parts.append(f"<p>Nothing is wrong in the labels of {plural(len(problems), 'field')}.</p>")
+    if missing:
+        command = escape(f"tomostat check {data.provenance.study.output}")
+        which = "No field" if len(missing) == len(data.views) else f"Not every field ({escape(', '.join(missing))} not)"
+        parts.append(f"<p>{which} was checked as it is now: <code>{command}</code>, then the report again.</p>")
+    return f"<h3>Check of the labels</h3>{''.join(parts)}" if parts else ""
+
+
+def warned(data: ReportData) -> str:
+    """Warnings of the phases stage by field."""
+    rows = [[escape(view.name), escape(warning)] for view in data.views if view.fit for warning in view.fit.warnings]
+    return f"<h3>Warnings</h3>{table(['field', 'phases'], rows, 2)}" if rows else ""
+
+
+def flagged(data: ReportData) -> str:
+    """How many particles carry which flag, per condition."""
+    particles = data.particles
+    names = [name for name in listed(particles) if particles[name].dtype.kind == "b"]
+    rows = []
+    for name in names:
+        flags = particles[name].to_numpy().astype(bool)
+        counts = [str(int(np.count_nonzero(flags & data.in_condition(one)))) for one in data.conditions]
+        button = f'<button type="button" class="flag screen" data-flag="{escape(name)}">Select</button>'
+        rows.append([escape(str(particles[name].attrs["long_name"])), *counts, button])
+    if data.measured:
+        unknown = ~np.isfinite(particles["detachment"].to_numpy())
+        counts = [str(int(np.count_nonzero(unknown & data.in_condition(one)))) for one in data.conditions]
+        rows.append(["detachment not measured", *counts, ""])
+    if not rows:
+        return ""
+    head = ["particles", *(condition_cell(index, name) for index, name in enumerate(data.conditions)), ""]
+    caption = (
+        "Which of them statistics leave out, or weight, is the option <code>analyze.border</code>; particles counted "
+        "elsewhere are always left out."
+    )
+    return f"<h3>Flagged particles</h3>{table(head, rows, 1, caption)}"
+
+
+def decisions(data: ReportData) -> str:
+    """Pictures of doubtful decisions, each with the command that turns it over."""
+    views = labelled_fields(data)
+    found = [one for name, folder in data.provenance.graphs.items() if name in views for one in doubtful(name, folder)]
+    if not data.provenance.graphs:
+        return ""
+    found.sort(key=lambda one: abs(one.score))
+    shown = found[: data.options.decisions]
+    head = "<h3>Doubtful decisions of stitching</h3>"
+    if not found:
+        return f"{head}<p>No decision of the merge graph has a score within {CLOSE:g} of 0.</p>"
+    more = f" The {len(shown)} closest are shown." if len(found) > len(shown) else ""
+    tiles = "".join(_tile(data, views[one.field], one) for one in shown)
+    return (
+        f"{head}<p>{plural(len(found), 'decision')} of the merge graph with a score within {CLOSE:g} of 0.{more} "
+        "A command turns a decision over; <code>tomostat run</code> then makes anew what depends on it.</p>"
+        f'<div class="gallery">{tiles}</div>'
+    )
+
+
+def command(data: ReportData, one: Decision) -> str:
+    """The command that turns a decision over."""
+    study = data.provenance.study
+    where = study.output if study else "OUTPUT"
+    field = f" --field {one.field}" if len(data.views) > 1 else ""
+    return f"tomostat stitch {where} --{'cut' if one.joined else 'join'} {one.a} {one.b}{field}"
+
+
+def _tile(data: ReportData, view: FieldView, one: Decision) -> str:
+    what = "joined" if one.joined else "kept apart"
+    labels = sorted({label for label in one.particles if label})
+    rows = np.flatnonzero(np.isin(data.of_field(view.name)["label"].to_numpy(), labels))
+    odds = f"{100 * one.odds:.0f}{PERCENT}"
+    return data.png_figure(
+        f"decision-{file_name(view.name)}-{one.a}-{one.b}",
+        draw_decision(view, one),
+        f"Two tracks of {view.name} that were {what}: sections across z and across y.",
+        f"<b>{what}</b>, score {one.score:+.2f} (wrong with some {odds})<br>"
+        f"{escape(view.name)}, label {' and '.join(map(str, labels))}<br><code>{escape(command(data, one))}</code>",
+        particle_rows(data.of_field(view.name).isel(particle=rows), "centroid", "equivalent_diameter", "detachment"),
+        tight=False,
+    )
+
+
+def draw_decision(view: FieldView, one: Decision) -> Figure:
+    """Sections across z and y where two tracks meet, with the outlines of their particles."""
+    voxel = float(np.prod(view.info.spacing))
+    reach = reach_of(float(np.cbrt(6 * one.voxels * voxel / np.pi)))
+    grey, labels = view.cube(one.centre, reach)
+    start = view.start(one.centre, reach)
+    figure = new_figure(2.8, 1.4, layout="none")
+    for index, axis in enumerate((0, 1)):
+        axes = figure.add_axes((0.5 * index, 0.0, 0.5, 1.0))
+        place = round(one.centre[axis] / view.info.spacing[axis]) - start[axis]
+        middle = min(max(place, 0), grey.shape[axis] - 1)
+        _draw_section(axes, view, one, grey.take(middle, axis), labels.take(middle, axis), axis, start)
+        axes.set(xlim=(-reach, reach), ylim=(reach, -reach), xticks=[], yticks=[], facecolor="#e9edf0")
+        frameless(axes)
+    scale_bar(figure.axes[1], reach)
+    return figure
+
+
+def _draw_section(
+    axes: Axes,
+    view: FieldView,
+    one: Decision,
+    grey: NDArray[Any],
+    labels: NDArray[Any],
+    axis: int,
+    start: list[int],
+) -> None:
+    spacing = view.info.spacing
+    rows, columns = (a for a in range(3) if a != axis)
+    left, top = (start[a] * spacing[a] - one.centre[a] for a in (columns, rows))
+    extent = (left, left + grey.shape[1] * spacing[columns], top + grey.shape[0] * spacing[rows], top)
+    low, high = np.percentile(grey, [0.5, 99.5])
+    axes.imshow(grey, cmap="gray", vmin=low, vmax=high, extent=extent)
+    for label, tint in zip(dict.fromkeys(one.particles), (FIRST, SECOND), strict=False):
+        if label:
+            lines, _ = outlines((labels == label).astype(np.uint8), extent)
+            axes.add_collection(LineCollection(lines, colors=[(1, 1, 1, 0.7)], linewidths=2.6))
+            axes.add_collection(LineCollection(lines, colors=[tint], linewidths=1.5))
+
+
+QUALITY = Section(anchor="quality", heading="What to check", position=85, make=quality)
