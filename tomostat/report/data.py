@@ -24,7 +24,7 @@ from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance
 from tomostat.report.scatter import in_condition
 from tomostat.report.style import save_png, save_svg
-from tomostat.report.text import condition_names
+from tomostat.report.text import condition_names, short_units
 
 LIMITATIONS, FINDINGS = "notes", "findings"
 """Attributes of the results on disk that list their limitations, and what was found."""
@@ -97,7 +97,7 @@ class ReportData:
 
     def _sentences(self, name: str) -> list[str]:
         given = self.results.attrs.get(name, [])
-        return [given] if isinstance(given, str) else [str(sentence) for sentence in given]
+        return [short_units(str(sentence)) for sentence in ([given] if isinstance(given, str) else given)]
 
     @cached_property
     def measured(self) -> bool:

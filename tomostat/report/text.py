@@ -42,6 +42,11 @@ def unit_text(units: str) -> str:
     return known.get(units, units.replace("micrometer", "µm").replace("^3", "³").replace("^2", "²"))
 
 
+def short_units(sentence: str) -> str:
+    """A sentence with micrometers written as on the rest of the page."""
+    return re.sub(r"\bmicrometers?\b", "µm", sentence)
+
+
 def between(interval: Any, scale: float = 100, digits: int = 0) -> str:
     """An interval in brackets; empty where it is unknown."""
     low, high = (float(side) * scale for side in np.asarray(interval))

@@ -31,7 +31,8 @@ def methods_text(data: ReportData) -> str:
     if data.provenance.study is None:
         return ""
     text = " ".join([*_volumes(data), *_segmentation(data), *_measures(data), *_statistics(data)])
-    cited = {name: number for number, name in enumerate((n for n in CITATIONS if f"[{n}]" in text), 1)}
+    first = sorted((text.index(f"[{name}]"), name) for name in CITATIONS if f"[{name}]" in text)
+    cited = {name: number for number, (_, name) in enumerate(first, 1)}
     for name, number in cited.items():
         text = text.replace(f"[{name}]", f"[{number}]")
     references = "".join(f"<li>{escape(CITATIONS[name])}</li>" for name in cited)

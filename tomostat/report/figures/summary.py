@@ -12,6 +12,9 @@ from tomostat.report.sections import Section
 from tomostat.report.style import colour
 from tomostat.report.text import PERCENT, between, condition_names, pair_names, percent, plural, probability
 
+FIRST = 8
+"""Findings that are shown at once."""
+
 
 def glance(data: ReportData) -> str:
     """The finding, and what limits it."""
@@ -19,9 +22,19 @@ def glance(data: ReportData) -> str:
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in all_limitations(data))
     box = f'<div class="limitations"><h3>Limitations</h3><ul>{items}</ul></div>' if items else ""
     tiles = mean_tiles(data.results) if data.measured else ""
-    found = "".join(f"<li>{escape(sentence)}</li>" for sentence in data.findings)
-    findings = f'<div class="findings"><h3>Findings</h3><ul>{found}</ul></div>' if found else ""
+    findings = found_list(data.findings)
     return f'<p class="lead">{lead(data.results, confidence)}</p>\n{tiles}\n{findings}\n{box}'
+
+
+def found_list(sentences: list[str]) -> str:
+    """What was found; all but the first `FIRST` sentences unfold."""
+    if not sentences:
+        return ""
+    items = [f"<li>{escape(sentence)}</li>" for sentence in sentences]
+    more = (
+        f"<details><summary>All findings</summary><ul>{''.join(items[FIRST:])}</ul></details>" if items[FIRST:] else ""
+    )
+    return f'<div class="findings"><h3>Findings</h3><ul>{"".join(items[:FIRST])}</ul>{more}</div>'
 
 
 def all_limitations(data: ReportData) -> list[str]:

@@ -106,12 +106,12 @@ def void_around(mask: NDArray[np.bool_], phases: NDArray[np.uint8] | None, value
     return (phases == Phase.PORE) & ~mask & (distance <= GAP_DEPTH) & facing
 
 
-def _draw_void(axes: Any, one: ColouredParticle) -> None:
-    """The particle with the void that detaches it, from the front."""
+def _draw_void(axes: Any, one: ColouredParticle) -> float:
+    """The particle with the void that detaches it, from the front; gives what `_show` does."""
     labels = np.where(one.mask, 1, np.where(one.void, 2, 0)).astype(np.uint8)
     colours = np.array([(0.0, 0.0, 0.0), to_rgb(PHASES[Phase.ACTIVE][1]), to_rgb(VOID)])
     picture, place = raycast.render(labels, one.spacing, colours, 420)
-    _show(axes, picture, place)
+    return _show(axes, picture, place)
 
 
 def draw_surfaces(particles: Sequence[ColouredParticle]) -> Figure:
@@ -123,10 +123,11 @@ def draw_surfaces(particles: Sequence[ColouredParticle]) -> Figure:
     for (part, side), one in zip(rows, particles, strict=True):
         part.suptitle(one.title, size=9)
         panels = part.subplots(1, 3)
-        _draw_void(panels[0], one)
-        for axes, turned in zip(panels[1:], (False, True), strict=True):
-            _draw_side(axes, one, top, turned)
-        scale_bar(panels[0], panels[0].get_xlim()[1])
+        sides = zip(panels[1:], (False, True), strict=True)
+        reach = 1.08 * max(_draw_void(panels[0], one), *(_draw_side(axes, one, top, turned) for axes, turned in sides))
+        for axes in panels:
+            axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        scale_bar(panels[0], reach)
         scale = ScalarMappable(Normalize(0, top), resistance_map())
         bar = figure.colorbar(scale, cax=side.add_axes((0.1, 0.1, 0.15, 0.75)))
         bar.set_label("local resistance")
@@ -134,24 +135,24 @@ def draw_surfaces(particles: Sequence[ColouredParticle]) -> Figure:
     return figure
 
 
-def _draw_side(axes: Any, one: ColouredParticle, top: float, turned: bool) -> None:
+def _draw_side(axes: Any, one: ColouredParticle, top: float, turned: bool) -> float:
     mask, values = one.mask, one.values
     if turned:
         mask, values = mask[:, ::-1, ::-1], values[:, ::-1, ::-1]
     shown = colour_indices(mask, values, top)
     colours = np.vstack([np.zeros(3), resistance_map()(np.nan)[:3], resistance_map()(np.linspace(0, 1, STEPS))[:, :3]])
     picture, place = raycast.render(mask.astype(np.uint8), one.spacing, colours, 420, shown)
-    _show(axes, picture, place)
+    return _show(axes, picture, place)
 
 
-def _show(axes: Any, picture: NDArray[np.float64], place: NDArray[np.float64]) -> None:
-    """A picture in the middle of square axes."""
+def _show(axes: Any, picture: NDArray[np.float64], place: NDArray[np.float64]) -> float:
+    """A picture in the middle of axes; gives how far from there something is seen, in micrometers."""
     height, width = place[3] - place[2], place[1] - place[0]
-    reach = max(height, width) / 2
-    extent = (-width / 2, width / 2, -height / 2, height / 2)
-    axes.imshow(picture, extent=extent, interpolation="antialiased")
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+    axes.imshow(picture, extent=(-width / 2, width / 2, -height / 2, height / 2), interpolation="antialiased")
+    axes.set(xticks=[], yticks=[])
     frameless(axes)
+    seen = np.argwhere(picture[..., 3] > 0) / picture.shape[:2] - 0.5
+    return float(np.abs(seen * (height, width)).max(initial=0.0)) or max(height, width) / 2
 
 
 def colour_indices(mask: NDArray[np.bool_], values: NDArray[np.float32], top: float) -> NDArray[np.int64]:
