@@ -148,3 +148,5 @@ def test_simulate_refuses_a_folder_in_use(tmp_path):
         simulate_study(tmp_path, {"x": 0.1})
     with pytest.raises(ValueError, match="fields is 0"):
         simulate_study(tmp_path / "new", {"x": 0.1}, fields=0)
+    with pytest.raises(ValueError, match="samples is 0"):
+        simulate_study(tmp_path / "new", {"x": 0.1}, samples=0)

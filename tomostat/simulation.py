@@ -19,6 +19,7 @@ def simulate_study(
     folder: str | Path,
     conditions: Mapping[str, float],
     *,
+    samples: int = 1,
     fields: int = 4,
     options: PhantomOptions | None = None,
     execution: Execution | None = None,
@@ -31,8 +32,10 @@ def simulate_study(
         Folder for ``volumes/NAME.zarr`` and ``study.yaml``; must be empty or not exist.
     conditions
         Mean detachment of the particles by condition.
+    samples
+        Samples per condition.
     fields
-        Fields of view per condition; each is another electrode, with a seed of its own.
+        Fields of view per sample; each is another electrode, with a seed of its own.
     options
         Options of all electrodes; the seed and the mean detachment differ between them.
     execution
@@ -46,27 +49,30 @@ def simulate_study(
     Raises
     ------
     ValueError
-        When the folder is not empty, or there is no field or condition.
+        When the folder is not empty, or there is no sample, field or condition.
     """
     folder, options, execution = Path(folder), options or PhantomOptions(), execution or Execution()
-    if fields < 1 or not conditions:
-        raise ValueError(f"fields is {fields}, conditions {dict(conditions)}; expected at least one of each")
+    if samples < 1 or fields < 1 or not conditions:
+        raise ValueError(
+            f"samples is {samples}, fields {fields}, conditions {dict(conditions)}; expected at least one of each"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not an empty folder; choose another")
-    samples = []
+    pieces = []
     for number, (condition, mean) in enumerate(conditions.items()):
-        members = []
-        for index in range(fields):
-            path = folder / "volumes" / f"{condition}-{index + 1}.zarr"
-            seed = options.seed + number * fields + index
+        paths = [folder / "volumes" / f"{condition}-{index + 1}.zarr" for index in range(samples * fields)]
+        for index, path in enumerate(paths):
+            seed = options.seed + number * len(paths) + index
             electrode = dataclasses.replace(options, seed=seed, detachment_mean=mean)
             simulate_volume(path, electrode, execution=dataclasses.replace(execution, field=path.stem))
-            members.append(Field(path=path))
-        samples.append(Sample(name=f"cell-{condition}", condition=condition, fields=tuple(members)))
+        for sample in range(samples):
+            name = f"cell-{condition}" if samples == 1 else f"cell-{condition}-{sample + 1}"
+            members = tuple(Field(path=path) for path in paths[sample * fields : (sample + 1) * fields])
+            pieces.append(Sample(name=name, condition=condition, fields=members))
     stage_options: dict[str, StageOptions] = {
         "phases": PhasesOptions(collector=options.collector > 0),
         "measure": MeasureOptions(depth_axis="zyx"[options.depth_axis]),  # type: ignore[arg-type]
     }
-    study = Study(study=folder.resolve().name, output=folder / "results", samples=tuple(samples), options=stage_options)
+    study = Study(study=folder.resolve().name, output=folder / "results", samples=tuple(pieces), options=stage_options)
     save_study(study, folder / "study.yaml")
     return folder / "study.yaml"

@@ -25,6 +25,7 @@ def simulate(
     /,
     *,
     conditions: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("0.1C=0.15", "1C=0.35"),
+    samples: int = 1,
     fields: int = 4,
     options: Annotated[PhantomOptions | None, FLAT] = None,
     place: Place | None = None,
@@ -37,14 +38,18 @@ def simulate(
         Folder to write the volumes and study.yaml into.
     conditions
         Conditions and the mean detachment of their particles, as NAME=VALUE.
+    samples
+        Samples per condition.
     fields
-        Fields of view per condition.
+        Fields of view per sample.
     """
     from tomostat.simulation import simulate_study
 
     means = _conditions(conditions)
     with session(place) as execution:
-        study = simulate_study(out, means, fields=fields, options=options or PhantomOptions(), execution=execution)
+        study = simulate_study(
+            out, means, samples=samples, fields=fields, options=options or PhantomOptions(), execution=execution
+        )
     print(f"study file: {study}")
     print(f"next: tomostat run {study}")
 

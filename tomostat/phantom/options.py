@@ -41,6 +41,8 @@ class PhantomOptions(StageOptions):
         Mean degree of detachment by gaps; contact with other particles, and their gaps, add a little.
     detachment_spread
         Standard deviation of the degree of detachment of particles of 11 micrometers; larger for smaller particles.
+    detachment_spread_power
+        Power of the diameter with which that standard deviation falls; 0 for one that is the same for all.
     gap_width
         Smallest and largest width, in micrometers, of the gaps between particle and carbon-binder domain.
     film_thickness
@@ -107,6 +109,7 @@ class PhantomOptions(StageOptions):
     touching: float = 0.2
     detachment_mean: float = 0.3
     detachment_spread: float = 0.15
+    detachment_spread_power: float = 0.5
     gap_width: tuple[float, float] = (0.5, 1.0)
     film_thickness: float = 0.6
     web_scale: float = 3.0
@@ -172,6 +175,8 @@ class PhantomOptions(StageOptions):
         check(0 <= self.detachment_mean <= 1, "detachment_mean", self.detachment_mean, "a number from 0 to 1")
         spread = self.detachment_spread
         check(0 <= spread <= 0.5, "detachment_spread", spread, "a number from 0 to 0.5")
+        power = self.detachment_spread_power
+        check(0 <= power <= 3, "detachment_spread_power", power, "a number from 0 to 3")
         probe = 1.5 * min(self.spacing)
         least, widest = self.gap_width
         check(probe <= least <= widest, "gap_width", self.gap_width, f"two ascending numbers from {probe:g}")

@@ -280,7 +280,7 @@ def _intended_detachment(options: PhantomOptions, diameters: Floats, rng: np.ran
     mean = options.detachment_mean
     if mean in (0.0, 1.0) or options.detachment_spread == 0:
         return np.full(len(diameters), mean)
-    spread = options.detachment_spread * np.sqrt(REFERENCE_DIAMETER / diameters)
+    spread = options.detachment_spread * (REFERENCE_DIAMETER / diameters) ** options.detachment_spread_power
     variance = np.minimum(spread**2, 0.5 * mean * (1 - mean))
     weight = mean * (1 - mean) / variance - 1
     return rng.beta(mean * weight, (1 - mean) * weight)
