@@ -65,6 +65,8 @@ def test_detachment_and_detours(table: xr.Dataset) -> None:
     area, touched = table["surface_area"].to_numpy(), table["contact_cbd"].to_numpy()
     np.testing.assert_allclose(1 - touched / area, detachment, atol=0.01)
     np.testing.assert_allclose(table["detachment_at"].sel(reach=2), detachment)
+    lower, higher = (table["detachment_at_level"].sel(binder_level=one) for one in ("lower", "higher"))
+    assert ((lower <= detachment + 0.02) & (detachment <= higher + 0.02) & (higher - lower < 0.2)).all()
 
 
 def test_border(table: xr.Dataset) -> None:

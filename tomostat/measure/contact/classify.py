@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -209,6 +209,7 @@ def locate_borders(
     *,
     initial: Floats | None = None,
     rounds: int = 3,
+    level: float = 1.0,
 ) -> Floats:
     """Decide between void and carbon-binder, with borders half way between the levels found on their two sides.
 
@@ -227,12 +228,16 @@ def locate_borders(
         (n,) float32, contact to begin with; by the odds when not given.
     rounds
         Repetitions; each takes the levels from the contact that the one before found.
+    level
+        What the levels of carbon-binder that are found are taken to be, as a multiple of them.
 
     Returns
     -------
     numpy.ndarray
         (n,) float32: contact, from 0 (void) to 1 (carbon-binder) with 1/2 on the border.
     """
+    full = mixture.binder._replace(mean=level * mixture.binder.mean)
+    mixture = replace(mixture, binder=full)
     by_odds = 0.5 + np.clip(mixture.log_odds(layer.astype(np.float64)), -6, 6) / 12
     contact = by_odds if initial is None else initial.astype(np.float64)
     is_open = open_area > 0
@@ -244,8 +249,8 @@ def locate_borders(
         deep = np.stack([binder * np.maximum(near - 0.5, 0) ** 4, void * np.maximum(0.5 - near, 0) ** 4], axis=1)
         columns = np.concatenate([deep, deep * layer[:, None]], axis=1).astype(np.float32)
         weight, total = np.split(average_over_surface(weights, columns, 8).astype(np.float64), 2, axis=1)
-        level = (total + 0.005 * np.array([mixture.binder.mean, mixture.void.mean])) / (weight + 0.005)
-        high, low = level[:, 0], np.minimum(level[:, 1], mixture.void.mean + mixture.void.spread)
+        levels = (total + 0.005 * np.array([mixture.binder.mean, mixture.void.mean])) / (weight + 0.005)
+        high, low = level * levels[:, 0], np.minimum(levels[:, 1], mixture.void.mean + mixture.void.spread)
         place = 0.5 + (layer - 0.5 * (high + low)) / np.maximum(high - low, 0.1)
         contact = np.where((near > 0.05) & (near < 0.95), np.clip(place, 0, 1), by_odds)
     return contact.astype(np.float32)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
 
 TOLERANCE_AXIS = Axis("reach", TOLERANCES)
+LEVEL_AXIS = Axis("binder_level", ("lower", "higher"))
 NO_BINDER = f"where the image shows no carbon-binder; {TOO_SMALL}"
 IN_VOLUME = f"{TOO_SMALL}, and in a single slice"
 
@@ -39,6 +40,13 @@ IN_VOLUME = f"{TOO_SMALL}, and in a single slice"
     Measure(
         name="detachment_at", units="1", long_name="detachment at a contact tolerance of 1, 2 and 3 voxels",
         dims=(TOLERANCE_AXIS,), definition="As detachment, for three depths of the layer outside the edge.",
+        missing=f"{NO_BINDER}; where all of the surface is cut or unknown",
+    ),
+    Measure(
+        name="detachment_at_level", units="1",
+        long_name="detachment with the level of carbon-binder 5 % lower and higher",
+        dims=(LEVEL_AXIS,), definition="As detachment, with the grey level of the carbon-binder that is found beside "
+        "the particle, above that of pores, times 0.95 and 1.05.",
         missing=f"{NO_BINDER}; where all of the surface is cut or unknown",
     ),
     Measure(
@@ -88,7 +96,7 @@ def contact_columns(surface: Surface, contact: SurfaceContact, options: MeasureO
         Areas in micrometer^2 and shares by column.
     """
     area = np.where(contact.known, surface.area, 0).astype(np.float64)
-    binder = (contact.binder.astype(np.float64) * area).sum(axis=1)
+    binder, at_level = ((one.astype(np.float64) * area).sum(axis=1) for one in (contact.binder, contact.at_level))
     chosen = TOLERANCES.index(options.tolerance)
     row: dict[str, Value] = {
         "contact_border": float(surface.cut.sum(dtype=np.float64)),
@@ -101,5 +109,6 @@ def contact_columns(surface: Surface, contact: SurfaceContact, options: MeasureO
         share = np.clip(1 - binder / whole, 0, 1)
         row["detachment"] = float(share[chosen])
         row["detachment_at"] = share.tolist()
+        row["detachment_at_level"] = np.clip(1 - at_level / whole, 0, 1).tolist()
         row["detachment_std"] = contact.deviation * contact.open_area / whole
     return row

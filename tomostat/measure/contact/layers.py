@@ -25,6 +25,9 @@ from tomostat.measure.shape.surface import Surface
 TOLERANCES = (1, 2, 3)
 """Contact tolerances in voxels; a layer outside the edge is one voxel thick."""
 
+LEVELS = (0.95, 1.05)
+"""Multiples of the level of carbon-binder for which contact is decided as well, to show how it depends on it."""
+
 CONTACT_DISTANCE = 1.2
 """Distance in voxels beyond the edge at which another particle counts as touching."""
 
@@ -94,6 +97,8 @@ class SurfaceContact:
     binder
         (3, n) float32, contact by tolerance: 1 carbon-binder, 0 void, 1/2 on the border between them; NaN where the
         image has no carbon-binder.
+    at_level
+        (2, n) float32, the same at the chosen tolerance, with the level of carbon-binder times each of `LEVELS`.
     particle, collector, known
         As in `Layers`.
     deviation
@@ -103,6 +108,7 @@ class SurfaceContact:
     """
 
     binder: Floats
+    at_level: Floats
     particle: NDArray[np.bool_]
     collector: NDArray[np.bool_]
     known: NDArray[np.bool_]
@@ -151,8 +157,9 @@ def contact_without_binder(surface: Surface, surroundings: Surroundings) -> Surf
     """Contact where the image shows no carbon-binder: with other particles and the collector only."""
     particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE)
     collector = _lies_beyond(surface, surroundings.collector, COLLECTOR_DISTANCE) & ~particle
-    unknown = np.full((len(TOLERANCES), len(surface)), np.nan, np.float32)
-    return SurfaceContact(unknown, particle, collector, np.ones(len(surface), np.bool_), float("nan"), 0.0)
+    unknown, at_level = (np.full((count, len(surface)), np.nan, np.float32) for count in (len(TOLERANCES), len(LEVELS)))
+    known = np.ones(len(surface), np.bool_)
+    return SurfaceContact(unknown, at_level, particle, collector, known, float("nan"), 0.0)
 
 
 def layer_counts(surface: Surface, layers: Layers) -> NDArray[np.int64]:
@@ -185,7 +192,14 @@ def decide_contact(
         One value per surface point and tolerance.
     """
     face, area = _face_area(surface), layers.open_area
+
+    def cleaned(contact: Floats) -> Floats:
+        """Contact without small regions, and without what faces particles and collector."""
+        contact = remove_small_regions(contact, area, layers.weights, face, levels.blur)
+        return np.where(layers.particle | layers.collector, np.float32(0), contact)
+
     found: dict[int, Floats] = {}
+    at_level: list[Floats] = []
     chosen, deviation = None, float("nan")
     # the chosen tolerance first: the others begin with its contact
     for depth in sorted(TOLERANCES, key=lambda depth: depth != tolerance):
@@ -197,11 +211,13 @@ def decide_contact(
             chosen = contact
             border = BORDER_ERROR * (levels.noise / levels.contrast * levels.blur) ** 2
             deviation = contact_share_std(value, area, mixture, face, contact, border)
-        contact = remove_small_regions(contact, area, layers.weights, face, levels.blur)
-        found[depth] = np.where(layers.particle | layers.collector, np.float32(0), contact)
+            for level in LEVELS:
+                other = locate_borders(value, area, mixture, layers.weights, initial=chosen, rounds=1, level=level)
+                at_level.append(cleaned(other))
+        found[depth] = cleaned(contact)
     binder = np.stack([found[depth] for depth in TOLERANCES])
     total = float(area.sum(dtype=np.float64))
-    return SurfaceContact(binder, layers.particle, layers.collector, layers.known, deviation, total)
+    return SurfaceContact(binder, np.stack(at_level), layers.particle, layers.collector, layers.known, deviation, total)
 
 
 def _face_area(surface: Surface) -> float:
