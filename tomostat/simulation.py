@@ -54,7 +54,7 @@ def simulate_study(
     folder, options, execution = Path(folder), options or PhantomOptions(), execution or Execution()
     if samples < 1 or fields < 1 or not conditions:
         raise ValueError(
-            f"samples is {samples}, fields {fields}, conditions {dict(conditions)}; expected at least one of each"
+            f"samples is {samples}, fields is {fields}, conditions {dict(conditions)}; expected at least one of each"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not an empty folder; choose another")
