@@ -13,7 +13,7 @@ from tomostat.phantom.options import PhantomOptions
 from tomostat.stage import all_stages, before, field_stage, stage_named
 from tomostat.study import study_of_volume
 
-ORDER = ["ingest", "phases", "detect", "stitch", "measure", "table", "analyze", "report"]
+ORDER = ["ingest", "phases", "detect", "structure", "stitch", "measure", "table", "analyze", "report"]
 
 
 def test_stages_come_in_the_order_of_what_they_read_and_write():
@@ -34,7 +34,7 @@ def test_stages_do_not_import_each_other():
     packages = sorted(
         {one.rsplit(".", 1)[0] for one in graph.modules if one.endswith(".stage") and one.count(".") == 2}
     )
-    assert len(packages) == 7
+    assert len(packages) == 8
     for package in [*packages, "tomostat.phantom"]:
         inside = {package, *graph.find_descendants(package)}
         for module in inside:

@@ -54,6 +54,10 @@ class Layout:
         """Particle table of one field."""
         return self.root / "tables" / f"{field}.zarr"
 
+    def structure(self, field: str) -> Path:
+        """Volume fractions, surfaces and tortuosity of one field."""
+        return self.root / "tables" / f"{field}.structure.zarr"
+
     def field_contacts(self, field: str) -> Path:
         """Contacts between the particles of one field."""
         return self.root / "tables" / f"{field}.contacts.parquet"

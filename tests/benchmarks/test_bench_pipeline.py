@@ -35,7 +35,7 @@ def test_all_stages_but_the_report():
     whole = bench_pipeline.EndToEnd()
     whole.options, whole.detect, whole.last = bench_pipeline.SMALL, WATERSHED, "analyze"
     whole.setup()
-    assert list(whole.peaks) == ["ingest", "phases", "detect", "stitch", "measure", "analyze"]
+    assert list(whole.peaks) == ["ingest", "phases", "detect", "structure", "stitch", "measure", "analyze"]
     assert set(whole.peaks) <= set(whole.seconds)
     assert min(whole.seconds.values()) > 0
     assert min(whole.peaks.values()) > 50 * 2**20

@@ -16,7 +16,7 @@ from tomostat.report.sections import all_parts
 
 HEADINGS = [
     "At a glance", "Explore", "Detachment", "Size", "Resistance, density, shape", "Fields of view", "Particles in 3D",
-    "Single particles", "What to check", "How it was made",
+    "Structure", "Single particles", "What to check", "How it was made",
 ]  # fmt: skip
 
 LAYERS = """

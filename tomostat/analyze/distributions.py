@@ -21,6 +21,7 @@ from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.relations import correlations, relations
 from tomostat.analyze.results import DEGREES, QUANTILES, SIZES, Results, empty_results
 from tomostat.analyze.sensitivity import sensitivity
+from tomostat.analyze.sizes import sizes
 from tomostat.analyze.table import Array, Table, read_table
 from tomostat.analyze.variance import variance
 from tomostat.options import as_dict
@@ -91,6 +92,8 @@ def analyze_particles(
         - ``sensitivity_mean``, ``sensitivity_difference``, ``sensitivity_dispersion`` (variant, ...), their intervals
           ``sensitivity_mean_interval``, ``sensitivity_difference_interval``, ``sensitivity_dispersion_interval``, and
           ``sensitivity_particles``: `tomostat.analyze.sensitivity`.
+        - ``size_percentile`` D10, D50, D90 of the diameter by number and by volume (condition, weighting, percentile),
+          ``size_span`` (condition, weighting), and their intervals: `tomostat.analyze.sizes`.
         - ``trend`` quantiles of detachment around a volume (condition, volume, quantile).
         - ``model_electrical``, ``model_contribution`` (charge, degree), ``model_ionic`` (degree), ``model_best``
           (charge): curves of the model in `tomostat.analyze.contribution`, not of the particles.
@@ -126,6 +129,7 @@ def analyze_particles(
         relations(table),
         variance(table, options),
         sensitivity(particles, table, options),
+        sizes(table, options),
     )
     found = xr.merge([results.dataset(), *parts], compat="equals", join="exact")
     found.attrs[FINDINGS] = find_findings(found, options)

@@ -19,7 +19,7 @@ class Analyze(StudyStage[AnalyzeOptions]):
     name = "analyze"
     help = "Compute statistics of the study, with confidence intervals."
     options = AnalyzeOptions
-    version = 3
+    version = 4
     reads = ("particles of all fields",)
     writes = ("analysis", "statistics")
 

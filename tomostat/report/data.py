@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -42,6 +42,8 @@ class ReportData:
         Particle table and statistics, as given to `write_report`.
     views
         The fields of view.
+    structures
+        What the structure stage found, by field.
     options
         Options of the report.
     provenance
@@ -54,6 +56,7 @@ class ReportData:
     particles: xr.Dataset
     results: xr.Dataset
     views: Sequence[FieldView]
+    structures: Mapping[str, xr.Dataset]
     options: ReportOptions
     provenance: Provenance
     execution: Execution

@@ -37,6 +37,7 @@ def write_report(
     results: xr.Dataset,
     fields: Mapping[str, Path],
     *,
+    structures: Mapping[str, xr.Dataset] | None = None,
     options: ReportOptions | None = None,
     provenance: Provenance | None = None,
     execution: Execution | None = None,
@@ -54,6 +55,8 @@ def write_report(
         What `analyze_particles` gives for it.
     fields
         Volume of every field of view by its name; pictures are read from them.
+    structures
+        What `tomostat.structure.measure_structure` found, by field.
     options
         Title and extent of the page.
     provenance
@@ -80,6 +83,7 @@ def write_report(
             particles=particles,
             results=results,
             views=views,
+            structures=structures or {},
             options=options or ReportOptions(),
             provenance=provenance or Provenance(),
             execution=(execution or Execution()).named("report"),

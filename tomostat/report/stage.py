@@ -19,8 +19,8 @@ class Report(StudyStage[ReportOptions]):
     name = "report"
     help = "Write the page with figures, tables and pictures."
     options = ReportOptions
-    version = 2
-    reads = ("particles of all fields", "analysis")
+    version = 3
+    reads = ("particles of all fields", "analysis", "structure")
     writes = ("report",)
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
@@ -46,6 +46,10 @@ class Report(StudyStage[ReportOptions]):
             open_particles(layout.particles),
             open_dataset(layout.analysis, "analysis", "tomostat analyze"),
             {field.name: layout.volume(field.name) for field in work.study.fields},
+            structures={
+                field.name: open_dataset(layout.structure(field.name), "structure", "tomostat structure")
+                for field in work.study.fields
+            },
             options=self.options_of(work.study),
             provenance=Provenance(
                 study=work.study,

@@ -6,6 +6,7 @@ how often a particle was drawn, times its border weight. A row whose weights are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -57,6 +58,30 @@ def quantile(values: Array, weights: Array, probability: float) -> Array:
     high = np.minimum((reached <= target + slack).sum(axis=1), last)
     found = (ordered[low] + ordered[high]) / 2
     return np.where(reached[:, -1] > 0, found, np.nan)
+
+
+def size_percentiles(diameter: Array, weights: Array, percentiles: Sequence[float], power: int) -> Array:
+    """Percentiles of the diameter and their span.
+
+    Parameters
+    ----------
+    diameter
+        (n,) diameters.
+    weights
+        (r, n).
+    percentiles
+        The lowest first, then the median, then the highest.
+    power
+        Power of the diameter with which a particle counts: 0 by number, 3 by volume.
+
+    Returns
+    -------
+    array
+        (r, 4): the percentiles, and (highest - lowest) / median.
+    """
+    counted = weights * diameter**power
+    low, middle, high = (quantile(diameter, counted, percentile / 100) for percentile in percentiles)
+    return np.stack([low, middle, high, (high - low) / middle], axis=-1)
 
 
 def histogram(values: Array, weights: Array, edges: Array) -> Array:

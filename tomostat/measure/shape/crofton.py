@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.spatial import SphericalVoronoi
 
+from tomostat.kernels.directions import DIRECTIONS, crofton_weights
 from tomostat.kernels.smoothing import Mask, Spacing
-
-DIRECTIONS = np.array(
-    [(z, y, x) for z in (0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)],
-    np.int64,
-)
-"""The 13 directions of the 26 neighbours."""
 
 
 @njit(cache=True, nogil=True)
@@ -34,21 +26,6 @@ def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int6
                     changes += here[x] ^ there[x]
                 counts[k] += changes
     return counts
-
-
-@lru_cache(maxsize=16)
-def crofton_weights(spacing: Spacing) -> NDArray[np.float64]:
-    """Share of all directions that each of the 13 represents, (13,); they sum to 1.
-
-    The Voronoi cells of the 26 directions on the sphere, for any voxel aspect ratio; cubic voxels give 0.09156 (axes),
-    0.07396 (face diagonals) and 0.07039 (body diagonals).
-    """
-    physical = DIRECTIONS * np.asarray(spacing)
-    unit = physical / np.linalg.norm(physical, axis=1, keepdims=True)
-    cells = SphericalVoronoi(np.concatenate([unit, -unit])).calculate_areas()
-    shares = np.asarray(cells[: len(unit)] / (2 * np.pi))
-    shares.setflags(write=False)
-    return shares
 
 
 def crofton_area(mask: Mask, spacing: Spacing) -> float:

@@ -11,7 +11,7 @@ from tomostat.report.data import ReportData
 from tomostat.report.scatter import VECTORS, degree_axis, dots_of, in_condition
 from tomostat.report.sections import Section
 from tomostat.report.style import MUTED, colour, new_figure
-from tomostat.report.tables import particle_rows
+from tomostat.report.tables import condition_cell, particle_rows, table, with_interval
 
 
 def size(data: ReportData) -> str:
@@ -39,7 +39,31 @@ def size(data: ReportData) -> str:
                 volume_rows(particles, data.results),
             )
         )
-    return f'<div class="pair">{"".join(parts)}</div>'
+    return f'<div class="pair">{"".join(parts)}</div>' + percentile_table(data)
+
+
+def percentile_table(data: ReportData) -> str:
+    """D10, D50, D90 and span of every condition, by number and by volume."""
+    results = data.results
+    rows = []
+    for index, name in enumerate(data.conditions):
+        for weighting in results["weighting"].values:
+            one = results.isel(condition=index).sel(weighting=weighting)
+            cells = [
+                with_interval(value, interval, scale=1, digits=2)
+                for value, interval in zip(
+                    one["size_percentile"].values, one["size_percentile_interval"].values, strict=True
+                )
+            ]
+            span = with_interval(float(one["size_span"]), one["size_span_interval"], scale=1, digits=2)
+            rows.append([condition_cell(index, name), str(weighting), *cells, span])
+    head = ["condition", "by", *(f"D{percent} (µm)" for percent in results["percentile"].values), "span"]
+    caption = (
+        f"Diameter below which 10, 50 and 90 % of the particles, or of their volume, lie, with {data.confidence:.0%} "
+        "intervals; particles that the border cuts are left out and the others weighted for it. The span is "
+        "(D90 - D10) / D50."
+    )
+    return table(head, rows, 2, caption)
 
 
 def volume_rows(particles: xr.Dataset, results: xr.Dataset) -> pd.DataFrame:
