@@ -71,7 +71,7 @@ def execution(where, tmp_path) -> Execution:
 def test_values_in_order_and_markers(execution, folder, tmp_path):
     values = execution.run("work", tasks_of(note, folder, 7))
     assert list(values.items()) == [(f"t{i}", f"T{i}") for i in range(7)]
-    assert {p.stem: json.loads(p.read_text()) for p in (tmp_path / "markers" / "work").iterdir()} == values
+    assert {p.stem: json.loads(p.read_text())["value"] for p in (tmp_path / "markers" / "work").iterdir()} == values
 
 
 def test_events_say_what_where_and_what_it_took(where, folder):
@@ -119,10 +119,14 @@ def test_no_tasks(execution):
     assert execution.run("nothing", {}) == {}
 
 
-def test_a_damaged_marker_is_run_again(folder, tmp_path, caplog):
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", "3", "{}", '{"value": null}', '{"value": 3, "checksum": 3}', '{"value": [], "checksum": []}'],
+)
+def test_a_damaged_marker_is_run_again(folder, tmp_path, caplog, text):
     execution = Execution(markers=tmp_path / "m")
     execution.run("work", tasks_of(note, folder, 2))
-    (tmp_path / "m" / "work" / "t1.json").write_text("")
+    (tmp_path / "m" / "work" / "t1.json").write_text(text)
     execution.run("work", tasks_of(note, folder, 2))
     assert runs(folder) == {"t0": 1, "t1": 2}
     assert "t1.json is damaged" in caplog.text

@@ -15,6 +15,10 @@ Importing this package imports neither torch nor dask nor zarr: names are looked
 
 import lazy_loader
 
+from tomostat.numba_cache import choose_numba_cache
+
 __version__ = "0.1.0"
+
+choose_numba_cache()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,6 +11,7 @@ import queue
 import threading
 import traceback
 import uuid
+import zlib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -473,11 +474,18 @@ def _read_markers(folder: Path | None) -> Iterator[tuple[str, Any]]:
     if folder is not None and folder.is_dir():
         for path in sorted(folder.glob("*.json")):
             try:
-                yield path.stem, json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:  # a machine that lost power can leave an empty file
+                content = json.loads(path.read_text(encoding="utf-8"))
+                if content["checksum"] != _checksum(content["value"]):
+                    raise ValueError("it was altered")
+                yield path.stem, content["value"]
+            except (ValueError, TypeError, KeyError):  # a machine that lost power can leave an empty file
                 logger.warning("marker %s is damaged; its task is run again", path)
 
 
 def _write_marker(folder: Path, key: str, value: Any) -> None:
-    """One small file per task, whole or not at all."""
-    write_text(folder / f"{key}.json", json.dumps(value))
+    """One small file per task, whole or not at all, with a checksum of the value."""
+    write_text(folder / f"{key}.json", json.dumps({"value": value, "checksum": _checksum(value)}))
+
+
+def _checksum(value: Any) -> int:
+    return zlib.crc32(json.dumps(value).encode())

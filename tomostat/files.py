@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -74,6 +75,13 @@ def remove(path: Path) -> None:
 def is_inside(path: Path, folder: Path) -> bool:
     """Whether a path lies in a folder once all symbolic links on the way are followed."""
     return path.resolve().is_relative_to(folder.resolve())
+
+
+def new_file_mode() -> int:
+    """Rights that a new file gets here, for libraries that set their own."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def half_written(folder: Path) -> list[Path]:

@@ -389,14 +389,28 @@ def stage_key(stage: str, version: int, options: Mapping[str, Any], depends: Ite
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def fingerprint(path: Path) -> list[Any]:
-    """Fingerprint of an input: names, sizes and times of a file, or of all files of a folder."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+def fingerprint(path: Path, more: Iterable[Path] = ()) -> list[Any]:
+    """Fingerprint of an input: names, sizes and times of a file, or of all files of a folder.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    more
+        Further files that it refers to.
+    """
+    inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    beside = sorted(file for file in set(more) - set(inside) if file != path)
     digest = hashlib.sha256()
-    for file in files:
+    for name, file in [*((file.relative_to(path), file) for file in inside), *((file.name, file) for file in beside)]:
         stat = file.stat()
-        digest.update(f"{file.relative_to(path)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return [str(path), len(files), digest.hexdigest()]
+        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return [str(path), len(inside) + len(beside), digest.hexdigest()]
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a small file that results depend on."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _now() -> str:

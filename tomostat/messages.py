@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import traceback
+from pathlib import Path
+
 LONGEST = 120
 """Characters of a value in a message."""
 
@@ -17,3 +21,41 @@ def cut(text: str, longest: int) -> str:
         return text
     half = (longest - 5) // 2
     return f"{text[:half]} ... {text[-half:]}"
+
+
+USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError)
+"""What a user can mend."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk that takes no more."""
+
+OWN = __name__.partition(".")[0]
+"""This package, whose errors say themselves what is wrong."""
+
+
+def full_disk(error: BaseException) -> OSError | None:
+    """The error of a disk that takes no more: this one, or what caused it."""
+    for one in (error, error.__cause__):
+        if isinstance(one, OSError) and one.errno in FULL:
+            return one
+    return None
+
+
+def explain(error: BaseException) -> str:
+    """An error in one line: what, where, what to do."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    if full := full_disk(error):
+        said = f"no space left on {full.filename or 'the disk'}; free some, then the same command resumes"
+    elif isinstance(error, MemoryError):
+        said = f"memory ran out ({said}); use fewer --workers or smaller blocks, then the same command resumes"
+    elif not isinstance(error, USER_ERRORS) and not type(error).__module__.startswith(OWN):
+        said = f"{type(error).__name__}: {said}{_origin(error)}; --verbose shows the traceback"
+    return cut(said, 600)
+
+
+def _origin(error: BaseException) -> str:
+    """Where in this package an error came from."""
+    package = Path(__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(package)]
+    return f" at {Path(own[-1].filename).relative_to(package.parent)}, line {own[-1].lineno}" if own else ""

@@ -10,13 +10,19 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from tomostat.messages import shorten
 
 Options = TypeVar("Options")
 
 PLUGIN = "plugin"
 """Key in the metadata of fields that name plugins."""
+
+FILE = "file"
+"""Key in the metadata of fields that name a file; its value are the words that name none."""
 
 
 def check(holds: bool, name: str, value: object, expected: str) -> None:
@@ -37,7 +43,7 @@ def check(holds: bool, name: str, value: object, expected: str) -> None:
         When `holds` is false; the message names the option, its value and what is expected.
     """
     if not holds:
-        raise ValueError(f"{name} is {value!r}; expected {expected}")
+        raise ValueError(f"{name} is {shorten(value)}; expected {expected}")
 
 
 def refuse_unknown(values: Mapping[Any, Any], known: set[str], where: str) -> None:
@@ -56,11 +62,28 @@ def refuse_unknown(values: Mapping[Any, Any], known: set[str], where: str) -> No
 
 
 def as_dict(options: Any) -> dict[str, Any]:
-    """Options as plain values, for provenance and hashes."""
-    return dataclasses.asdict(options)
+    """Options as plain values, for provenance and hashes; of files only the names, since results may be given away."""
+    files = {name: Path(getattr(options, name)).name for name in _files(options)}
+    return dataclasses.asdict(options) | files
 
 
-def from_dict(cls: type[Options], values: Mapping[str, Any], where: str, *, objects: bool = False) -> Options:
+def file_name(default: Any, *words: str) -> Any:
+    """Declare a field of an options class that names a file, or is one of some words; gives a `dataclasses.field`.
+
+    A study file gives the path relative to its own folder. `StageOptions.make_files_absolute` makes it absolute.
+    """
+    return dataclasses.field(default=default, metadata={FILE: words})
+
+
+def _files(options: Any) -> list[str]:
+    """Names of the fields that name a file here."""
+    fields = [field for field in dataclasses.fields(options) if FILE in field.metadata]
+    return [one.name for one in fields if getattr(options, one.name) not in (None, *one.metadata[FILE])]
+
+
+def from_dict(
+    cls: type[Options], values: Mapping[str, Any], where: str, *, folder: Path | None = None, objects: bool = False
+) -> Options:
     """Options from a mapping as read from YAML.
 
     Parameters
@@ -71,6 +94,8 @@ def from_dict(cls: type[Options], values: Mapping[str, Any], where: str, *, obje
         Keys and values.
     where
         Section of the file that they are from, for messages.
+    folder
+        Folder that files are relative to; the current one when not given.
     objects
         Whether options may name plugins as ``module:object``. They must not in a file that a user may have been given,
         since the object would be imported and run.
@@ -86,14 +111,19 @@ def from_dict(cls: type[Options], values: Mapping[str, Any], where: str, *, obje
     for key, value in frozen.items():
         if not _fits(value, hints[key]):
             wanted = str(hints[key]).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
-            raise ValueError(f"{where}: {key} is {value!r}; expected {wanted}")
+            raise ValueError(f"{where}: {key} is {shorten(value)}; expected {wanted}")
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if folder and FILE in field.metadata and frozen.get(field.name) not in (None, *field.metadata[FILE]):
+            frozen[field.name] = str(folder / Path(str(frozen[field.name])).expanduser())
     try:
         options = cls(**frozen)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from None
     if not objects:
         for name, value in plugin_objects(options).items():
-            raise ValueError(f"{where}: {name} is {value!r}; a study file names installed plugins only, not objects")
+            raise ValueError(
+                f"{where}: {name} is {shorten(value)}; a study file names installed plugins only, not objects"
+            )
     return options
 
 
@@ -155,6 +185,11 @@ class StageOptions:
         options = super().__new__(cls)
         object.__setattr__(options, "given", frozenset(given))
         return options
+
+    def make_files_absolute(self) -> None:
+        """Make the paths of files absolute; called by ``__post_init__`` of classes that have any."""
+        for name in _files(self):
+            object.__setattr__(self, name, str(Path(getattr(self, name)).expanduser().absolute()))
 
     def over(self, base: Self) -> Self:
         """Replace fields of `base` by those that were given here."""

@@ -16,6 +16,7 @@ from tomostat.events import StageEnded, StageStarted
 from tomostat.execution import Execution
 from tomostat.lock import folder_lock, refuse_used
 from tomostat.manifest import ALL, Layout, Manifest, check_output, stage_key
+from tomostat.messages import full_disk
 from tomostat.options import StageOptions, as_dict
 from tomostat.runlog import logged
 from tomostat.stage import (
@@ -150,7 +151,12 @@ class Run:
             dependent=self.dependent(scope, stage),
             outputs=stage.outputs(self.layout, scope),
         )
-        yield
+        try:
+            yield
+        except OSError as error:
+            if (full := full_disk(error)) and full.filename is None:
+                full.filename = str(self.layout.root)
+            raise
         self.manifest.finish(scope, stage.name, time.perf_counter() - start, stage.outputs(self.layout, scope))
 
     @contextmanager

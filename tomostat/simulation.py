@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tomostat.execution import Execution
 from tomostat.measure.options import MeasureOptions
+from tomostat.messages import shorten
 from tomostat.options import StageOptions
 from tomostat.phantom import simulate_volume
 from tomostat.phantom.options import PhantomOptions
 from tomostat.phases.options import PhasesOptions
-from tomostat.study import Field, Sample, Study, save_study
+from tomostat.study import NAME_RULE, Field, Sample, Study, is_name, save_study
 
 
 def simulate_study(
@@ -58,6 +59,9 @@ def simulate_study(
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not an empty folder; choose another")
+    names = [condition for condition in conditions if not is_name(condition)]
+    if names:
+        raise ValueError(f"condition is {shorten(names[0])}; {NAME_RULE}")
     pieces = []
     for number, (condition, mean) in enumerate(conditions.items()):
         paths = [folder / "volumes" / f"{condition}-{index + 1}.zarr" for index in range(samples * fields)]

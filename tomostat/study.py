@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from tomostat.files import read_yaml, write_text
-from tomostat.options import StageOptions, as_dict, from_dict, refuse_unknown
+from tomostat.messages import shorten
+from tomostat.options import StageOptions, from_dict, refuse_unknown
 from tomostat.phase import Phase
 from tomostat.stage import all_stages
 
@@ -25,7 +26,12 @@ def option_classes() -> dict[str, type[StageOptions]]:
 PATHS = ("path", "labels", "phases_image")
 """Images of a field."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME_RULE = "expected letters, digits, '.', '_' and '-'"
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be part of the names of files."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +78,16 @@ class Field:
         if image is None:
             raise ValueError("a field has no path; give the path of its volume, or labels or phases_image")
         object.__setattr__(self, "name", self.name or _stem(image))
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"field name is {self.name!r}; expected letters, digits, '.', '_' and '-'")
+        if not is_name(self.name):
+            raise ValueError(f"field name is {shorten(self.name)}; {NAME_RULE}")
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _spacing(self.spacing, "spacing"))
         for name in ("density_scale", "density_offset"):
             value = getattr(self, name)
             if value is not None and not _is_number(value):
-                raise ValueError(f"{name} is {value!r}; expected a number such as 1.2e-9 (YAML takes 1e-9 for text)")
+                raise ValueError(
+                    f"{name} is {shorten(value)}; expected a number such as 1.2e-9 (YAML takes 1e-9 for text)"
+                )
         if (self.density_scale is None) != (self.density_offset is None):
             raise ValueError("density_scale and density_offset belong together; give both or none")
         if self.offset is not None:
@@ -221,7 +229,7 @@ def _parse(content: dict[str, Any], folder: Path, stem: str, record: bool) -> St
     if not isinstance(samples, list) or not samples:
         raise ValueError("samples is missing; expected a list of samples with name, condition and fields")
     options = {
-        stage: from_dict(cls, _mapping(content[stage], stage), stage, objects=record)
+        stage: from_dict(cls, _mapping(content[stage], stage), stage, folder=folder, objects=record)
         for stage, cls in option_classes().items()
         if content.get(stage) is not None
     }
@@ -259,7 +267,7 @@ def _field(item: Any, folder: Path, spacing: Any, where: str) -> Field:
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{where} is {value!r}; expected keys and values")
+        raise ValueError(f"{where} is {shorten(value)}; expected keys and values")
     return value
 
 
@@ -269,7 +277,7 @@ def _spacing(value: Any, name: str) -> tuple[float, float, float]:
     values = values * 3 if len(values) == 1 else values
     numbers = all(_is_number(v) and 0 < v < float("inf") for v in values)
     if len(values) != 3 or not numbers:
-        raise ValueError(f"{name} is {value!r}; expected one or three positive numbers (z y x) in micrometers")
+        raise ValueError(f"{name} is {shorten(value)}; expected one or three positive numbers (z y x) in micrometers")
     return float(values[0]), float(values[1]), float(values[2])
 
 
@@ -277,7 +285,7 @@ def _offset(value: Any, name: str) -> tuple[float, float, float]:
     """Three finite numbers."""
     values = list(value) if isinstance(value, list | tuple) else []
     if len(values) != 3 or not all(_is_number(v) and abs(v) < float("inf") for v in values):
-        raise ValueError(f"{name} is {value!r}; expected three numbers (z y x) in micrometers")
+        raise ValueError(f"{name} is {shorten(value)}; expected three numbers (z y x) in micrometers")
     return float(values[0]), float(values[1]), float(values[2])
 
 
@@ -345,7 +353,7 @@ def save_study(study: Study, path: str | Path) -> None:
             for sample in study.samples
         ],
         **{
-            stage: {key: _plain(value, folder) for key, value in as_dict(options).items()}
+            stage: {one.name: _plain(getattr(options, one.name), folder) for one in dataclasses.fields(options)}
             for stage, options in study.options.items()
         },
     }

@@ -1,4 +1,4 @@
-"""From the words of a command line to an exit status: user errors are one line."""
+"""From the words of a command line to an exit status: errors are one line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from cyclopts import CycloptsError
 from tomostat.cli import maps, results, stages, tools  # noqa: F401 - they add their commands
 from tomostat.cli.app import app
 from tomostat.cli.session import Terminated
-
-USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError)
-"""What a user can mend: one line and exit status 2."""
+from tomostat.messages import explain
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit status after Ctrl-C, and after SIGTERM."""
@@ -34,19 +32,18 @@ def main(tokens: Sequence[str] | None = None) -> int:
         status = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _refuse(error)
-    except USER_ERRORS as error:
-        if "--verbose" in tokens:
-            raise
-        return _refuse(error)
     except (KeyboardInterrupt, Terminated) as error:
         print("tomostat: interrupted; the same command resumes", file=sys.stderr)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
+    except Exception as error:
+        if "--verbose" in tokens:
+            raise
+        return _refuse(error)
     return status if isinstance(status, int) else 0
 
 
-def _refuse(error: BaseException) -> int:
-    line = " ".join(str(error).split()) or type(error).__name__
-    print(f"tomostat: {line}", file=sys.stderr)
+def _refuse(error: Exception) -> int:
+    print(f"tomostat: {explain(error)}", file=sys.stderr)
     return 2
 
 

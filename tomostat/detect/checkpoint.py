@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tomostat.detect.kernels.maskrcnn import MaskRCNN, NetworkConfig, build
-from tomostat.files import atomic
+from tomostat.files import atomic, new_file_mode
 
 FORMAT = "tomostat-maskrcnn-1"
 FOLDER = Path(__file__).parent / "weights"
@@ -135,7 +135,7 @@ def save_checkpoint(
     metadata = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "about": about}
     with atomic(path) as part:
         save_file(tensors, part, metadata=metadata)
-        part.chmod(0o644)  # safetensors lets only the owner read its files
+        part.chmod(new_file_mode())  # safetensors lets only the owner read its files
 
 
 def read_header(path: str | Path) -> Header:
@@ -162,6 +162,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     with _opened(path) as file:
         header = _header(path, file)
+        with _fitting(path):
+            _check_shapes(header.config, {name: file.get_slice(name).get_shape() for name in file.keys()})
         tensors = {name: file.get_tensor(name).float() for name in file.keys()}
     with _fitting(path):
         network = build(header.config)
@@ -189,6 +191,16 @@ def _header(path: Path, file: Any) -> Header:
     with _fitting(path):
         config = NetworkConfig.from_json(metadata["config"])
     return Header(config=config, training=TrainingRecord.from_json(metadata.get("about", "{}")))
+
+
+def _check_shapes(config: NetworkConfig, found: Mapping[str, Sequence[int]]) -> None:
+    """Compare the shapes that a file lists with those of its architecture, before any takes memory."""
+    with torch.device("meta"):
+        expected = {name: list(tensor.shape) for name, tensor in build(config).state_dict().items()}
+    for name in sorted({*expected, *found}):
+        if list(found.get(name, [])) != expected.get(name, []) or (name in found) != (name in expected):
+            has, needs = (list(shapes[name]) if name in shapes else None for shapes in (found, expected))
+            raise ValueError(f"weights {name} have shape {has}, the architecture needs {needs}")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args, get_type_hints
 
-from tomostat.options import StageOptions, check, plugin_name
+from tomostat.options import StageOptions, check, file_name, plugin_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class DetectOptions(StageOptions):
     """
 
     detector: str = plugin_name("maskrcnn")
-    weights: str = "shipped"
+    weights: str = file_name("shipped", "shipped", "fast", "accurate")
     score: float = 0.5
     tile: int = 1024
     overlap: int = 192
@@ -49,6 +49,7 @@ class DetectOptions(StageOptions):
     settings: dict[str, float | bool | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.make_files_absolute()
         check(bool(self.detector), "detector", self.detector, "the name of a detector")
         check(0 <= self.score <= 1, "score", self.score, "a number from 0 to 1")
         check(self.tile >= 64, "tile", self.tile, "64 pixels or more")

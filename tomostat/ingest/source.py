@@ -26,7 +26,7 @@ class SourceRecord:
     Attributes
     ----------
     path
-        Absolute path of the file or folder.
+        Name of the file or folder; its place is in the study file only, since volumes may be given away.
     kind
         Kind of file, such as ``BigTIFF``.
     reader, reader_version
@@ -103,7 +103,7 @@ class Source(ABC):
         """Provenance of the voxels, as stored with the volume."""
         stats = [path.stat() for path in self.files or (self.path,)]
         return SourceRecord(
-            path=str(self.path.resolve()),
+            path=self.path.resolve().name,
             kind=self.kind,
             reader=reader.name,
             reader_version=reader.version,

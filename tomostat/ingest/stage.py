@@ -30,7 +30,7 @@ class Ingest(FieldStage[IngestOptions]):
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """The sources, the volume's reader, and its voxel size and density scale in the study."""
-        from tomostat.ingest import choose_reader, split_dataset
+        from tomostat.ingest import choose_reader, find_source, split_dataset
         from tomostat.manifest import fingerprint
 
         field = work.field
@@ -39,9 +39,11 @@ class Ingest(FieldStage[IngestOptions]):
             given.append({str(code): name for code, name in field.phase_codes.items()})
         if field.path is None:
             return [field.spacing, *given]
-        reader = choose_reader(field.path, self.options_of(work.study))
-        known = [fingerprint(field.path), reader.identity, field.spacing, field.density_scale, field.density_offset]
-        return [*known, *given]
+        options = self.options_of(work.study)
+        beside = () if field.path.is_dir() else find_source(field.path, options).source.files
+        reader = choose_reader(field.path, options)
+        known = [fingerprint(field.path, beside), reader.identity, field.spacing]
+        return [*known, field.density_scale, field.density_offset, *given]
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
         """The grey image, all levels of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tomostat.options import StageOptions, check, plugin_name
+from tomostat.options import StageOptions, check, file_name, plugin_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class MeasureOptions(StageOptions):
     path: Literal["surface", "solid"] = "surface"
     energy: float = 17.0
     branch: Literal["charged", "discharged"] | None = None
-    curve: str | None = None
+    curve: str | None = file_name(None)
     shell: float = 1.0
     layer: float | None = None
     conduction: bool = False
@@ -57,6 +57,7 @@ class MeasureOptions(StageOptions):
     extra: tuple[str, ...] = plugin_name(())
 
     def __post_init__(self) -> None:
+        self.make_files_absolute()
         check(self.branch in (None, "charged", "discharged"), "branch", self.branch, "charged or discharged")
         check(self.shell > 0, "shell", self.shell, "a thickness above 0 micrometers")
         check(self.layer is None or self.layer > 0, "layer", self.layer, "a thickness above 0 micrometers")

@@ -32,12 +32,15 @@ class MeasureStage(FieldStage[MeasureOptions]):
         check_options(self.options_of(study))
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
-        """Sample and condition of the field, and the measures of other packages with their versions."""
+        """Sample and condition of the field, the density curve, and measures of other packages with their versions."""
+        from tomostat.manifest import content_hash
         from tomostat.measure import chosen_measures
 
         sample = work.study.sample_of(work.field)
         options = self.options_of(work.study)
-        return [sample.name, sample.condition, *(plugin.identity for plugin in chosen_measures(options).plugins)]
+        curve = [] if options.curve is None else [content_hash(Path(options.curve))]
+        plugins = [plugin.identity for plugin in chosen_measures(options).plugins]
+        return [sample.name, sample.condition, *curve, *plugins]
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
         """Table, contacts and maps, which the metadata of the volume list."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from tomostat.options import StageOptions, as_dict
+
 if TYPE_CHECKING:
     from tomostat.study import Study
 
@@ -69,7 +71,11 @@ def versions() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """Convert to values that YAML knows: dataclasses and mappings to dicts, all that is not plain to text."""
+    """Convert to values that YAML knows: dataclasses and mappings to dicts, paths to names, all else to text."""
+    if isinstance(value, StageOptions):
+        value = as_dict(value)
+    if isinstance(value, Path):
+        return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

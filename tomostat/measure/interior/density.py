@@ -121,7 +121,7 @@ class Curve:
             charge, density = zip(*((float(a), float(b)) for a, b in rows), strict=True)
         except ValueError as error:
             raise ValueError(f"{path} is not a table of charge and density: {error}") from None
-        return cls(charge, density, source or str(path))
+        return cls(charge, density, source or Path(path).name)
 
 
 def electrons(charge: ArrayLike) -> Doubles:
