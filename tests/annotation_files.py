@@ -48,17 +48,3 @@ def write_coco(folder: Path, annotations: list[dict[str, Any]], **changes: Any) 
     path = folder / "coco.json"
     path.write_text(json.dumps(content | changes))
     return path
-
-
-def compress(runs: list[int]) -> str:
-    """COCO's compressed code of run lengths, after its C source."""
-    out = ""
-    for i, run in enumerate(runs):
-        x = run - (runs[i - 2] if i > 2 else 0)
-        more = True
-        while more:
-            bits = x & 0x1F
-            x >>= 5
-            more = x != -1 if bits & 0x10 else x != 0
-            out += chr(bits + (0x20 if more else 0) + 48)
-    return out

@@ -12,7 +12,6 @@ import tomostat.stitch
 from studies import UP_TO_TABLE, at, digest, science
 from tomostat import cli, pipeline, postprocess
 from tomostat.manifest import Content, Layout
-from tomostat.measure.options import MeasureOptions
 from tomostat.stitch import Edit, open_graph
 from tomostat.stitch.options import StitchOptions
 from tomostat.study import Study
@@ -107,29 +106,9 @@ def test_corrections_and_the_seam_check_at_the_command_line(copy, tmp_path, caps
     assert any("label 9999 belongs to no particle" in one.what for one in postprocess.check_study(copy)["slow-1"])
 
 
-def test_meshes_and_contacts_at_the_command_line(results, study, copy, tmp_path, capsys, place):
+def test_contacts_are_those_of_the_table(results):
     graph = ts.open_contacts(results.root)
     table = ts.open_particles(results.root)
     assert len(graph) == table.sizes["particle"]
     keys = zip(table["field"].values.tolist(), table["label"].values.tolist(), strict=True)
-    degrees = [graph.degree[key] for key in keys]
-    assert degrees == table["neighbours"].values.tolist()
-    label = int(ts.open_particles(results.table("slow-1"))["label"][0])
-    to, out = tmp_path / "meshes", str(results.root)
-    assert cli.main(["mesh", out, "--field", "slow-1", "--labels", str(label), "--to", str(to), *place]) == 0
-    assert f"1 meshes of slow-1 are in {to}" in capsys.readouterr().out
-    assert [file.name for file in to.iterdir()] == [f"slow-1-{label}.ply"]
-    for tokens, message in (
-        (["--field", "slow-1", "--labels", "999"], "has no particle 999"),
-        (["--field", "none"], "there is no field 'none'"),
-        ([], "--field is missing"),
-    ):
-        assert cli.main(["mesh", out, *tokens, "--to", str(tmp_path / "no"), *place]) == 2
-        assert message in capsys.readouterr().err
-    assert not (tmp_path / "no").exists()
-    shutil.rmtree(Layout(copy.output).volume("slow-1") / "maps")
-    with pytest.raises(ValueError, match="--maps"):
-        postprocess.mesh_field(copy, "slow-1", tmp_path / "no")
-    stale = copy.with_options(measure=MeasureOptions(shell=2.0))
-    with pytest.raises(ValueError, match="not measured as it is now"):
-        postprocess.mesh_field(stale, "slow-1", tmp_path / "no")
+    assert [graph.degree[key] for key in keys] == table["neighbours"].values.tolist()

@@ -7,7 +7,7 @@ The data's way, one function for every arrow; each reads what the one before it 
 
 `run` does them all for a study file. Where they run is an `Execution`: threads of this process, or the workers of a
 `distributed.Client`, such as `open_cluster` gives. `open_volume` and `open_particles` open results as xarray,
-`open_contacts` the graph of touching particles; `write_meshes` makes PLY files of particles. `simulate_volume` and
+`open_contacts` the graph of touching particles; `export_study` writes files for other programs. `simulate_volume` and
 `simulate_study` make electrodes with known truth.
 
 Importing this package imports neither torch nor dask nor zarr: names are looked up when they are first used.

@@ -13,12 +13,12 @@ from .measure import (
     of_field,
     of_particle,
     open_contacts,
-    write_meshes,
 )
 from .phantom import PhantomOptions, simulate_volume
 from .phase import Phase, PhaseFit
 from .phases import PhasesOptions, segment_phases
 from .pipeline import run
+from .postprocess import export_study
 from .report import ReportOptions, write_report
 from .simulation import simulate_study
 from .stitch import StitchOptions, stitch_particles
@@ -50,6 +50,7 @@ __all__ = [
     "analyze_particles",
     "describe",
     "detect_instances",
+    "export_study",
     "ingest_volume",
     "load_study",
     "measure_particles",
@@ -68,6 +69,5 @@ __all__ = [
     "simulate_volume",
     "stitch_particles",
     "study_of_volume",
-    "write_meshes",
     "write_report",
 ]

@@ -155,10 +155,14 @@ def column_lines() -> str:
 
 
 def format_lines() -> str:
-    """Readers and the formats that they read."""
+    """Formats that are read, by reader, and those that are written."""
+    from tomostat.export import FORMATS
     from tomostat.ingest import READERS
 
-    return "\n".join(f"{name:<12} {READERS.get(name).value.formats}" for name in READERS.names())
+    lines = ["read:", *(f"{name:<12} {READERS.get(name).value.formats}" for name in READERS.names())]
+    lines += ["", "written by `tomostat export`:"]
+    lines += [f"{name:<12} {FORMATS.get(name).value.about}" for name in FORMATS.names()]
+    return "\n".join(lines)
 
 
 def detector_lines() -> str:

@@ -126,6 +126,20 @@ class Run:
             raise ValueError(f"{self._called(scope, stage)} is not finished; run `{self.command(stage)}`")
         return key
 
+    def check_current(self, name: str) -> None:
+        """Refuse a study of which a stage, or a part of it, is not finished with the present options and inputs.
+
+        Raises
+        ------
+        ValueError
+            When it was never finished, or with something else.
+        """
+        for stage in _choose([name]):
+            for scope in self.scopes(stage):
+                if self.key(scope, stage) != self.finished(scope, stage):
+                    called = self._called(scope, stage)
+                    raise ValueError(f"{called} was not run on what is there now; run `{self.command(stage)}`")
+
     def once(self, scope: str, stage: AnyStage) -> None:
         """Run a stage unless it is finished with the same key."""
         key = self.key(scope, stage)

@@ -1,8 +1,8 @@
-"""Readers, detectors and measures by name: those that tomostat brings, and those of installed packages.
+"""Readers, detectors, measures and formats by name: those that tomostat brings, and those of installed packages.
 
-A package offers its own by Python entry points, in the groups ``tomostat.readers``, ``tomostat.detectors`` and
-``tomostat.measures``. On the command line and in Python an object may also be named as ``module:object``; a study file
-names installed ones only, so that it stays data.
+A package offers its own by Python entry points, in the groups ``tomostat.readers``, ``tomostat.detectors``,
+``tomostat.measures`` and ``tomostat.formats``. On the command line and in Python an object may also be named as
+``module:object``; a study file names installed ones only, so that it stays data.
 """
 
 from __future__ import annotations

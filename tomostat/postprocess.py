@@ -1,4 +1,4 @@
-"""Work on finished fields: corrections by hand, checks, meshes."""
+"""Work on finished fields: corrections by hand, checks, files for other programs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tomostat.checks import FieldCheck, lines, write_checks
-from tomostat.datasets import open_particles
 from tomostat.execution import Execution
+from tomostat.export import Results, write_formats
 from tomostat.files import half_written, remove
 from tomostat.lock import refuse_used
 from tomostat.manifest import Layout, check_output
-from tomostat.measure import write_meshes
 from tomostat.pipeline import Run
 from tomostat.stage import all_stages, field_stage
 from tomostat.stitch import Edit, Problem, check_particles, edit_particles, known_edits, open_graph, write_edits
@@ -68,46 +67,50 @@ def edit_field(study: Study, field: str, edits: Iterable[Edit], *, execution: Ex
     return layout
 
 
-def mesh_field(
+def export_study(
     study: Study,
-    field: str,
-    folder: Path,
+    folder: str | Path,
+    formats: Sequence[str],
     *,
+    field: str | None = None,
     labels: Sequence[int] | None = None,
     execution: Execution | None = None,
 ) -> list[Path]:
-    """Write the surfaces of a measured field's particles as PLY files.
+    """Write the results of a measured study as files of other programs.
 
     Parameters
     ----------
     study
         The study, with the options that it was measured with.
-    field
-        Name of the field.
     folder
-        Where the files go, as ``FIELD-LABEL.ply``.
+        Where the files go, those of each format in a folder that is named like it.
+    formats
+        Names out of `tomostat.export.FORMATS`.
+    field
+        Name of a field; all fields when not given.
     labels
-        Particles to write; all when not given.
+        Particles to write, of one field and for formats that hold one particle per file; all when not given.
     execution
         Where to run, who is notified, and where finished tasks are marked; threads of this process when not given.
 
     Returns
     -------
     list of Path
-        The files; see `tomostat.measure.write_meshes`.
+        The folders of the formats.
 
     Raises
     ------
-    ValueError, FileNotFoundError
-        When there is no such field or particle, the field is not measured as it is now, or has no maps.
+    ValueError, FileNotFoundError, FileExistsError, OSError
+        When there is no such format, field or particle, the study is not measured as it is now, a folder of a format is
+        there already, or the disk is full; nothing is written then.
     """
-    running, measure = Run.of(study, execution), field_stage("measure")
-    layout = running.layout
-    if running.manifest.key(field, measure.name) != running.key(study.field(field).name, measure):
-        raise ValueError(f"field {field!r} is not measured as it is now; run `tomostat measure {layout.root}`")
-    where = dataclasses.replace(running.execution, field=field)
-    particles = open_particles(layout.table(field))
-    return write_meshes(layout.volume(field), particles, folder, labels=labels, execution=where)
+    chosen = study.fields if field is None else (study.field(field),)
+    if labels is not None and len(chosen) > 1:
+        raise ValueError(f"labels name particles of one field; name one of {', '.join(one.name for one in chosen)}")
+    running = Run.of(study, execution)
+    running.check_current("measure")
+    wanted = Results(running.layout, tuple(one.name for one in chosen), None if labels is None else tuple(labels))
+    return write_formats(wanted, folder, formats, execution=running.execution)
 
 
 def clean_study(study: Study) -> list[Path]:

@@ -147,6 +147,26 @@ def test_a_detector_is_one_file(added, electrode, tmp_path):
     assert read_instances(layout.instances("v")).area.min() >= 50
 
 
+def test_a_format_is_one_file(added, study, results, tmp_path):
+    added("add-a-format.md")
+    (folder,) = tomostat.export_study(study, tmp_path / "to", ["xyz"])
+    count, units, *lines = (folder / "slow-1.xyz").read_text().splitlines()
+    assert (int(count), units) == (len(lines), "micrometer")
+    assert sorted(path.name for path in folder.iterdir()) == ["fast-1.xyz", "slow-1.xyz"]
+
+
+def test_results_are_opened_without_export(results, tmp_path, monkeypatch):
+    """The page's example, on a field of its name."""
+    monkeypatch.chdir(tmp_path)
+    Path("results/fields").mkdir(parents=True)
+    Path("results/fields/a1.zarr").symlink_to(results.volume("slow-1"))
+    (example,) = re.findall(r"```python\n(.*?)```", (PAGES / "use-results-elsewhere.md").read_text(), re.DOTALL)
+    found: dict = {}
+    exec(compile(example, "use-results-elsewhere.md", "exec"), found)
+    np.testing.assert_array_equal(found["grey"], open_volume(results.volume("slow-1")))
+    np.testing.assert_array_equal(found["particles"], open_volume(results.volume("slow-1"), "particles"))
+
+
 def test_a_figure_is_one_file(added, tmp_path):
     added("add-a-figure.md")
     particles = table_of_study(fields=2)

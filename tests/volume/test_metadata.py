@@ -17,6 +17,7 @@ from tomostat.volume import (
     describe,
     remove_map,
     update_attributes,
+    write_shading,
 )
 from volumes import ODD_SHAPES, noise
 
@@ -58,6 +59,7 @@ def test_xarray_opens_the_finest_level(filled):
     """The levels of one group have the same dimensions of other lengths: the coarser ones are left out by name."""
     grey = noise((3, 40, 80))
     path = filled(grey)
+    write_shading(path, np.zeros((1, 3, 4), np.float32))
     coarser = [str(level) for level in range(1, len(describe(path).levels))]
     found = xr.open_zarr(path, consolidated=False, drop_variables=coarser)
     assert found["0"].dims == ("z", "y", "x")

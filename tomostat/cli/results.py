@@ -1,4 +1,4 @@
-"""Commands that work on results: check and mesh; status of a study; and info on anything."""
+"""Commands that work on results: check and export; status of a study; and info on anything."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from tomostat.cli.app import Out, Place, app
 from tomostat.cli.session import session
-from tomostat.cli.studies import chosen_field, study_in
+from tomostat.cli.studies import study_in
 
 
 @app.command(sort_key=20)
@@ -46,34 +46,53 @@ def clean(out: Out, /) -> None:
         print("nothing to remove")
 
 
+Labels = Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")]
+"""Particles, as in column label of the particle table."""
+
+
 @app.command(sort_key=21)
-def mesh(
+def export(
     out: Out,
     /,
     *,
     to: Path,
+    formats: Annotated[tuple[str, ...], Parameter(name="--as", consume_multiple=True, negative="")],
     field: str | None = None,
-    labels: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    labels: Labels = None,
     place: Place | None = None,
 ) -> None:
-    """Write measured particles as PLY meshes with resistance and contact, for ParaView and Blender.
+    """Write results as files of other programs: images, surfaces, annotations, tables.
 
     Parameters
     ----------
     to
-        Folder for the files, FIELD-LABEL.ply; x y z in micrometers.
+        Folder for the files; those of each format go into a folder in it that is named like the format.
+    formats
+        One or more formats; `tomostat info --formats` lists them.
     field
-        Field of the particles; needed where the study has several.
+        Field that is written; all when not given.
     labels
-        Particles, as in column label of the particle table; all of the field when not given.
+        Particles that are written as surfaces, of one field; all when not given.
     """
-    from tomostat.postprocess import mesh_field
+    from tomostat.postprocess import export_study
 
     study = study_in(out)
-    name = chosen_field(study, field)
     with session(place) as execution:
-        files = mesh_field(study, name, to, labels=labels, execution=execution)
-    print(f"{len(files)} meshes of {name} are in {to}")
+        folders = export_study(study, to, formats, field=field, labels=labels, execution=execution)
+    for folder in folders:
+        print(f"{folder}: {len(list(folder.iterdir()))} files")
+
+
+@app.command(sort_key=21)
+def mesh(out: Out, /, *, to: Path, field: str | None = None, labels: Labels = None, place: Place | None = None) -> None:
+    """The same as `tomostat export OUT --to FOLDER --as vtk`: particles as surfaces, for ParaView.
+
+    Parameters
+    ----------
+    to, field, labels
+        As for `tomostat export`.
+    """
+    export(out, to=to, formats=("vtk",), field=field, labels=labels, place=place)
 
 
 @app.command(sort_key=25)
@@ -109,7 +128,7 @@ def info(
     columns
         All columns of the particle table: unit, definition, and when a value is missing.
     formats
-        Readers and the formats that they read, those of installed packages among them.
+        What is read and what `tomostat export` writes, with what installed packages add.
     detectors
         Names of detectors, those of installed packages among them.
     measures

@@ -1,6 +1,5 @@
 from .collect import collect_particles
 from .contact_table import open_contacts, read_contacts, write_contacts
-from .export import write_meshes
 from .field import FieldParticles
 from .measures import MEASURES, Axis, Measure, MeasureSet, chosen_measures, of_field, of_particle
 from .options import MeasureOptions
@@ -26,6 +25,5 @@ __all__ = [
     "open_contacts",
     "read_contacts",
     "write_contacts",
-    "write_meshes",
     "write_particles",
 ]

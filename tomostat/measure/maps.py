@@ -25,7 +25,7 @@ from tomostat.execution import Execution
 from tomostat.files import atomic, remove
 from tomostat.measure.batches import Batch
 from tomostat.measure.shape.points import SurfacePoints, blocks_of_boxes, fill_block, split_by_block
-from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, remove_map, storage_layout, write_box
+from tomostat.volume import VolumeInfo, create_volume, pyramid_tasks, remove_map, storage_layout, write_box
 
 MAPS = {
     "resistance": ("1", "detour to the nearest contact over the equivalent radius"),
@@ -55,19 +55,6 @@ def remove_maps(path: Path) -> None:
     """Remove the maps of an earlier measurement."""
     for name in MAPS:
         remove_map(path, f"maps/{name}")
-
-
-def check_maps(path: Path) -> None:
-    """Refuse a volume without maps.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        When there is no such volume, or it has no maps.
-    """
-    describe(path)
-    if not all((path / "maps" / name).is_dir() for name in MAPS):
-        raise ValueError(f"{path} holds no maps of resistance and contact; run `tomostat measure` with --maps")
 
 
 def write_points(path: Path, points: SurfacePoints, size: Shape) -> int:

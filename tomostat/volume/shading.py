@@ -31,7 +31,8 @@ def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:
     root = open_group(path, None, "r+")
     if grid is not None:
         grid = np.ascontiguousarray(grid, dtype=np.float32)
-        root.create_array("shading", data=grid, compressors=CODECS, overwrite=True)
+        nodes = tuple(f"shading_{axis}" for axis in "zyx")  # xarray opens no group with an array without them
+        root.create_array("shading", data=grid, compressors=CODECS, dimension_names=nodes, overwrite=True)
     elif "shading" in root:
         del root["shading"]
 

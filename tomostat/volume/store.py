@@ -172,6 +172,7 @@ def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -
     info = describe(path, label)
     if not 0 <= level < len(info.levels):
         raise ValueError(f"level is {level}; {path} has levels 0 to {len(info.levels) - 1}")
+    path = Path(path).absolute()  # workers have other working folders, and chunks that are not found read as zeros
     array = open_array(path, f"{image_prefix(label)}{level}")
     chunks = array.shards or array.chunks
     data = da.from_array(array, chunks=chunks, name=False, inline_array=True, getitem=_read)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from annotation_files import compress, write_coco
+from annotation_files import write_coco
 from tomostat.detect.annotations import read_annotations
+from tomostat.detect.annotations.run_lengths import compress
 
 
 def test_coco_polygon_and_run_lengths_agree(folder):
@@ -17,7 +18,7 @@ def test_coco_polygon_and_run_lengths_agree(folder):
     for segmentation in (
         [corners],
         {"size": [60, 80], "counts": runs},
-        {"size": [60, 80], "counts": compress(runs)},
+        {"size": [60, 80], "counts": compress(np.array(runs))},
     ):
         (got,) = read_annotations(write_coco(folder, [{"segmentation": segmentation}]))
         assert np.array_equal(got.labels > 0, mask)

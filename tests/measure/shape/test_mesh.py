@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from meshes import area_and_volume, closed
 from shapes import SPACINGS, Spacing, ball
-from tomostat.measure.shape.mesh import Mesh, encode_ply, particle_mesh
+from tomostat.measure.shape.mesh import Mesh, particle_mesh
 
 
 def mesh_of(mask: NDArray[Any], spacing: Spacing = (1.0, 1.0, 1.0)) -> Mesh:
@@ -58,13 +58,3 @@ def test_voids_inside_are_filled() -> None:
     middle = tuple(n // 2 for n in hollow.shape)
     hollow[middle[0] - 3 : middle[0] + 3, middle[1] - 3 : middle[1] + 3, middle[2] - 3 : middle[2] + 3] = 0
     np.testing.assert_array_equal(mesh_of(hollow).vertex, mesh_of(ball(12)).vertex)
-
-
-def test_encoding_keeps_every_bit() -> None:
-    mesh = Mesh(
-        np.arange(9, dtype=np.float32).reshape(3, 3), np.array([[0, 2, 1]], np.int32), {"a": np.ones(3, np.float32)}
-    )
-    text = encode_ply(mesh, ["one", "two"])
-    assert text.startswith(b"ply\nformat binary_little_endian 1.0\ncomment one\ncomment two\nelement vertex 3\n")
-    assert text.endswith(b"end_header\n" + text[-(3 * 16 + 13) :])
-    assert np.frombuffer(text[-12:], "<i4").tolist() == [0, 2, 1]

@@ -60,3 +60,35 @@ def decompress(code: str | bytes) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
     return runs
+
+
+def encode(start: NDArray[np.int32], length: NDArray[np.int32], pixels: int) -> str:
+    """Compressed run-length code of a mask.
+
+    Parameters
+    ----------
+    start, length
+        (n,) positions and lengths of the mask's runs of pixels down the columns, ascending.
+    pixels
+        Pixels of the image.
+    """
+    stop = start + length
+    apart = start[1:] != stop[:-1]  # runs that meet at the end of a column are one
+    edges = np.stack([start[np.append(True, apart)], stop[np.append(apart, True)]], axis=1).ravel()
+    return compress(np.diff(edges, prepend=0, append=pixels).astype(np.int64))
+
+
+def compress(runs: NDArray[np.int64]) -> str:
+    """The inverse of `decompress`, without a last run of no pixels."""
+    if runs[-1] == 0:
+        runs = runs[:-1]
+    rest = runs.copy()
+    rest[3:] -= runs[1:-2]
+    characters, going = [], np.ones(len(rest), bool)
+    while going.any():
+        low, rest = rest & 0x1F, rest >> 5
+        more = going & (rest != np.where(low & 0x10, -1, 0))
+        characters.append(np.where(going, low + 0x20 * more + 48, 0))
+        going = more
+    code = np.stack(characters, axis=1).astype(np.uint8).ravel()
+    return code[code > 0].tobytes().decode("ascii")

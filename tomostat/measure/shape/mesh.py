@@ -108,25 +108,3 @@ def _values_at(
     reach = float(np.linalg.norm(size))
     nearest = cKDTree((voxel + np.asarray(origin)) * size).query(place, distance_upper_bound=reach)[1]
     return {name: np.append(image[known], np.float32(np.nan))[nearest] for name, image in values.items()}
-
-
-def encode_ply(mesh: Mesh, comments: Sequence[str] = ()) -> bytes:
-    """A mesh as a PLY file, binary little endian: float x, y, z and every value per vertex, int32 corners per face.
-
-    Parameters
-    ----------
-    mesh
-        The mesh.
-    comments
-        Lines of ASCII text for the header.
-    """
-    columns = {**dict(zip("xyz", mesh.vertex.T, strict=True)), **mesh.values}
-    vertices = np.empty(len(mesh.vertex), [(name, "<f4") for name in columns])
-    for name, column in columns.items():
-        vertices[name] = column
-    faces = np.empty(len(mesh.face), [("count", "u1"), ("corner", "<i4", 3)])
-    faces["count"], faces["corner"] = 3, mesh.face
-    header = ["ply", "format binary_little_endian 1.0", *(f"comment {text}" for text in comments)]
-    header += [f"element vertex {len(vertices)}", *(f"property float {name}" for name in columns)]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
-    return "\n".join(header).encode("ascii") + vertices.tobytes() + faces.tobytes()

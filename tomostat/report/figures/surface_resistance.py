@@ -74,7 +74,7 @@ def surfaces(data: ReportData) -> str:
         "<b>Void and local resistance.</b> Left: the particle with the void along its detached surface, blue. Then its "
         "local resistance from the front and, turned by half a turn about z, from behind: detour of electrons to the "
         "nearest contact with carbon-binder, in equivalent radii. Palest: in contact; grey: unknown. After Fig. 2 of "
-        "Jiang et al. (2020). <code>tomostat mesh</code> writes such surfaces for ParaView and Blender.",
+        "Jiang et al. (2020). <code>tomostat export</code> writes such surfaces for ParaView and Blender.",
         particle_rows(data.counted.isel(particle=_with_resistance(data)), "detachment", *RESISTANCES),
     )
     return f"<h3>Local resistance</h3>{picture}"

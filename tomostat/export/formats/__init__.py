@@ -1,0 +1,1 @@
+"""Formats of other programs, each in the module named like it, which offers it as ``FORMAT``."""
