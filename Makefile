@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-deep lint types contracts check bench clean
+.PHONY: demo test test-deep lint types contracts check docs bench clean
 
 # Installed once, and again only when pyproject.toml changes; numerical kernels are compiled once, not by every worker.
 .venv/installed: pyproject.toml
@@ -38,6 +38,10 @@ contracts: .venv/installed
 	$(BIN)/lint-imports
 
 check: lint types contracts test
+
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.bench_pipeline
