@@ -80,10 +80,11 @@ def test_a_selection_holds_in_all_plots_and_in_the_table(browser: Opened) -> Non
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6, steps=5)
     page.mouse.up()
     page.wait_for_selector("#unselect:not([hidden])")
+    page.wait_for_timeout(1000)
     chosen = drawn_rows(browser)
     assert 0 < chosen < everything
     assert f"{chosen} of {everything} particles selected" in page.inner_text("#selected")
-    faint = "plots => plots.map(plot => plot.data.slice(0, -1).flatMap(trace => trace.selectedpoints || []).length)"
+    faint = "plots => plots.map(plot => plot.data.flatMap(trace => trace.selectedpoints || []).length)"
     ready = page.locator(".plot.js-plotly-plot").evaluate_all(faint)
     assert len(ready) >= 2
     assert set(ready) == {chosen}
@@ -112,6 +113,30 @@ def test_keys_walk_through_plot_and_table(browser: Opened) -> None:
     assert "selected" in page.inner_text("#selected")
     page.click("#unselect")
     page.fill("#filter", "")
+
+
+def test_slices_are_browsed_and_show_their_particles(browser: Opened) -> None:
+    page = browser.page
+    page.locator("#browser").scroll_into_view_if_needed()
+    page.wait_for_selector("canvas.slice")
+    slider = page.locator("#browser input[type=range]")
+    slider.scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('canvas.slice').getAttribute('aria-label')")
+    before = page.get_attribute("canvas.slice", "aria-label")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    moved = "before => document.querySelector('canvas.slice').getAttribute('aria-label') !== before"
+    page.wait_for_function(moved, arg=before)
+    for layer in ("phases", "contact", "resistance", "none", "detachment"):
+        page.select_option("#browser select[aria-label=Layer]", layer)
+    assert page.locator("canvas.slice").evaluate("canvas => canvas.toDataURL().length") > 5000
+    page.locator("#table tbody tr").nth(3).click()
+    label = title(browser)
+    page.wait_for_timeout(500)
+    seen = "canvas => { const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
+    seen += " return data.some((value, i) => i % 4 === 0 && value === 255 && data[i + 1] === 235); }"
+    assert page.locator("canvas.slice").evaluate(seen)  # the outline of the particle that is shown
+    assert label.split(" · ")[1] in page.get_attribute("canvas.slice", "aria-label")
 
 
 def test_columns_are_sorted(browser: Opened) -> None:

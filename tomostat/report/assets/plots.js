@@ -2,6 +2,7 @@
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x"];
 const numeric = columns.filter((one) => !one.text && one.values.some((value) => typeof value === "number"));
 const plots = [];
+let drawnIn = null; // the plot in which the selection was drawn
 
 function axisOf(one) {
   if (one.text) return { type: "linear", tickvals: fieldNames.map((_, i) => i), ticktext: fieldNames };
@@ -16,19 +17,20 @@ const places = (one) => (one.text ? one.values.map((name, row) => fieldNames.ind
 function layoutOf(plot) {
   const [ink, muted, grid, page] = ["--ink", "--muted", "--grid", "--page"].map(tint);
   const axis = (one) => ({
-    ...axisOf(one), title: { text: titled(one), standoff: 8 }, gridcolor: grid, zeroline: false, linecolor: muted,
-    tickcolor: muted, automargin: true, exponentformat: "power",
+    tickangle: one.text ? -35 : 0, ...axisOf(one), title: { text: titled(one), standoff: 8 }, gridcolor: grid, zeroline: false, linecolor: muted,
+    tickcolor: muted, automargin: false, exponentformat: "power", // margins that adapt draw everything twice
   });
   return {
     xaxis: axis(plot.x), yaxis: axis(plot.y), dragmode: "select", hovermode: "closest", uirevision: `${plot.x.name} ${plot.y.name}`,
-    margin: { l: 50, r: 12, t: 8, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 300,
+    margin: { l: 62, r: 12, t: 8, b: plot.x.text ? 74 : 48 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 300,
     font: { color: ink, size: 12, family: getComputedStyle(document.body).fontFamily }, modebar: { color: muted, activecolor: ink, bgcolor: page },
+    selections: state.selected && plot === drawnIn ? plot.box.layout.selections : [], // the box stays where it was drawn
     showlegend: plot === plots[0] && study.conditions.length > 1, legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)" },
   };
 }
 function tracesOf(plot) {
   const x = places(plot.x), y = places(plot.y);
-  const traces = study.conditions.map(({ name, colour }, group) => {
+  return study.conditions.map(({ name, colour }, group) => {
     const rows = plot.rows[group];
     return {
       type: "scatter", mode: "markers", name, x: rows.map((row) => x[row]), y: rows.map((row) => y[row]), customdata: rows,
@@ -38,11 +40,15 @@ function tracesOf(plot) {
       selected: { marker: { opacity: 0.95 } }, unselected: { marker: { opacity: 0.13 } }, opacity: 0.85,
     };
   });
-  traces.push({
-    type: "scatter", mode: "markers", x: [x[state.shown] ?? null], y: [y[state.shown] ?? null], hoverinfo: "skip", showlegend: false,
-    marker: { color: "rgba(0,0,0,0)", size: 15, line: { width: 2.5, color: tint("--ink") } },
-  });
-  return traces;
+}
+// The ring around the particle that is shown: an element of its own, since a change of the plot draws all points again.
+function ring(plot) {
+  const { xaxis, yaxis } = plot.box._fullLayout, size = 8;
+  const [x, y] = [places(plot.x)[state.shown], places(plot.y)[state.shown]];
+  const [left, top] = [xaxis._offset + xaxis.c2p(x), yaxis._offset + yaxis.c2p(y)];
+  const inside = (at, { _offset, _length }) => at >= _offset && at <= _offset + _length;
+  plot.ring.hidden = x === null || y === null || x === undefined || !inside(left, xaxis) || !inside(top, yaxis);
+  Object.assign(plot.ring.style, { left: `${left - size}px`, top: `${top - size}px` });
 }
 function draw(plot) {
   if (!plot.ready) return;
@@ -69,24 +75,30 @@ function neighbour(plot, axis, step) {
 function addPlot(x, y) {
   const rows = study.conditions.map((_, group) => study.groups.flatMap((mine, row) => (mine === group ? [row] : [])));
   const box = element("div", { class: "plot", tabindex: 0, role: "application" });
-  const plot = { x, y, box, rows, ready: false };
+  const plot = { x, y, box, rows, ready: false, ring: element("i", { class: "ring", hidden: "" }) };
   plots.push(plot);
   const head = element("div", { class: "axes" }, picker(plot, "y"), " against ", picker(plot, "x"));
-  document.getElementById("plots").append(element("div", {}, head, box));
+  document.getElementById("plots").append(element("div", {}, head, element("div", { class: "frame" }, box, plot.ring)));
   box.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowDown: ["y", -1], ArrowUp: ["y", 1] }[event.key];
     if (!step) return;
     event.preventDefault();
     show(neighbour(plot, ...step));
   });
-  whenNear(box, () => {
+  whenNear(box, () => setTimeout(() => { // one plot after the other, so that the page answers between them
     plot.ready = true;
     box.setAttribute("aria-label", `Plot of particles: ${titled(plot.y)} against ${titled(plot.x)}. Arrow keys walk from particle to particle.`);
     draw(plot);
-    box.on("plotly_click", ({ points }) => points[0].customdata !== undefined && show(points[0].customdata));
-    box.on("plotly_selected", (event) => event && select(event.points.flatMap(({ customdata }) => customdata ?? [])));
+    ring(plot);
+    box.on("plotly_afterplot", () => ring(plot));
+    box.on("plotly_click", ({ points }) => show(points[0].customdata));
+    box.on("plotly_selected", (event) => {
+      if (!event) return;
+      drawnIn = plot;
+      select(event.points.map(({ customdata }) => customdata));
+    });
     box.on("plotly_deselect", () => select(null));
-  });
+  }));
 }
 const known = (name) => (name === "field" && fieldNames.length ? column.field : numeric.find((one) => one.name === name));
 if (source && numeric.length) {
@@ -94,13 +106,9 @@ if (source && numeric.length) {
   if (!plots.length) addPlot(numeric[0], numeric[Math.min(1, numeric.length - 1)]);
 }
 state.addEventListener("select", () => {
-  plots.forEach((plot) => plot.ready && plot.box.querySelectorAll(".selectionlayer > path, .select-outline").forEach((path) => path.remove()));
-  plots.forEach(draw);
+  plots.forEach((plot) => setTimeout(() => draw(plot)));
 });
 state.addEventListener("show", () => {
-  plots.filter((plot) => plot.ready).forEach((plot) => {
-    const [x, y] = [places(plot.x)[state.shown], places(plot.y)[state.shown]];
-    Plotly.restyle(plot.box, { x: [[x]], y: [[y]] }, [study.conditions.length]);
-  });
+  plots.filter((plot) => plot.ready).forEach(ring);
 });
 themed.addEventListener("change", () => plots.forEach(draw));
