@@ -116,10 +116,11 @@ def layer_means(grey: NDArray[np.float32], depth: NDArray[np.float64], thickness
     thickness
         Of a layer, micrometers.
     """
-    layer = np.rint(depth / thickness).astype(np.int64)
-    inside = (layer > 0) & (layer <= LAYERS) & np.isfinite(grey)
-    count = np.bincount(layer[inside], minlength=LAYERS + 1)[1:]
-    total = np.bincount(layer[inside], grey[inside], LAYERS + 1)[1:]
+    inside = (depth > 0) & (depth < (LAYERS + 1) * thickness)
+    layer, value = np.rint(depth[inside] / thickness).astype(np.int64), grey[inside]
+    known = (layer > 0) & (layer <= LAYERS) & np.isfinite(value)
+    count = np.bincount(layer[known], minlength=LAYERS + 1)[1:]
+    total = np.bincount(layer[known], value[known], LAYERS + 1)[1:]
     return np.divide(total, count, out=np.full(LAYERS, np.nan), where=count > 0).tolist()
 
 

@@ -83,6 +83,9 @@ def draw_convergence(structures: Mapping[str, xr.Dataset]) -> Figure:
         axes.set_xlabel("part length (µm)")
         axes.set_ylabel(label)
         axes.set_xscale("log")
+        lengths = next(iter(structures.values()))["part_length"].to_numpy()
+        axes.set_xticks(lengths, [f"{length:.3g}" for length in lengths])
+        axes.minorticks_off()
         handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
         axes.legend(handles.values(), handles.keys())
     return figure
