@@ -9,6 +9,7 @@ import tifffile
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from annotation_files import SQUARE, write_via
 from tomostat import cli
 from tomostat.kernels.score import Outcome
 from tomostat.report.scores import TINTS, draw_outcomes
@@ -65,3 +66,37 @@ def test_a_section_of_a_volume_is_drawn(true_and_found):
         draw_outcomes(truth, {"a": found}, section=2)
     with pytest.raises(ValueError, match="grey has shape"):
         draw_outcomes(truth, {"a": found}, grey=found[0])
+
+
+def test_labels_of_any_type_and_size(tmp_path, true_and_found, capsys):
+    truth, _ = true_and_found
+    np.save(tmp_path / "truth.npy", truth)
+    images = {
+        "far": truth.astype(np.uint64) * 10**14,
+        "float": truth.astype(np.float32),
+        "slice": truth[None],
+    }
+    for name, image in images.items():
+        np.save(tmp_path / f"{name}.npy", image)
+    paths = [str(tmp_path / f"{name}.npy") for name in images]
+    assert cli.main(["evaluate", str(tmp_path / "truth.npy"), *paths, "--to", str(tmp_path / "out")]) == 0
+    assert pd.read_csv(tmp_path / "out" / "scores.csv", index_col="found").f1.tolist() == [1, 1, 1]
+    for name, image, words in (
+        ("half", truth + 0.5, "half.npy holds float64 voxels that are no whole numbers"),
+        ("below", truth.astype(int) - 1, "below.npy: the lowest label is -1"),
+    ):
+        np.save(tmp_path / f"{name}.npy", image)
+        assert cli.main(["evaluate", str(tmp_path / "truth.npy"), str(tmp_path / f"{name}.npy")]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_annotations_are_the_truth(tmp_path, capsys):
+    """A found object where the truth is to be ignored does not count."""
+    tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 255, (60, 80)).astype(np.uint8))
+    path = write_via(tmp_path, [(SQUARE, "p"), ([[40.0, 40.0], [40.0, 55.0], [55.0, 55.0]], "ignore")])
+    found = np.zeros((60, 80), np.uint8)
+    found[10:30, 10:30], found[41:44, 50:54] = 1, 2
+    np.save(tmp_path / "found.npy", found)
+    assert cli.main(["evaluate", str(path), str(tmp_path / "found.npy")]) == 0
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (printed["found"], printed["f1"]) == ("1", "1.0000")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tomostat.files import atomic, remove, write_text
+from tomostat.files import atomic, read_yaml, remove, write_text
 
 
 def names(folder):
@@ -121,3 +121,35 @@ def test_remove(tmp_path):
     remove(tmp_path / "folder")
     remove(tmp_path / "folder")
     assert names(tmp_path) == []
+
+
+def test_yaml_as_version_1_2_defines_it(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: [no, 12:30, 24:00:00, 010, 2026-01-02]\nb: [true, 12, -1.5, 1e-9, 2., .inf, ~, '5']\nc:\n")
+    found = read_yaml(path)
+    assert found["a"] == ["no", "12:30", "24:00:00", "010", "2026-01-02"]
+    assert found["b"] == [True, 12, -1.5, 1e-9, 2.0, float("inf"), None, "5"]
+    assert found["c"] is None
+    path.write_text("name: 010\nin: {name: 1e3, other: 1e3}\nempty: {name: }\n")
+    assert read_yaml(path, text=["name"]) == {
+        "name": "010",
+        "in": {"name": "1e3", "other": 1e3},
+        "empty": {"name": None},
+    }
+
+
+def test_yaml_that_refers_to_itself_or_to_much(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &a [*a]\n")
+    itself = read_yaml(path)["a"]
+    assert itself[0] is itself
+    lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 40)]
+    path.write_text("\n".join(lines))
+    assert len(read_yaml(path, text=["name"])) == 40
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"a: !!python/object:os.system x", b"\xff\xfe\x00", b"[" * 5000])
+def test_what_is_no_yaml(tmp_path, content):
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.yaml is not YAML"):
+        read_yaml(tmp_path / "a.yaml")

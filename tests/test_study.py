@@ -86,8 +86,8 @@ def test_only_given_options_lie_over_the_study_file(tmp_path):
         ({"samples": [{"name": "s", "fields": [{"path": "a", "spacing": True}]}]}, "spacing is True"),
         ({"samples": [{"name": "s", "fields": [{"path": "a", "density_scale": 1.0}]}]}, "belong together"),
         (
-            {"samples": [{"name": "s", "fields": [{"path": "a", "density_scale": "1e-9", "density_offset": 0}]}]},
-            "density_scale is '1e-9'; expected a number",
+            {"samples": [{"name": "s", "fields": [{"path": "a", "density_scale": "small", "density_offset": 0}]}]},
+            "density_scale is 'small'; expected a number",
         ),
         ({"stitch": {1: 2, "x": 3}}, "stitch: unknown key 1"),
         ({"samples": [{"name": "s", "fields": [{"path": "a", "name": "../x"}]}]}, "field name is '../x'"),
@@ -151,3 +151,34 @@ def test_offsets_are_for_all_fields_of_a_sample_or_none(tmp_path):
     text = STUDY.replace("- path: a.tif", "- {path: a.tif, offset: [0, 0, 0]}")
     with pytest.raises(ValueError, match="sample 'cell-1': field 'second' has no offset and others have"):
         load_study(write(tmp_path, text))
+
+
+def test_names_stay_as_they_are_written(tmp_path):
+    """What YAML would turn into numbers, booleans, times and dates."""
+    for text in ("010", "1e-1", "no", "on", "12:30", "2026-11-26", "0x1F", "1_000", "null-run", "1.50"):
+        (tmp_path / "s.yaml").write_text(
+            f"study: {text}\nspacing: 1e-1\nsamples: [{{name: {text}, condition: {text}, fields: [a.tif]}}]"
+        )
+        study = load_study(tmp_path / "s.yaml")
+        assert (study.study, study.samples[0].name, study.samples[0].condition) == (text, text, text)
+        assert study.fields[0].spacing == (0.1, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("NMC811 (pos 2) 50nm.tif", "NMC811_pos_2_50nm"),
+        ("Zelle_Süd_1µm.tif", "Zelle_Sud_1um"),
+        ("Größe.ome.tif", "Grosse"),
+        ("正極.tif", "field"),
+        ("_x.tif", "x"),
+        ("a.b-c.zarr", "a.b-c"),
+    ],
+)
+def test_any_file_name_makes_a_field_name(file, name):
+    assert Field(path=file).name == name
+
+
+def test_a_given_name_is_not_changed():
+    with pytest.raises(ValueError, match=r"field name is 'pos 2'; expected letters.*\(--name, or name: in"):
+        Field(path="a.tif", name="pos 2")

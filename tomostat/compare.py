@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tomostat.detect.annotations import read_annotations
+from tomostat.detect.crops import IGNORED
 from tomostat.ingest import as_labels, open_source
 from tomostat.kernels.score import Scores, score_labels
 
@@ -28,6 +31,31 @@ def read_labels(path: Path) -> NDArray[Any]:
         When the file or the label image is missing, or it is no image.
     """
     return as_labels(str(path), _read(path))
+
+
+def read_truth(path: Path) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Read true labels as `read_labels` does, or of the image of an annotation file.
+
+    Returns
+    -------
+    labels
+        (ny, nx) or (nz, ny, nx) labels.
+    ignored
+        Of the same shape: where nothing is known, so that nothing found there counts.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_labels`, and when an annotation file is damaged or of several images.
+    """
+    if path.suffix.lower() != ".json":
+        labels = read_labels(path)
+        return labels, np.zeros(labels.shape, bool)
+    annotated = read_annotations(path)
+    if len(annotated) != 1:
+        raise ValueError(f"{path} holds {len(annotated)} images; expected one, to compare label images with")
+    known = annotated[0].labels
+    return np.where(known == IGNORED, 0, known), known == IGNORED
 
 
 def _read(path: Path) -> NDArray[Any]:
@@ -51,7 +79,7 @@ def compare_labels(
     Parameters
     ----------
     truth, found
-        Label images, as in `read_labels`.
+        Label images, as in `read_labels`; the truth may be an annotation file of one image.
     iou, on_truth
         As in `tomostat.kernels.score.score_labels`.
     to
@@ -69,10 +97,13 @@ def compare_labels(
     FileNotFoundError, ValueError
         When an image is missing, or shapes differ.
     """
-    true_labels = read_labels(truth)
+    true_labels, ignored = read_truth(truth)
     names = [path.stem for path in found]
     names = names if len(set(names)) == len(names) else [str(path) for path in found]
     labels = {name: read_labels(path) for name, path in zip(names, found, strict=True)}
+    for name, image in labels.items():
+        if image.shape == ignored.shape and ignored.any():
+            labels[name] = np.where(ignored, 0, image)
     scores = {name: score_labels(true_labels, image, iou=iou, on_truth=on_truth) for name, image in labels.items()}
     if to is not None:
         from tomostat.report.scores import draw_metrics, draw_outcomes

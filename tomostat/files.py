@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,33 @@ def half_written(folder: Path) -> list[Path]:
     return [path for ending in (".part", ".old") for path in folder.rglob(f".*{ending}")]
 
 
-def read_yaml(path: Path) -> Any:
-    """Content of a YAML file.
+class _PlainLoader(yaml.SafeLoader):
+    """Reads scalars as YAML 1.2 does: ``no``, ``on``, ``12:30`` and dates are text, and ``1e-9`` is a number."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - declared so by the base class
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+     list("-+.0123456789")),
+    ("merge", r"<<", ["<"]),
+):  # fmt: skip
+    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def read_yaml(path: Path, *, text: Collection[str] = ()) -> Any:
+    """Content of a YAML file, its scalars as YAML 1.2 defines them.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        Keys whose values are text as it stands: of ``name: 010`` the name is 010, not 10.
 
     Raises
     ------
@@ -98,6 +124,23 @@ def read_yaml(path: Path) -> Any:
         When it is no YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        node = yaml.compose(path.read_bytes(), Loader=_PlainLoader)
+        _keep_text(node, text, set())
+        return None if node is None else _PlainLoader("").construct_document(node)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _keep_text(node: yaml.Node | None, keys: Collection[str], seen: set[int]) -> None:
+    """Make the scalars under some keys text, empty ones excepted; nodes in `seen` are done."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _keep_text(item, keys, seen)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(value, yaml.ScalarNode) and key.value in keys and value.value not in ("", "~", "null"):
+                value.tag = "tag:yaml.org,2002:str"
+            _keep_text(value, keys, seen)

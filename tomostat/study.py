@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ class Field:
     path
         The volume, in any format that `ingest` reads; None for a field of which only labels or phases are given.
     name
-        Name of the field, unique in the study; the path's stem when not given.
+        Name of the field, unique in the study; made of the path's stem when not given.
     spacing
         Voxel size (z, y, x) in micrometers; the study's, else the file's, when not given.
     density_scale, density_offset
@@ -77,17 +78,15 @@ class Field:
         image = self.path or self.labels or self.phases_image
         if image is None:
             raise ValueError("a field has no path; give the path of its volume, or labels or phases_image")
-        object.__setattr__(self, "name", self.name or _stem(image))
+        object.__setattr__(self, "name", self.name or _name_from(image))
         if not is_name(self.name):
-            raise ValueError(f"field name is {shorten(self.name)}; {NAME_RULE}")
+            raise ValueError(f"field name is {shorten(self.name)}; {NAME_RULE} (--name, or name: in a study file)")
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _spacing(self.spacing, "spacing"))
         for name in ("density_scale", "density_offset"):
             value = getattr(self, name)
             if value is not None and not _is_number(value):
-                raise ValueError(
-                    f"{name} is {shorten(value)}; expected a number such as 1.2e-9 (YAML takes 1e-9 for text)"
-                )
+                raise ValueError(f"{name} is {shorten(value)}; expected a number such as 1.2e-9")
         if (self.density_scale is None) != (self.density_offset is None):
             raise ValueError("density_scale and density_offset belong together; give both or none")
         if self.offset is not None:
@@ -212,7 +211,7 @@ def load_study(path: str | Path, *, record: bool = False) -> Study:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no study file at {path}")
-    content = read_yaml(path)
+    content = read_yaml(path, text=("study", "output", "name", "condition", "path"))
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no study; expected keys such as study, output and samples")
     try:
@@ -300,6 +299,13 @@ def _phase_codes(value: Any) -> dict[int, str]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _name_from(path: Path) -> str:
+    """A field name made of a file name: accents are left out, and what else no name may hold becomes an underscore."""
+    text = unicodedata.normalize("NFKD", _stem(path).replace("µ", "u").replace("μ", "u").replace("ß", "ss"))
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", "".join(one for one in text if not unicodedata.combining(one)))
+    return plain.lstrip("._-").rstrip("_") or "field"
 
 
 def _stem(path: Path) -> str:

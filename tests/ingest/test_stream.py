@@ -170,11 +170,28 @@ def test_stale_leftovers_are_cleared(tmp_path):
     assert np.array_equal(open_volume(target).values, GREY[::-1])
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_voxels_that_are_no_numbers(tmp_path, value):
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_voxels_that_are_infinite(tmp_path, value):
     array = GREY.astype(np.float32)
     array[4, 5, 6] = value
-    assert_refused(tmp_path, npy(tmp_path / "a.npy", array), "NaN or infinite voxels, first seen at z 4, y 5, x 6")
+    words = "infinite or beyond the range of float32, first seen at z 4, y 5, x 6"
+    assert_refused(tmp_path, npy(tmp_path / "a.npy", array), words)
+
+
+def test_voxels_that_are_no_numbers_get_one_grey_value(tmp_path, small_blocks, caplog):
+    """NaN outside a round field of view, as reconstructions have it: stored as the lowest value of the middle slice."""
+    array = GREY.astype(np.float32)
+    outside = np.broadcast_to(np.hypot(*np.ogrid[-35:35, -42:43]) > 33, SHAPE)
+    array[outside] = np.nan
+    info = ingest_volume(npy(tmp_path / "a.npy", array), tmp_path / "v.zarr", spacing=1)
+    lowest = float(np.nanmin(array[3]))
+    assert info.attributes["not_a_number"] == {"voxels": int(outside.sum()), "stored_as": lowest}
+    stored = open_volume(info.path).values
+    assert np.array_equal(stored[~outside], array[~outside])
+    assert (stored[outside] == lowest).all()
+    assert "are NaN; taken as outside" in caplog.text
+    array[3] = np.nan
+    assert_refused(tmp_path, npy(tmp_path / "b.npy", array), "has no number in its middle slice")
 
 
 def test_doubles_beyond_float32(tmp_path):

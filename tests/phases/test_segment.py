@@ -20,7 +20,7 @@ from tomostat.phantom.options import PhantomOptions
 from tomostat.phase import Phase
 from tomostat.phases import segment, segment_phases
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import describe, read_fit, read_shading
+from tomostat.volume import describe, read_fit, read_shading, update_attributes
 
 
 def scores(found, truth):
@@ -176,3 +176,11 @@ def test_a_task_needs_no_more_memory_than_estimated(stored, collector):
     blockwise = {step: peak for step, peak in peaks.items() if step not in ("field", "edges")}
     assert {"grey-0", "shading", "histogram", "labels"} <= set(blockwise)
     assert max(blockwise.values()) <= segment.BYTES_PER_VOXEL, peaks
+
+
+def test_thresholds_are_grey_values_of_the_file(stored):
+    """Of an int16 file, to whose values ingest added half the range."""
+    path = stored(phantom_block(noise=0.05).grey)
+    update_attributes(path, {"grey_shift": 30})
+    fit = segment_phases(path, options=PhasesOptions(thresholds=(36.0, 88.0), shading=False))
+    assert fit.thresholds == (66.0, 118.0)

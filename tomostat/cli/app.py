@@ -14,6 +14,7 @@ app = App(
     name="tomostat",
     version=__version__,
     result_action="return_value",
+    default_parameter=Parameter(consume_multiple=True),  # --phases.thresholds 80 120
     suppress_keyboard_interrupt=False,
     help="Per-particle statistics from X-ray nano-tomography volumes of battery electrodes.\n\n"
     "A newcomer's start: `tomostat run VOLUME --spacing 0.05 --out DIR`, then open DIR/report/index.html.",

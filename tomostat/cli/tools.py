@@ -144,7 +144,8 @@ def evaluate(
     Parameters
     ----------
     truth, found
-        Label images (TIFF or npy), or volumes with the label image named after a colon: VOLUME.zarr:particles.
+        Label images in any format that ingest reads; of several in a file, one named as in VOLUME.zarr:particles.
+        The truth may be a COCO or VIA json of one image.
     iou
         Smallest intersection over union of a match.
     on_truth

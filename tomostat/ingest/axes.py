@@ -87,6 +87,11 @@ class Axes:
         space = None if z is None or z < lead else z - lead, y - lead, x - lead
         return replace(self, lengths=self.lengths[lead:], index=self.index[lead:], space=space)
 
+    def over(self, lengths: Sequence[int], chunk: Sequence[int]) -> Axes:
+        """The same axes of the grid, of so many chunks of so many elements, that covers the array."""
+        index = tuple(i // n for i, n in zip(self.index, chunk, strict=True))
+        return replace(self, lengths=tuple(lengths), index=index)
+
     def oriented(self, orientation: int) -> Axes:
         """The same axes of pictures that are turned or mirrored as the EXIF or TIFF tag Orientation (1 to 8) says.
 

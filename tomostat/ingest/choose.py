@@ -153,7 +153,7 @@ def naming_plugin(reader: Plugin[Reader], where: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        if where.partition(", block")[0] in str(error) or isinstance(error, OSError):
+        if where.partition(", ")[0] in str(error) or isinstance(error, OSError):
             raise
         raise ValueError(_damaged(reader, where, error)) from error
     except Exception as error:

@@ -18,7 +18,7 @@ import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from tomostat.blocks import Block, Shape, block_grid, check_memory
+from tomostat.blocks import Block, Box, Shape, block_grid, check_memory
 from tomostat.execution import Execution
 from tomostat.files import atomic, remove
 from tomostat.ingest.choose import FoundSource, choose_spacing, find_source, naming_plugin
@@ -78,12 +78,12 @@ def ingest_volume(
     -------
     VolumeInfo
         Metadata of the volume. Its attributes hold ``source``, ``ingest`` (the options) and ``range``, the smallest and
-        largest grey value.
+        largest grey value. NaN is stored as one grey value, and counted in ``not_a_number``.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        When the source is missing, damaged, of unknown kind, type or voxel size, in colour, constant, or holds NaN;
+        When the source is missing, damaged, of unknown kind, type or voxel size, in colour, constant, or infinite;
         when the destination cannot be written or is too small. Nothing is left half-written.
     """
     path, options = Path(path), options or IngestOptions()
@@ -102,8 +102,9 @@ def ingest_volume(
         if not (execution.started("blocks") and partial.exists()):
             _remove_partial(partial, execution)
             create_volume(partial, shape=found.source.shape, dtype=dtype, spacing=size, attributes=stored)
-        ranges = execution.run("blocks", _block_tasks(found, partial, core, dtype, shift))
-        _store_grey_range(partial, found.source, ranges.values())
+        outside = _outside_value(found) if found.source.dtype.kind == "f" else 0.0
+        blocks = execution.run("blocks", _block_tasks(found, partial, core, dtype, shift, outside))
+        _store_grey_range(partial, found.source, blocks.values(), outside)
         execution.run_levels(pyramid_tasks(partial))
         with atomic(path) as part:
             partial.rename(part)
@@ -111,12 +112,33 @@ def ingest_volume(
     return describe(path)
 
 
-def _store_grey_range(path: Path, source: Source, ranges: Collection[Sequence[float]]) -> None:
-    """Store the smallest and largest grey value of all blocks; refuse a volume that has only one."""
-    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+def _outside_value(found: FoundSource) -> float:
+    """Grey value for voxels that are no number: the lowest of the middle slice.
+
+    The phases stage takes voxels of one exact value that reach the border for outside the field of view.
+    """
+    nz, ny, nx = found.source.shape
+    middle = _read_box(found, (slice(nz // 2, nz // 2 + 1), slice(0, ny), slice(0, nx)), "the middle slice")
+    finite = middle[np.isfinite(middle)]
+    if not finite.size:
+        raise ValueError(f"{found.source.path} has no number in its middle slice; check the export")
+    return float(finite.min())
+
+
+def _store_grey_range(path: Path, source: Source, blocks: Collection[Sequence[float]], outside: float) -> None:
+    """Store the smallest and largest grey value of all blocks, and how many voxels are no number.
+
+    Refuses a volume that has only one grey value.
+    """
+    low, high, missing = min(b[0] for b in blocks), max(b[1] for b in blocks), int(sum(b[2] for b in blocks))
     if low == high:
         raise ValueError(f"{source.path} is constant, every voxel is {low:g}; check the export, or the dataset chosen")
-    update_attributes(path, {"range": [low, high]})
+    found: dict[str, Any] = {"range": [low, high]}
+    if missing:
+        found["not_a_number"] = {"voxels": missing, "stored_as": outside}
+        logger.warning("%s: %d voxels (%.2g %%) are NaN; taken as outside the field of view at its border",
+                       source.path, missing, 100 * missing / math.prod(source.shape))  # fmt: skip
+    update_attributes(path, found)
 
 
 def block_shape(source: Source, shards: Shape) -> Shape:
@@ -130,37 +152,41 @@ def block_shape(source: Source, shards: Shape) -> Shape:
     return z, y, x
 
 
-def _block_tasks(found: FoundSource, path: Path, core: Shape, dtype: np.dtype[Any], shift: int) -> dict[str, Delayed]:
+def _block_tasks(
+    found: FoundSource, path: Path, core: Shape, dtype: np.dtype[Any], shift: int, outside: float
+) -> dict[str, Delayed]:
     """One task per block, by the key of the block."""
     copy = dask.delayed(_copy_block, pure=False)
-    return {block.key: copy(found, path, block, dtype, shift) for block in block_grid(found.source.shape, core)}
+    blocks = block_grid(found.source.shape, core)
+    return {block.key: copy(found, path, block, dtype, shift, outside) for block in blocks}
 
 
-def _copy_block(found: FoundSource, path: Path, block: Block, dtype: np.dtype[Any], shift: int) -> list[float]:
-    """Copy one block; returns its smallest and largest grey value."""
+def _copy_block(
+    found: FoundSource, path: Path, block: Block, dtype: np.dtype[Any], shift: int, outside: float
+) -> list[float]:
+    """Copy one block; returns its smallest and largest grey value, and how many voxels are no number."""
     source = found.source
-    voxels = _read_block(found, block)
-    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
-        z, y, x = (int(i) + s for i, s in zip(np.argwhere(~np.isfinite(voxels))[0], block.start, strict=True))
-        raise ValueError(
-            f"{source.path} holds NaN or infinite voxels, first seen at z {z}, y {y}, x {x}; "
-            "put a finite grey value there, such as a constant outside the field of view"
-        )
+    voxels = _read_box(found, block.core, f"block {block.key}")
+    missing = np.isnan(voxels)
+    if missing.any():
+        voxels = np.where(missing, voxels.dtype.type(outside), voxels)
     voxels = voxels.astype(np.int32) + shift if shift else voxels
     with np.errstate(over="ignore"):
         stored = voxels.astype(dtype)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
-        raise ValueError(f"{source.path} holds values beyond the range of float32; scale them down first")
+        z, y, x = (int(i) + s for i, s in zip(np.argwhere(~np.isfinite(stored))[0], block.start, strict=True))
+        raise ValueError(f"{source.path} holds values that are infinite or beyond the range of float32, first seen at "
+                         f"z {z}, y {y}, x {x}; scale them down, or put a finite grey value there")  # fmt: skip
     write_box(path, block.start, stored)
-    return [stored.min().item(), stored.max().item()]
+    return [stored.min().item(), stored.max().item(), int(missing.sum())]
 
 
-def _read_block(found: FoundSource, block: Block) -> NDArray[Any]:
-    """Voxels of a block as the source stores them."""
+def _read_box(found: FoundSource, box: Box, where: str) -> NDArray[Any]:
+    """Voxels of a box as the source stores them."""
     try:
-        with naming_plugin(found.reader, f"{found.source.path}, block {block.key}"):
-            voxels = found.source.read(block.core)
-            expected = tuple(part.stop - part.start for part in block.core)
+        with naming_plugin(found.reader, f"{found.source.path}, {where}"):
+            voxels = found.source.read(box)
+            expected = tuple(part.stop - part.start for part in box)
             if voxels.shape != expected:
                 raise ValueError(f"a box of {expected} voxels was read with shape {voxels.shape}")
             return voxels

@@ -17,8 +17,8 @@ class PhasesOptions(StageOptions):
     phases
         Number of phases: 3 (pore, carbon-binder domain, active material) or 2 (pore, solid).
     thresholds
-        Grey thresholds between the phases, ascending, without shading; found by multi-Otsu on the whole volume when not
-        given.
+        Thresholds between the phases in grey values of the file, ascending, without shading; found by multi-Otsu on the
+        whole volume when not given.
     collector
         Look for a current collector, a fourth grey level between carbon-binder and active material.
     shading

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from annotation_files import SQUARE, write_coco, write_via
 from tomostat.detect.annotations import as_slices, read_annotations, read_labelled_volume
@@ -115,7 +116,7 @@ def test_malformed_segmentation_names_file_and_region(folder, segmentation, said
 
 
 def test_malformed_entries_name_what_they_lack(folder):
-    with pytest.raises(ValueError, match=r"coco\.json: lacks 'file_name'"):
+    with pytest.raises(ValueError, match=r"coco\.json, image 3: lacks 'file_name'"):
         read_annotations(write_coco(folder, [], images=[{"id": 3}]))
     path = write_via(folder, [(SQUARE, "particle")])
     content = json.loads(path.read_text())
@@ -144,3 +145,83 @@ def test_training_set_without_particle_is_refused(folder):
     (got,) = read_annotations(write_coco(folder, []))
     with pytest.raises(ValueError, match="at least one particle"):
         FixedSlices(as_slices([got]))
+
+
+def test_a_file_of_any_encoding(folder):
+    path = write_coco(folder, [{"segmentation": [[1, 1, 30, 1, 30, 30]]}])
+    text = path.read_text()
+    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+        path.write_text(text, encoding=encoding)
+        assert read_annotations(path)[0].labels.max() == 1
+
+
+def test_all_problems_of_a_file_are_told_at_once(folder):
+    good = [[1, 1, 30, 1, 30, 30]]
+    entries = [[[5, 5, 6, 6]], good, [[5, 5, 9, 5, 15, 5]], [], [[5, 5, 999, 5, 5, 40]]]
+    with pytest.raises(
+        ValueError, match=r"coco\.json has 4 problems: annotation 3: has no seg.*annotation 0: polygon has 2"
+    ) as caught:
+        read_annotations(write_coco(folder, [{"segmentation": one} for one in entries]))
+    assert all(f"annotation {i}: " in str(caught.value) for i in (0, 2, 3, 4))
+    with pytest.raises(ValueError, match=r"has 30 problems.*; \.\.\."):
+        read_annotations(write_coco(folder, [{}] * 30))
+
+
+def test_outlines_drawn_on_a_copy_of_another_size(folder):
+    image = {"id": 3, "file_name": "a.tif", "width": 40, "height": 30}
+    path = write_coco(folder, [{"segmentation": [[1, 1, 20, 1, 20, 20]]}], images=[image])
+    with pytest.raises(ValueError, match=r"a\.tif has \(60, 80\) pixels, the outlines are for \(30, 40\)"):
+        read_annotations(path)
+    path = write_coco(folder, [{"segmentation": [[1, 1, 20, 1, 20, 20]]}], images=[image | {"width": 80, "height": 60}])
+    assert read_annotations(path)[0].labels.max() == 1
+
+
+def test_ids_are_told_once(folder):
+    polygon = {"segmentation": [[1, 1, 20, 1, 20, 20]]}
+    image = {"id": 3, "file_name": "a.tif"}
+    with pytest.raises(ValueError, match="annotation 0: its id is that of another"):
+        read_annotations(write_coco(folder, [polygon, {**polygon, "id": 0}]))
+    with pytest.raises(ValueError, match="two entries have the image id 3"):
+        read_annotations(write_coco(folder, [polygon], images=[image, image]))
+    with pytest.raises(ValueError, match=r"two entries are of the image a\.tif"):
+        read_annotations(write_coco(folder, [polygon], images=[image, image | {"id": 4}]))
+
+
+def test_images_are_looked_for_in_their_folder_only(folder):
+    polygon = {"segmentation": [[1, 1, 20, 1, 20, 20]]}
+    for name in ("C:\\scans\\a.tif", "sub\\..\\a.tif", "/home/somebody/a.tif", "../elsewhere/a.tif"):
+        path = write_coco(folder, [polygon], images=[{"id": 3, "file_name": name}])
+        assert read_annotations(path)[0].name == "a.tif"
+    inner = folder / "in"
+    inner.mkdir()
+    path = write_coco(inner, [polygon], images=[{"id": 3, "file_name": "../a.tif"}])
+    with pytest.raises(ValueError, match=r"names the image '\.\./a\.tif', outside"):
+        read_annotations(path)
+    assert read_annotations(path, images=folder)[0].labels.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"project": {}, "config": {}, "metadata": {}, "view": {}}, "is a project of VIA 3; open it in VIA 2"),
+        ({"version": "5.0", "shapes": [], "imagePath": "a.tif"}, "is a LabelMe file; convert it to COCO"),
+    ],
+)
+def test_files_of_other_programs(folder, content, words):
+    path = folder / "other.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=words):
+        read_annotations(path)
+
+
+def test_a_foreign_labelled_volume(tmp_path):
+    labels = np.zeros((3, 32, 32), np.int64)
+    labels[1, 5:15, 5:15] = 2**40
+    group = zarr.open_group(tmp_path / "v.zarr", mode="w", zarr_format=2)
+    scales = [{"version": "0.4", "axes": list("zyx"), "datasets": [{"path": "s0"}]}]
+    for where, array in ((group, (labels > 0).astype(np.uint8)), (group.create_group("labels/particles"), labels)):
+        where.create_array("s0", shape=array.shape, dtype=array.dtype, chunks=(1, 16, 16))[...] = array
+        where.attrs["multiscales"] = scales
+    (only,) = read_annotations(tmp_path / "v.zarr", neighbours=1)
+    assert only.labels.max() == 1
+    assert [one.any() for one in only.grey] == [False, True, False]

@@ -36,3 +36,11 @@ def test_unknown_shape_is_refused_with_file_and_region(folder):
     path = write_via_shapes(folder, [{"name": "point", "cx": 3, "cy": 4}], ["p"])
     with pytest.raises(ValueError, match=r"via\.json, a\.tif, region 0: shape is 'point'; expected polygon"):
         read_annotations(path)
+
+
+def test_classes_of_check_boxes(folder):
+    path = write_via(folder, [(SQUARE, {"particle": True, "crack": False}), (SQUARE, {"Ignore": True})])
+    (got,) = read_annotations(path, classes=["particle"])
+    assert got.labels.max() == 1
+    with pytest.raises(ValueError, match="region 0: class is 'crack'"):
+        read_annotations(write_via(folder, [(SQUARE, {"crack": True})]), classes=["particle"])

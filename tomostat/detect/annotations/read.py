@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.detect.annotations.coco import read_coco
-from tomostat.detect.annotations.regions import DrawnImage
+from tomostat.detect.annotations.regions import DrawnImage, Problems
 from tomostat.detect.annotations.via import read_via
 from tomostat.detect.crops import IGNORED, LabelledSlice
 from tomostat.detect.kernels.grey import scale_grey
+from tomostat.files import is_inside
 from tomostat.ingest import as_labels, open_source
 from tomostat.volume import is_tomostat_volume, read_flat
 
@@ -102,9 +103,15 @@ def read_annotations(
         raise FileNotFoundError(f"no annotations at {path}")
     if path.suffix.lower() != ".json":
         return [_from_labels(path, folder, ignore)]
-    content = _read_json(path)
-    drawn = read_coco(path, content, classes) if "annotations" in content else read_via(path, content, classes)
-    annotated = [_from_regions(path, folder, image, ignore) for image in drawn]
+    content, problems = _read_json(path), Problems(str(path))
+    read = read_coco if "annotations" in content else read_via
+    annotated, names = [], set()
+    for drawn in read(content, classes, problems):
+        if drawn.name in names:
+            problems.found.append(f"two entries are of the image {drawn.name}")
+        names.add(drawn.name)
+        annotated += _from_regions(path, folder, drawn, ignore, problems)
+    problems.refuse()
     if not annotated:
         raise ValueError(f"{path} lists no image")
     return annotated
@@ -179,7 +186,10 @@ def _annotated(
 def _from_labels(path: Path, folder: Path, ignore: _Ignore) -> AnnotatedSlice:
     """A label image and the image it belongs to."""
     if not path.stem.endswith(INSTANCES):
-        raise ValueError(f"{path} is neither json nor a label image named NAME{INSTANCES}{path.suffix}")
+        raise ValueError(
+            f"{path} is neither json nor a label image named NAME{INSTANCES}{path.suffix} "
+            "(of VIA, export the annotations as json)"
+        )
     image = folder / (path.stem[: -len(INSTANCES)] + path.suffix)
     grey, labels = _read_image(image, path), as_labels(str(path), _read_image(path, path))
     if grey.shape != labels.shape:
@@ -187,19 +197,39 @@ def _from_labels(path: Path, folder: Path, ignore: _Ignore) -> AnnotatedSlice:
     return _annotated(image.name, grey, labels, np.zeros(labels.shape, bool), ignore)
 
 
-def _from_regions(owner: Path, folder: Path, drawn: DrawnImage, ignore: _Ignore) -> AnnotatedSlice:
+def _from_regions(
+    owner: Path, folder: Path, drawn: DrawnImage, ignore: _Ignore, problems: Problems
+) -> list[AnnotatedSlice]:
     """Paint the regions of one image, large ones first, so that small ones on top of them remain."""
-    image = folder / drawn.name
+    image = _image_path(owner, folder, drawn.name)
     grey = _read_image(image, owner)
     size = (grey.shape[0], grey.shape[1])
-    painted = [(region.ignored, region.pixels(size)) for region in drawn.regions]
+    if drawn.size not in (None, size):
+        problems.found.append(f"{drawn.name} has {size} pixels, the outlines are for {drawn.size}; draw them on it")
+        return []
+    painted = []
+    for region in drawn.regions:
+        with problems.at(region.where):
+            painted.append((region.ignored, region.pixels(size)))
     labels, ignored = np.zeros(size, np.int32), np.zeros(size, bool)
     for number, (left_out, pixels) in enumerate(sorted(painted, key=lambda item: -len(item[1][0])), start=1):
         if left_out:
             ignored[pixels] = True
         else:
             labels[pixels] = number
-    return _annotated(image.name, grey, labels, ignored & (labels == 0), ignore)
+    return [_annotated(image.name, grey, labels, ignored & (labels == 0), ignore)]
+
+
+def _image_path(owner: Path, folder: Path, name: str) -> Path:
+    """The image that an annotation file names: where it says, if that is in the folder, else by its base name there."""
+    name = name.replace("\\", "/")
+    there, base = folder / name, folder / PurePosixPath(name).name
+    for path in (there, base):
+        if path.is_file() and is_inside(path, folder):
+            return path
+    if there.is_file():
+        raise ValueError(f"{owner} names the image {name!r}, outside {folder}; name the folder of images (--images)")
+    return there
 
 
 def _read_image(path: Path, owner: Path) -> NDArray[Any]:
@@ -212,12 +242,23 @@ def _read_image(path: Path, owner: Path) -> NDArray[Any]:
     return image.read_all()[0]
 
 
+FOREIGN = {
+    "project": "a project of VIA 3; open it in VIA 2, or export it as COCO json",
+    "shapes": "a LabelMe file; convert it to COCO json (labelme2coco)",
+    "_via_settings": "a VIA project without images",
+}
+"""Annotation files of other programs, by a key that they hold, and what to do."""
+
+
 def _read_json(path: Path) -> dict[str, Any]:
-    """A json object that is not empty."""
+    """A json object that is not empty, in any encoding of Unicode."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a json file: {error}") from None
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path} is empty or not an annotation file; expected COCO or VIA json")
+    for key, what in FOREIGN.items():
+        if key in content and not {"annotations", "_via_img_metadata"} & set(content):
+            raise ValueError(f"{path} is {what}")
     return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from skimage.draw import ellipse as draw_ellipse
 from skimage.draw import polygon as draw_polygon
 
 from tomostat.detect.annotations.run_lengths import decode
+from tomostat.detect.kernels.crossing import find_crossing
 
 MAX_OUTSIDE = 3.0
 """Distance in pixels up to which a polygon may extend beyond the edge of its image."""
@@ -82,6 +83,8 @@ class Ellipse(Geometry):
 
     def pixels(self, size: Size) -> Pixels:
         """Pixels whose centres lie in the ellipse."""
+        if not np.isfinite([self.y, self.x, self.radius_y, self.radius_x, self.rotation]).all():
+            raise ValueError("ellipse has a number that is not finite")
         rows, columns = draw_ellipse(self.y, self.x, self.radius_y, self.radius_x, shape=size, rotation=self.rotation)
         return rows, columns
 
@@ -103,10 +106,9 @@ class RunLengths(Geometry):
 
     def pixels(self, size: Size) -> Pixels:
         """Pixels of the mask."""
-        mask = decode(self.counts, self.size)
-        if mask.shape != size:
-            raise ValueError(f"run lengths are for {mask.shape} pixels; the image has {size}")
-        rows, columns = np.nonzero(mask)
+        if self.size != size:
+            raise ValueError(f"run lengths are for {self.size} pixels; the image has {size}")
+        rows, columns = np.nonzero(decode(self.counts, self.size))
         return rows, columns
 
 
@@ -117,7 +119,7 @@ class Region:
     Attributes
     ----------
     where
-        File and region, for messages.
+        Its place in the file, for messages.
     ignored
         Whether it marks pixels to be ignored; a particle otherwise.
     geometry
@@ -136,10 +138,9 @@ class Region:
         ValueError
             When it does not fit the image, or covers no pixel of it.
         """
-        with located_at(self.where):
-            rows, columns = self.geometry.pixels(size)
+        rows, columns = self.geometry.pixels(size)
         if not len(rows):
-            raise ValueError(f"{self.where}: covers no pixel of its image of {size} pixels")
+            raise ValueError(f"covers no pixel of its image of {size} pixels")
         return rows, columns
 
 
@@ -153,19 +154,20 @@ class DrawnImage:
         Name of the image's file.
     regions
         The regions.
+    size
+        Pixels (ny, nx) of the image that they were drawn on, where the file tells.
     """
 
     name: str
     regions: Sequence[Region]
+    size: Size | None = None
 
 
-def is_ignored(where: str, name: str, classes: Sequence[str] | None) -> bool:
+def is_ignored(name: str, classes: Sequence[str] | None) -> bool:
     """Whether regions of a class are to be ignored; they are particles otherwise.
 
     Parameters
     ----------
-    where
-        File and region, for messages.
     name
         Name of the class.
     classes
@@ -179,31 +181,60 @@ def is_ignored(where: str, name: str, classes: Sequence[str] | None) -> bool:
     if name.lower() == "ignore":
         return True
     if classes is not None and name not in classes:
-        raise ValueError(f"{where}: class is {name!r}; expected one of {', '.join(classes)} or ignore")
+        raise ValueError(f"class is {name!r}; expected one of {', '.join(classes)} or ignore")
     return False
 
 
-@contextmanager
-def located_at(where: str) -> Iterator[None]:
-    """Name file and region in the errors that a malformed entry causes.
+MOST_TOLD = 20
+"""Problems of a file that are told; of more, only their number."""
 
-    Raises
-    ------
-    ValueError
-        In place of KeyError, TypeError and ValueError.
+
+@dataclass(frozen=True)
+class Problems:
+    """Problems of a file, told together.
+
+    Attributes
+    ----------
+    file
+        The file.
+    found
+        What was found so far: the place in the file and what is wrong there.
     """
-    try:
-        yield
-    except KeyError as error:
-        raise ValueError(f"{where}: lacks {error}") from None
-    except (TypeError, ValueError) as error:
-        raise ValueError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+
+    file: str
+    found: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def at(self, where: str) -> Iterator[None]:
+        """Note what is wrong with a malformed entry, and go on behind the block."""
+        try:
+            yield
+        except KeyError as error:
+            self.found.append(f"{where}lacks {error}")
+        except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+            self.found.append(f"{where}{error}")
+
+    def refuse(self) -> None:
+        """End here when anything was found.
+
+        Raises
+        ------
+        ValueError
+            With all that was found.
+        """
+        if len(self.found) == 1:
+            raise ValueError(f"{self.file}, {self.found[0]}")
+        if self.found:
+            more = "; ..." if len(self.found) > MOST_TOLD else ""
+            raise ValueError(f"{self.file} has {len(self.found)} problems: {'; '.join(self.found[:MOST_TOLD])}{more}")
 
 
 def _polygon_pixels(points: NDArray[np.float64], size: Size) -> Pixels:
     """Pixels whose centres lie in a polygon."""
     if len(points) < 3:
         raise ValueError(f"polygon has {len(points)} points; expected three or more")
+    if not np.isfinite(points).all():
+        raise ValueError("polygon has a corner that is not finite")
     if points.min() < -MAX_OUTSIDE - 0.5 or (points.max(0) > np.array(size) - 0.5 + MAX_OUTSIDE).any():
         low, high = points.min(0).tolist(), points.max(0).tolist()
         raise ValueError(f"polygon from {low} to {high} (y, x) lies outside its image of {size} pixels")
@@ -222,31 +253,3 @@ def _loop_share(points: NDArray[np.float64]) -> float:
     drawn = len(draw_polygon(y, x)[0])
     signed = 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
     return max(1 - signed / max(drawn, 1), 0.0)
-
-
-def find_crossing(points: NDArray[np.float64]) -> tuple[int, int] | None:
-    """First pair of edges of a closed polygon that cross; edges that only touch do not.
-
-    Parameters
-    ----------
-    points
-        (n, 2) corners; edge i runs from corner i to the next.
-
-    Returns
-    -------
-    tuple or None
-        Indices of the two edges, or None.
-    """
-    begin, end = points, np.roll(points, -1, axis=0)
-    a, b, c, d = begin[:, None], end[:, None], begin[None], end[None]
-    cross = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
-    first, second = np.nonzero(np.triu(cross))
-    return (int(first[0]), int(second[0])) if len(first) else None
-
-
-def _side(a: NDArray[np.float64], b: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """On which side of the line from a to b the points p lie: -1, 0 or 1."""
-    side: NDArray[np.float64] = np.sign(
-        (b[..., 0] - a[..., 0]) * (p[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (p[..., 0] - a[..., 0])
-    )
-    return side

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_BITS = 60
+"""A run length of more bits than that is none."""
+
 
 def decode(counts: Sequence[int] | str | bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Mask of a run-length code.
@@ -53,6 +56,8 @@ def decompress(code: str | bytes) -> list[int]:
         bits = byte - 48
         value |= (bits & 0x1F) << shift
         shift += 5
+        if shift > MOST_BITS:
+            raise ValueError("the code of run lengths is damaged: a number does not end")
         if bits & 0x20:
             continue
         if bits & 0x10:

@@ -3,45 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tomostat.detect.annotations.regions import DrawnImage, Ellipse, Geometry, Polygons, Region, is_ignored, located_at
+from tomostat.detect.annotations.regions import DrawnImage, Ellipse, Geometry, Polygons, Problems, Region, is_ignored
 
 
-def read_via(path: Path, content: Mapping[str, Any], classes: Sequence[str] | None) -> Iterator[DrawnImage]:
+def read_via(content: Mapping[str, Any], classes: Sequence[str] | None, problems: Problems) -> Iterator[DrawnImage]:
     """Images and regions of a VIA file.
 
     Parameters
     ----------
-    path
-        The file, for messages.
     content
         What it contains.
     classes
         Names of what is a particle; all names when None.
-
-    Raises
-    ------
-    ValueError
-        When the file is malformed, or a class is unknown.
+    problems
+        Where malformed entries and unknown classes are noted.
     """
     entries = content.get("_via_img_metadata", content)
-    if not all(isinstance(entry, dict) and {"filename", "regions"} <= set(entry) for entry in entries.values()):
-        raise ValueError(f"{path} is neither COCO nor VIA json")
-    for entry in entries.values():
-        found = entry["regions"].values() if isinstance(entry["regions"], dict) else entry["regions"]
+    entries = list(entries.values()) if isinstance(entries, dict) else []
+    if not entries or not all(isinstance(entry, dict) and {"filename", "regions"} <= set(entry) for entry in entries):
+        problems.found.append("it is neither COCO nor VIA json")
+        return
+    for entry in entries:
+        drawn = entry["regions"].values() if isinstance(entry["regions"], dict) else entry["regions"]
         regions = []
-        for number, region in enumerate(found):
-            where = f"{path}, {entry['filename']}, region {number}"
-            values = [str(value) for value in region.get("region_attributes", {}).values()]
-            name = next((v for v in values if v.lower() == "ignore"), values[0] if values else "")
-            with located_at(where):
-                geometry = _geometry(region.get("shape_attributes", {}))
-            regions.append(Region(where, is_ignored(where, name, classes), geometry))
-        yield DrawnImage(entry["filename"], regions)
+        with problems.at(f"{entry['filename']}: "):
+            for number, region in enumerate(drawn):
+                where = f"{entry['filename']}, region {number}: "
+                with problems.at(where):
+                    values = list(_classes(region.get("region_attributes", {})))
+                    name = next((v for v in values if v.lower() == "ignore"), values[0] if values else "")
+                    geometry = _geometry(region.get("shape_attributes", {}))
+                    regions.append(Region(where, is_ignored(name, classes), geometry))
+        yield DrawnImage(str(entry["filename"]), regions)
+
+
+def _classes(attributes: Mapping[str, Any]) -> Iterator[str]:
+    """Values of a region's attributes; of a group of check boxes, the names of those that are checked."""
+    for value in attributes.values():
+        if isinstance(value, dict):
+            yield from (str(name) for name, checked in value.items() if checked)
+        else:
+            yield str(value)
 
 
 def _geometry(shape: Mapping[str, Any]) -> Geometry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tomostat.blocks import Box
 from tomostat.ingest.axes import Axes, long_axes, place_axes
 from tomostat.ingest.folders import TAKE_ANYWAY, check_inside
+from tomostat.ingest.holes import check_holes
 from tomostat.ingest.options import IngestOptions
 from tomostat.ingest.source import ArraySource, Reader, Source
 from tomostat.ingest.spacing import attribute_spacing, axes_spacing
@@ -57,11 +59,30 @@ def find_hdf5(path: Path, options: IngestOptions) -> Source:
         files = _linked_files(path, found, options)
         _check_filters(path, found)
         axes = place_axes(where, found.shape, _axis_names(found), options)
-        return HDF5Source(
+        source = HDF5Source(
             path=path, kind="HDF5", dataset=name, shape=axes.shape, dtype=found.dtype,
             chunk=axes.pick(found.chunks or (1,) * found.ndim, 1), axes=axes, spacing=_spacing(found, axes),
             files=files,
         )  # fmt: skip
+        if found.chunks is not None:
+            check_holes(source, _stored(found), found.chunks, found.fillvalue, options)
+        elif found.id.get_storage_size() == 0 and not (found.is_virtual or found.external or options.incomplete):
+            raise ValueError(f"{where} was never written, all its voxels are {found.fillvalue}; export it again")
+        return source
+
+
+def _stored(dataset: h5py.Dataset) -> NDArray[np.bool_]:
+    """Whether every chunk of a dataset is stored, on the grid of chunks."""
+    grid = [math.ceil(n / c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+    if dataset.id.get_num_chunks() >= math.prod(grid):
+        return np.ones(grid, bool)
+    stored = np.zeros(grid, bool)
+
+    def note(chunk: Any) -> None:
+        stored[tuple(offset // n for offset, n in zip(chunk.chunk_offset, dataset.chunks, strict=True))] = True
+
+    dataset.id.chunk_iter(note)
+    return stored
 
 
 @contextlib.contextmanager

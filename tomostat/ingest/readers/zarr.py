@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +15,17 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Box
 from tomostat.ingest.axes import long_axes, place_axes
+from tomostat.ingest.folders import check_inside
+from tomostat.ingest.holes import check_holes
 from tomostat.ingest.options import IngestOptions
 from tomostat.ingest.source import ArraySource, Reader, Source
 from tomostat.ingest.spacing import attribute_spacing, axes_spacing
 
 NOT_COPIED = ("spacing", "source", "range")
 """Attributes of a tomostat volume that describe this volume alone; a copy gets its own."""
+
+MOST_CHUNKS = 2**22
+"""Chunks of an array, above which it is taken for damaged."""
 
 METADATA_FILES = ("zarr.json", ".zgroup", ".zarray")
 """Files of which every zarr folder holds one."""
@@ -54,11 +61,33 @@ def find_zarr(path: Path, options: IngestOptions) -> Source:
     name = str(array.path)
     axes = place_axes(f"{path}/{name}", array.shape, image.names or _dimension_names(array), options)
     spacing = None if image.scale is None else axes_spacing(axes.pick(image.scale), axes.pick(image.units))
-    return ZarrSource(
+    source = ZarrSource(
         path=path, kind=image.kind or f"zarr v{array.metadata.zarr_format}", dataset=name, shape=axes.shape,
         dtype=np.dtype(array.dtype), chunk=axes.pick(array.chunks, 1), axes=axes,
         spacing=spacing or attribute_spacing(dict(array.attrs), axes), attributes=image.attributes,
     )  # fmt: skip
+    chunk = array.shards or array.chunks
+    check_holes(source, _stored(path, array, chunk, options), chunk, array.fill_value, options)
+    return source
+
+
+def _stored(path: Path, array: Any, chunk: Sequence[int], options: IngestOptions) -> NDArray[np.bool_]:
+    """Whether every file of an array is there, on the grid of chunks (or shards)."""
+    folder = path / array.path
+    grid = [math.ceil(n / c) for n, c in zip(array.shape, chunk, strict=True)]
+    if math.prod(grid) > MOST_CHUNKS:
+        raise ValueError(f"{path}/{array.path} has {math.prod(grid)} chunks; expected no more than {MOST_CHUNKS}")
+    files = set()
+    for root, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            found = Path(root, name)
+            if found.is_symlink():
+                check_inside(path / name, str(found.resolve()), options)
+            files.add(found.relative_to(folder).as_posix())
+    check_inside(path / "zarr", str(folder.resolve()), options)
+    encode = array.metadata.encode_chunk_key
+    stored = [encode(index) in files or (folder / encode(index)).is_file() for index in np.ndindex(*grid)]
+    return np.array(stored, bool).reshape(grid)
 
 
 def _dimension_names(array: Any) -> Sequence[Any] | None:
