@@ -94,7 +94,7 @@ def test_the_shipped_files_have_both_pools(path):
         (SLURM % "" + "pools: {cpu: {}}\njobs: 2\n", "jobs belongs to each pool"),
         ("jobqueue: {slurm: {cores: 2, memory: four gigs}}", "memory is 'four gigs'; expected a size"),
         ("jobqueue: {slurm: {cores: two, memory: 1 GiB}}", "cores is 'two'"),
-        ("jobqueue: {slurm: {cores: 2, memory: 4 GiB, walltime: 24:00:00}}", "walltime is 86400: YAML reads"),
+        ("jobqueue: {slurm: {cores: 2, memory: 4 GiB, walltime: 86400}}", "walltime is 86400; expected a time"),
         ("jobqueue: {slurm: {cores: 2, memory: 4 GiB, walltime: soon}}", "walltime is 'soon'; expected a time"),
         ("jobqueue: {lsf: {cores: 2, memory: 4 GiB, walltime: '04:00:00'}}", "walltime is '04:00:00'.*\"4:00\""),
         ("jobqueue: [", "is not YAML"),

@@ -254,10 +254,6 @@ def _walltime(value: Any, system: System, where: str) -> str:
         When it is a number, or not written as the system wants it.
     """
     said = f"{where}.walltime is {value!r}"
-    if not isinstance(value, str):
-        raise ValueError(
-            f'{said}: YAML reads a time without quotes as a number; write it in quotes, such as "{system.example}"'
-        )
-    if not re.fullmatch(system.walltime, value):
+    if not isinstance(value, str) or not re.fullmatch(system.walltime, value):
         raise ValueError(f'{said}; expected a time such as "{system.example}"')
     return value
