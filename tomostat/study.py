@@ -211,7 +211,7 @@ def load_study(path: str | Path, *, record: bool = False) -> Study:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no study file at {path}")
-    content = read_yaml(path, text=("study", "output", "name", "condition", "path"))
+    content = read_yaml(path, text=("study", "output", "name", "condition", *PATHS))
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no study; expected keys such as study, output and samples")
     try:
