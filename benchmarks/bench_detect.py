@@ -1,7 +1,7 @@
 """The detect stage: what is measured beside what is required.
 
-``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [empty] [disturbed] [gpu] [pictures]
-[finetune] [--weights accurate]`` prints tables; without a name, all but pictures and the long fine-tuning.
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [empty] [heaps] [disturbed] [gpu]
+[pictures] [finetune] [--weights accurate]`` prints tables; without a name, all but pictures and the long fine-tuning.
 Real slices are read from ``../shared/data``; those that are not there are left out.
 """
 
@@ -36,6 +36,7 @@ from tomostat.detect.fine_tuning import fine_tune
 from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import LIGHT, NETWORKS, build
 from tomostat.detect.kernels.masks import paste
+from tomostat.detect.kernels.material import follow_material
 from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector, detect_tiles
@@ -411,6 +412,31 @@ def empty(network: NetworkDetector, count: int = 6) -> None:
     print_results("slices without a particle", results)
 
 
+def heaps(network: NetworkDetector, every: int = 16) -> None:
+    """Slices of casting sand: detections over more than three grains, with and without a look at the material.
+
+    Grains are connected parts, of 8 pixels in diameter and more, of the solid eroded by 3 pixels.
+    """
+    if not (DATA / "sand_ct.tif").exists():
+        return
+    counts = np.zeros(2, int)
+    for image in tifffile.imread(DATA / "sand_ct.tif")[every // 2 :: every]:
+        low, high = np.percentile(image[image > 0], [0.5, 99.5])  # 0 outside the round field of view
+        grey = ((image - low) / (high - low)).astype(np.float32)
+        smooth = ndimage.gaussian_filter(grey, 1.0)
+        active = smooth > threshold_otsu(smooth[image > 0])
+        grains, _ = ndimage.label(ndimage.distance_transform_edt(active) > 3)
+        detected = network(grey[None], grey[None], 0).labels(0)
+        for k, labels in enumerate((detected, follow_material(detected, active)[0])):
+            table = overlaps_of_labels(labels, remove_small_objects(grains))
+            counts[k] += np.count_nonzero(np.bincount(table.first) > 3)
+    results = [
+        Result("detections over more than three grains, as detected", int(counts[0])),
+        Result("detections over more than three grains, by the material", int(counts[1]), 0, "<="),
+    ]
+    print_results("casting sand", results)
+
+
 def disturbed(network: NetworkDetector) -> None:
     """F1 on all real slices together, unchanged and disturbed as by other instruments."""
     changes = {"unchanged": lambda rng, one: one, **DISTURBANCES}
@@ -521,6 +547,7 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
     "peer": peer,
     "tiles": tiles,
     "empty": empty,
+    "heaps": heaps,
     "disturbed": disturbed,
     "gpu": gpu,
     "pictures": pictures,

@@ -102,5 +102,29 @@ def test_results_outside_the_slices_of_a_block_are_not_kept(volume, tmp_path):
             label[:5, :5] = 1
             return Instances.concatenate([Instances.from_labels(label, first + i) for i in range(len(grey))])
 
-    assert detect_instances(volume[0], tmp_path / "out", options=DetectOptions(slices=3), detector=Everywhere()) == 7
+    options = DetectOptions(slices=3, follow_material=False)
+    assert detect_instances(volume[0], tmp_path / "out", options=options, detector=Everywhere()) == 7
     assert read_instances(tmp_path / "out").slice.tolist() == list(range(7))
+
+
+@pytest.mark.parametrize("slices", [2, 32])
+def test_detections_without_material_are_discarded_with_a_warning(volume, tmp_path, caplog, slices):
+    """One detection in four has material; what is kept has the score that it had."""
+    path, _, phases = volume
+
+    def quarters(grey, phases, first):
+        label = np.kron([[1, 2], [3, 4]], np.ones((32, 32), np.int32))
+        scores = [0, 0.9, 0.8, 0.7, 0.6]
+        return Instances.concatenate([Instances.from_labels(label, first + i, scores) for i in range(len(grey))])
+
+    count = detect_instances(path, tmp_path / "out", options=DetectOptions(slices=slices), detector=quarters)
+    found = read_instances(tmp_path / "out")
+    share = phases.reshape(7, 2, 32, 2, 32).astype(bool).mean(axis=(2, 4)).reshape(7, 4)
+    z, quarter = np.nonzero(share >= 0.1)
+    assert count == len(found) == len(z)
+    assert np.array_equal(found.slice, z)
+    assert found.score == pytest.approx(np.array([0.9, 0.8, 0.7, 0.6])[quarter])
+    assert f"{28 - count} of 28 detections have no active material" in caplog.text
+    assert detect_instances(
+        path, tmp_path / "all", options=DetectOptions(follow_material=False), detector=quarters
+    ) == 28  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,20 @@ from typing import Any
 import dask
 import numpy as np
 from dask.delayed import Delayed
+from numpy.typing import NDArray
 
 from tomostat.blocks import Block, block_grid
 from tomostat.detect.detector import Detector, FindParticles, as_detector, detector_name, make_detector
+from tomostat.detect.kernels.material import follow_material
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
-from tomostat.instances import write_instances
+from tomostat.instances import Instances, write_instances
 from tomostat.options import as_dict
+from tomostat.phase import Phase
 from tomostat.volume import describe, read_box, read_fit, read_flat
 from tomostat.workers import GPU
+
+logger = logging.getLogger(__name__)
 
 ONE_GPU = {GPU: 1.0}
 """Worker resources of a task on a GPU."""
@@ -77,7 +83,14 @@ def detect_instances(
     for table in Path(folder).glob("*.parquet"):  # of an earlier run with other blocks
         if table.stem not in tasks:
             table.unlink()
-    return sum(execution.run("slices", tasks, resources=resources, need=need).values())
+    counts = execution.run("slices", tasks, resources=resources, need=need).values()
+    kept, discarded = sum(count[0] for count in counts), sum(count[1] for count in counts)
+    if discarded > kept:
+        logger.warning(
+            "%s: %d of %d detections have no active material under them and are discarded; look whether the phases are "
+            "right, or keep all by follow_material: false", path, discarded, discarded + kept,
+        )  # fmt: skip
+    return int(kept)
 
 
 def check_gpu(options: DetectOptions, execution: Execution) -> None:
@@ -100,7 +113,9 @@ def check_gpu(options: DetectOptions, execution: Execution) -> None:
 def detect_tasks(
     path: str | Path, folder: str | Path, detector: Detector, name: str, options: DetectOptions
 ) -> dict[str, Delayed]:
-    """One lazy task per block of slices; it writes ``folder/BLOCK.parquet`` and returns the number of instances.
+    """One lazy task per block of slices; it writes ``folder/BLOCK.parquet`` and returns two numbers.
+
+    They are the instances, and the detections that were discarded for want of active material.
 
     Parameters
     ----------
@@ -120,7 +135,10 @@ def detect_tasks(
     blocks = block_grid(shape, (options.slices, *shape[1:]), (detector.halo, 0, 0))
     provenance = {**as_dict(options), "detector": name}
     run = dask.delayed(_detect_block, pure=False)
-    return {block.key: run(str(path), str(folder), block, percentiles, detector, provenance) for block in blocks}
+    return {
+        block.key: run(str(path), str(folder), block, percentiles, detector, options.follow_material, provenance)
+        for block in blocks
+    }
 
 
 def _detect_block(
@@ -129,13 +147,30 @@ def _detect_block(
     block: Block,
     percentiles: tuple[float, float],
     detector: Detector,
+    follow: bool,
     options: Mapping[str, Any],
-) -> int:
+) -> tuple[int, int]:
     """Read a block of slices, find its particles, write its table."""
     low, high = percentiles
     grey = (read_flat(path, block.outer) - np.float32(low)) / np.float32(high - low)
     phases = read_box(path, block.outer, "phases")
     found, core = detector(grey, phases, block.outer[0].start), block.core[0]
-    found = found.take((found.slice >= core.start) & (found.slice < core.stop))
+    found, discarded = found.take((found.slice >= core.start) & (found.slice < core.stop)), 0
+    if follow:
+        found, discarded = _follow_material(found, phases == Phase.ACTIVE, block.outer[0].start)
     write_instances(Path(folder) / f"{block.key}.parquet", found, range(core.start, core.stop), options)
-    return len(found)
+    return len(found), discarded
+
+
+def _follow_material(found: Instances, active: NDArray[np.bool_], first: int) -> tuple[Instances, int]:
+    """Instances with those discarded that have no active material, and heaps split; and the number of those discarded.
+
+    `active` is (n, ny, nx), its first slice has index `first`.
+    """
+    parts, discarded = [Instances.empty(found.shape)], 0
+    for z in np.unique(found.slice):
+        detected = found.of_slice(z)
+        labels, source = follow_material(found.labels(z), active[z - first])
+        parts.append(Instances.from_labels(labels, z, np.concatenate([[0], detected.score])[source]))
+        discarded += len(detected) + 1 - len(np.unique(source))
+    return Instances.concatenate(parts), discarded

@@ -33,6 +33,9 @@ class DetectOptions(StageOptions):
         CPU threads of the network; results repeat bit for bit at a fixed number.
     slices
         Slices in one block of work.
+    follow_material
+        Discard detections without active material under them, and split those that cover a heap of particles, by the
+        phases; for any detector.
     settings
         Settings of a detector of another package, by name; tomostat's own have none.
     """
@@ -46,6 +49,7 @@ class DetectOptions(StageOptions):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
     slices: int = 32
+    follow_material: bool = True
     settings: dict[str, float | bool | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
