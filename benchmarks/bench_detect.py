@@ -420,11 +420,13 @@ def heaps(network: NetworkDetector, every: int = 16) -> None:
     if not (DATA / "sand_ct.tif").exists():
         return
     counts = np.zeros(2, int)
+    rows, columns = np.ogrid[:512, :512]
+    inside = (rows - 255.5) ** 2 + (columns - 255.5) ** 2 < 254**2  # the round field of view
     for image in tifffile.imread(DATA / "sand_ct.tif")[every // 2 :: every]:
-        low, high = np.percentile(image[image > 0], [0.5, 99.5])  # 0 outside the round field of view
+        low, high = np.percentile(image[inside], [0.5, 99.5])
         grey = ((image - low) / (high - low)).astype(np.float32)
         smooth = ndimage.gaussian_filter(grey, 1.0)
-        active = smooth > threshold_otsu(smooth[image > 0])
+        active = smooth > threshold_otsu(smooth[inside])
         grains, _ = ndimage.label(ndimage.distance_transform_edt(active) > 3)
         detected = network(grey[None], grey[None], 0).labels(0)
         for k, labels in enumerate((detected, follow_material(detected, active)[0])):
