@@ -60,12 +60,12 @@ def test_particles_of_a_heap_do_not_end_at_its_outline():
     """The outline leaves a quarter of the last column outside."""
     labels, active = slice_of_discs()
     labels[68:131, 68:126] = HEAP
-    active |= np.any(packed(), axis=0) | disc(99, 55, 9)
+    active |= np.any(packed(), axis=0) | disc(88, 61, 9)
     found, source = follow_material(labels, active)
     assert np.count_nonzero(source == HEAP) == 9
     for grain in packed():
         assert np.count_nonzero(found[grain]) >= 0.98 * np.count_nonzero(grain)
-    assert not found[disc(99, 55, 6)].any(), "most of it lies beyond the outline"
+    assert not found[disc(88, 61, 6)].any(), "most of it lies beyond the outline"
 
 
 @pytest.mark.parametrize("radius", [10, 14, 20, 30, 45])
