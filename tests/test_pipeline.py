@@ -16,7 +16,10 @@ from tomostat import pipeline
 from tomostat.cluster import open_cluster
 from tomostat.events import Event, TaskEnded
 from tomostat.execution import Execution
+from tomostat.info import summarize
+from tomostat.ingest.options import IngestOptions
 from tomostat.manifest import Content
+from tomostat.measure.options import MeasureOptions
 from tomostat.phases.options import PhasesOptions
 from tomostat.simulation import simulate_study
 from tomostat.stage import stage_named
@@ -115,7 +118,7 @@ def test_a_failed_stage_leaves_finished_ones_alone(study, tmp_path, monkeypatch)
     assert not stages["slow-1/stitch"].finished
 
 
-def test_a_field_without_particles_gives_an_empty_table(results, tmp_path):
+def test_a_field_without_particles_gives_an_empty_table(results, tmp_path, caplog):
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "empty.tif", rng.normal(60, 4, (16, 48, 48)).astype("u1"))
     study = study_of_volume(tmp_path / "empty.tif", tmp_path / "out", spacing=0.2)
@@ -124,7 +127,51 @@ def test_a_field_without_particles_gives_an_empty_table(results, tmp_path):
     full = ts.open_particles(results.particles)
     assert empty.sizes["particle"] == 0
     assert set(empty.variables) == set(full.variables)
-    assert (tmp_path / "out" / "report" / "index.html").exists()
+    said = "no particle was found in any slice"
+    assert f"empty, detect: {said}" in caplog.text
+    assert said in (tmp_path / "out" / "report" / "index.html").read_text()
+    assert f"warning: empty, detect: {said}" in summarize(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("spacing", "limits", "said"),
+    [
+        (200.0, {}, ["voxels of 200 x 200 x 200 micrometers", "a field of view of 16000 micrometers"]),
+        (0.001, {}, ["voxels of 0.001 x 0.001 x 0.001 micrometers", "a field of view of 0.08 micrometers"]),
+        (0.2, {}, []),
+        (5.0, {}, []),
+        (20.0, {"plausible_voxel": (1.0, 50.0)}, []),
+        (0.2, {"plausible_field": (1.0, 10.0)}, ["a field of view of 16 micrometers"]),
+    ],
+)
+def test_implausible_sizes_are_warned_of(tmp_path, caplog, spacing, limits, said):
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.arange(4 * 16 * 80, dtype="u2").reshape(4, 16, 80), photometric="minisblack"
+    )
+    study = study_of_volume(tmp_path / "a.tif", tmp_path / "out", spacing=spacing)
+    layout = pipeline.run(study.with_options(ingest=IngestOptions(**limits)), stages=["ingest"])
+    texts = [one.text for one in Content.read(layout.root).warnings()]
+    assert [text.split(" is implausible")[0].split(" are implausible")[0] for text in texts] == said
+    assert all(text in caplog.text and "nanometers" in text for text in texts)
+
+
+def test_particles_of_implausible_size_are_warned_of(results, study, tmp_path):
+    shutil.copytree(results.root, tmp_path / "copy")
+    changed = at(study, tmp_path / "copy").with_options(measure=MeasureOptions(plausible_diameter=(20.0, 90.0)))
+    layout = pipeline.run(changed, stages=["measure"])
+    warnings = Content.read(layout.root).warnings()
+    assert {(one.scope, one.stage) for one in warnings} == {("slow-1", "measure"), ("fast-1", "measure")}
+    assert "a median diameter of" in warnings[0].text
+
+
+def test_terminal_and_report_give_the_same_numbers(results):
+    page, said = (results.report / "index.html").read_text(), summarize(results.root)
+    for name in ("slow", "fast"):
+        tile = page.split(f'<div class="name">{name}</div>')[1].split("</div></div>")[0]
+        value, particles = tile.split('<div class="value">')[1].split("<")[0], tile.split("<br>")[1].split(" ")[0]
+        row = next(line for line in said.splitlines() if line.startswith(name))
+        assert value in row
+        assert row.split()[2] == particles
 
 
 def test_one_slice_is_a_volume(simulated, tmp_path):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from tomostat.datasets import open_particles
+from tomostat.datasets import open_dataset, open_particles
 from tomostat.ingest import open_source
 from tomostat.ingest.readers.zarr import labels_beside
 from tomostat.instances import read_instances
 from tomostat.manifest import ALL, Content, Layout
+from tomostat.report.text import between, condition_names, percent
 from tomostat.stitch import open_graph
 from tomostat.study import load_study
 from tomostat.volume import describe, is_map, is_tomostat_volume, label_names, map_names
@@ -55,16 +57,39 @@ def summarize(root: Path) -> str:
         note = " (not in the study any more)" if scope in removed else ""
         lines += [f"  {scope}{note}: {', '.join(stages)}"] if scope != ALL else []
     if layout.particles.exists():
-        lines += [
-            "",
-            condition_table(open_particles(layout.particles)),
-            "",
-            f"table:  {layout.particles}, .csv, .parquet",
-        ]
+        analyzed = content.stages.get(f"{ALL}/analyze")
+        table = condition_table(open_particles(layout.particles))
+        if analyzed and analyzed.finished:
+            table = result_table(open_dataset(layout.analysis, "analysis", "tomostat analyze"))
+        lines += ["", table, "", f"table:  {layout.particles}, .csv, .parquet"]
     page = layout.report / "index.html"
     if page.exists():
         lines.append(f"report: {page}")
+    lines += [f"warning: {_of(one.scope)}{one.stage}: {one.text}" for one in content.warnings()]
     return "\n".join(lines)
+
+
+def _of(scope: str) -> str:
+    return "" if scope == ALL else f"{scope}, "
+
+
+def result_table(results: xr.Dataset) -> str:
+    """Mean detachment per condition as the report shows it, and of how many particles."""
+    names = f"{'condition':<14}{'fields':>7}{'particles':>11}{'detachment':>12}"
+    head = f"{names}  {'interval, %':<16}{'not measured':>13}{'at border':>11}"
+    lines = [head, "-" * len(head)]
+    for index, name in enumerate(condition_names(results)):
+        one = results.isel(condition=index).sel(size="all")
+        mean, bounds = (one[part].sel(statistic="mean") for part in ("summary", "summary_interval"))
+        counts = [int(one[part]) for part in ("n_particles", "n_missing", "n_border")]
+        lines.append(
+            f"{name:<14}{int(one['n_fields']):>7}{counts[0]:>11}{percent(float(mean), 1):>12}  "
+            f"{between(bounds, digits=1):<16}{counts[1]:>13}{counts[2]:>11}"
+        )
+    if len(lines) == 2:
+        return "no particle"
+    border = json.loads(results.attrs["options"])["border"]
+    return "\n".join([*lines, f"of the particles counted, as in the report; those at the border of a field: {border}"])
 
 
 def condition_table(particles: xr.Dataset) -> str:

@@ -293,6 +293,11 @@ def read_metadata(path: str | Path) -> InstanceMetadata:
         raise ValueError(f"{path} is not a table of instances: {error}") from None
 
 
+def count_instances(folder: str | Path) -> int:
+    """Number of instances in all Parquet files of a folder, without reading them."""
+    return sum(pq.read_metadata(file).num_rows for file in Path(folder).glob("*.parquet"))
+
+
 def read_instances(path: str | Path, slices: range | None = None) -> Instances:
     """Read one Parquet file, or all files of a folder, of instances.
 

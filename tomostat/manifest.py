@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,23 @@ class StageRecord:
         return record
 
 
+@dataclass(frozen=True)
+class StageWarning:
+    """A sentence on finished results that a scientist should look at.
+
+    Attributes
+    ----------
+    scope, stage
+        Field, or `ALL`, and stage.
+    text
+        The sentence, without a full stop.
+    """
+
+    scope: str
+    stage: str
+    text: str
+
+
 @dataclass
 class Content:
     """What a manifest holds: the study's name, and a record for every stage of every field by ``field/stage``."""
@@ -209,6 +226,14 @@ class Content:
 
         stages = {name: dataclasses.asdict(record) for name, record in self.stages.items()}
         write_text(path, json.dumps({"study": self.study, "tomostat": __version__, "stages": stages}, indent=1))
+
+    def warnings(self) -> list[StageWarning]:
+        """Warnings of all finished stages."""
+        found = []
+        for name, record in self.stages.items():
+            scope, stage = name.split("/")
+            found += [StageWarning(scope, stage, text) for text in record.warnings if record.finished]
+        return found
 
     def seconds(self) -> dict[str, float]:
         """Seconds that every stage took, summed over fields."""
@@ -311,11 +336,14 @@ class Manifest:
         self._put({**self._stale(dependent), f"{scope}/{stage}": record})
         return markers
 
-    def finish(self, scope: str, stage: str, seconds: float, outputs: Iterable[Path] = ()) -> None:
-        """Note that a stage is finished, and the files that it wrote."""
+    def finish(
+        self, scope: str, stage: str, seconds: float, outputs: Iterable[Path] = (), warnings: Sequence[str] = ()
+    ) -> None:
+        """Note that a stage is finished, the files that it wrote, and what a scientist should look at."""
         Inventory.take(self.layout.root, outputs).write(self.layout.inventory(scope, stage))
         record = self._content.stages[f"{scope}/{stage}"]
-        self._put({f"{scope}/{stage}": replace(record, finished=_now(), seconds=round(seconds, 3))})
+        record = replace(record, finished=_now(), seconds=round(seconds, 3), warnings=tuple(warnings))
+        self._put({f"{scope}/{stage}": record})
 
     def make_stale(self, stages: Iterable[tuple[str, str]]) -> None:
         """Have stages of fields made anew."""

@@ -46,6 +46,16 @@ def check(holds: bool, name: str, value: object, expected: str) -> None:
         raise ValueError(f"{name} is {shorten(value)}; expected {expected}")
 
 
+def is_within(value: float, limits: tuple[float, float]) -> bool:
+    """Whether a value lies between two limits, or on one."""
+    return limits[0] <= value <= limits[1]
+
+
+def check_limits(name: str, limits: tuple[float, float]) -> None:
+    """Refuse limits that are not two ascending numbers; see `check`."""
+    check(len(limits) == 2 and 0 <= limits[0] < limits[1], name, limits, "two ascending numbers")
+
+
 def refuse_unknown(values: Mapping[Any, Any], known: set[str], where: str) -> None:
     """Refuse keys of a file that nobody reads.
 

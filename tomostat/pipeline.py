@@ -171,7 +171,17 @@ class Run:
             if (full := full_disk(error)) and full.filename is None:
                 full.filename = str(self.layout.root)
             raise
-        self.manifest.finish(scope, stage.name, time.perf_counter() - start, stage.outputs(self.layout, scope))
+        warnings = self._warnings(scope, stage)
+        for text in warnings:
+            logger.warning("%s%s: %s", "" if scope == ALL else f"{scope}, ", stage.name, text)
+        seconds, outputs = time.perf_counter() - start, stage.outputs(self.layout, scope)
+        self.manifest.finish(scope, stage.name, seconds, outputs, warnings)
+
+    def _warnings(self, scope: str, stage: AnyStage) -> Sequence[str]:
+        """What a scientist should look at in the results of a stage."""
+        if isinstance(stage, FieldStage):
+            return stage.warnings(self.field_work(scope, stage))
+        return stage.warnings(self.study_work(stage))
 
     @contextmanager
     def _telling(self, scope: str, stage: AnyStage) -> Iterator[None]:

@@ -102,10 +102,6 @@ class Stage(ABC, Generic[Options]):
         that of the last.
         """
 
-    def warnings(self, work: Work) -> Sequence[str]:
-        """Sentences on finished results that a scientist should look at; terminal and report show them."""
-        return []
-
     def check(self, study: Study) -> None:
         """Refuse what can be seen to fail before any work is done.
 
@@ -136,6 +132,10 @@ class FieldStage(Stage[Options]):
         """What the results depend on besides the options, the version and what the stage reads of others."""
         return []
 
+    def warnings(self, work: FieldWork) -> Sequence[str]:
+        """Sentences on finished results that a scientist should look at; terminal and report show them."""
+        return []
+
     @abstractmethod
     def run(self, work: FieldWork) -> None:
         """Do the work; outputs appear whole or not at all."""
@@ -146,6 +146,10 @@ class StudyStage(Stage[Options]):
 
     def depends(self, work: Work) -> Sequence[Json]:
         """See `FieldStage.depends`."""
+        return []
+
+    def warnings(self, work: Work) -> Sequence[str]:
+        """See `FieldStage.warnings`."""
         return []
 
     @abstractmethod

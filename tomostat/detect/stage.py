@@ -55,6 +55,14 @@ class Detect(FieldStage[DetectOptions]):
         """The instance tables."""
         return [layout.instances(scope)]
 
+    def warnings(self, work: FieldWork) -> Sequence[str]:
+        """A detector that finds nothing."""
+        from tomostat.instances import count_instances
+
+        if count_instances(work.layout.instances(work.field.name)):
+            return []
+        return ["no particle was found in any slice; look at labels/phases, the voxel size and --detect.score"]
+
     def run(self, work: FieldWork) -> None:
         """Run the detector block by block."""
         from tomostat.detect import detect_instances

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tomostat.options import StageOptions, check, plugin_name
+from tomostat.options import StageOptions, check, check_limits, plugin_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,9 @@ class IngestOptions(StageOptions):
         not there have the fill value of the file.
     outside
         Follow links of the input to files outside its folder.
+    plausible_voxel, plausible_field
+        Smallest and largest voxel size and length of the field of view in micrometers, beyond which terminal and report
+        warn.
     reader
         Name of the reader, as `tomostat info --formats` lists them; the first that recognizes the file when not given.
     """
@@ -40,11 +43,15 @@ class IngestOptions(StageOptions):
     time: int | None = None
     incomplete: bool = False
     outside: bool = False
+    plausible_voxel: tuple[float, float] = (0.002, 5.0)
+    plausible_field: tuple[float, float] = (2.0, 10000.0)
     reader: str | None = plugin_name(None)
 
     def __post_init__(self) -> None:
         if self.shape is not None:
             check(len(self.shape) == 3 and min(self.shape) > 0, "shape", self.shape, "three positive integers z y x")
+        for name in ("plausible_voxel", "plausible_field"):
+            check_limits(name, getattr(self, name))
         check(self.offset >= 0, "offset", self.offset, "0 bytes or more")
         for name in ("channel", "time"):
             value = getattr(self, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomostat.ingest.options import IngestOptions
+from tomostat.options import is_within
 from tomostat.stage import FieldStage, FieldWork, Json
 
 if TYPE_CHECKING:
@@ -50,6 +51,22 @@ class Ingest(FieldStage[IngestOptions]):
         from tomostat.volume import image_paths
 
         return image_paths(layout.volume(scope))
+
+    def warnings(self, work: FieldWork) -> Sequence[str]:
+        """Implausible sizes, as of a voxel size in nanometers that was given as micrometers."""
+        from tomostat.volume import describe
+
+        info, options = describe(work.layout.volume(work.field.name)), self.options_of(work.study)
+        spacing = " x ".join(f"{size:g}" for size in info.spacing)
+        width = max(n * size for n, size in zip(info.shape, info.spacing, strict=True))
+        wrong = []
+        if not all(is_within(size, options.plausible_voxel) for size in info.spacing):
+            low, high = options.plausible_voxel
+            wrong.append(f"voxels of {spacing} micrometers are implausible (expected {low:g} to {high:g})")
+        if not is_within(width, options.plausible_field):
+            low, high = options.plausible_field
+            wrong.append(f"a field of view of {width:g} micrometers is implausible (expected {low:g} to {high:g})")
+        return [f"{text}; spacing is in micrometers: was it given in nanometers?" for text in wrong]
 
     def run(self, work: FieldWork) -> None:
         """Copy the voxels block by block; label images are read once before anything is written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tomostat.options import StageOptions, check, file_name, plugin_name
+from tomostat.options import StageOptions, check, check_limits, file_name, plugin_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,8 @@ class MeasureOptions(StageOptions):
         Solve for the electrical conduction in the solid of every particle as well, as a third model of its resistance.
     maps
         Write resistance and contact over the surfaces of all particles as images beside the labels.
+    plausible_diameter
+        Smallest and largest median diameter in micrometers beyond which terminal and report warn.
     extra
         Measures of installed packages that are computed as well, by name; `tomostat info --measures` lists them.
     """
@@ -54,10 +56,12 @@ class MeasureOptions(StageOptions):
     layer: float | None = None
     conduction: bool = False
     maps: bool = True
+    plausible_diameter: tuple[float, float] = (0.05, 200.0)
     extra: tuple[str, ...] = plugin_name(())
 
     def __post_init__(self) -> None:
         self.make_files_absolute()
+        check_limits("plausible_diameter", self.plausible_diameter)
         check(self.branch in (None, "charged", "discharged"), "branch", self.branch, "charged or discharged")
         check(self.shell > 0, "shell", self.shell, "a thickness above 0 micrometers")
         check(self.layer is None or self.layer > 0, "layer", self.layer, "a thickness above 0 micrometers")

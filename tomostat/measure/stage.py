@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomostat.measure.options import MeasureOptions
-from tomostat.options import StageOptions
+from tomostat.options import StageOptions, is_within
 from tomostat.stage import FieldStage, FieldWork, Json, StudyStage, Work
 
 if TYPE_CHECKING:
@@ -46,6 +46,22 @@ class MeasureStage(FieldStage[MeasureOptions]):
         """Table, contacts and maps, which the metadata of the volume list."""
         volume = layout.volume(scope)
         return [layout.table(scope), layout.field_contacts(scope), volume / "maps", volume / "zarr.json"]
+
+    def warnings(self, work: FieldWork) -> Sequence[str]:
+        """Implausible sizes of particles."""
+        import numpy as np
+
+        from tomostat.datasets import open_particles
+
+        diameters = open_particles(work.layout.table(work.field.name))["equivalent_diameter"].to_numpy()
+        low, high = limits = self.options_of(work.study).plausible_diameter
+        middle = float(np.median(diameters)) if len(diameters) else low
+        if is_within(middle, limits):
+            return []
+        return [
+            f"a median diameter of {middle:.3g} micrometers is implausible (expected {low:g} to {high:g}); look at the "
+            "voxel size"
+        ]
 
     def run(self, work: FieldWork) -> None:
         """Measure the particles batch by batch."""

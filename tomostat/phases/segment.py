@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,8 +30,6 @@ from tomostat.volume import (
     write_box,
 )
 
-logger = logging.getLogger(__name__)
-
 LABEL = "phases"
 """Name of the label image."""
 SLICES = 9
@@ -55,7 +52,7 @@ def segment_phases(
     histograms of the whole volume by multi-Otsu, of voxels away from edges. Pore and carbon-binder are distinguished by
     the mean of the dark voxels beyond the blurred edge of active material, since within that edge every pore has the
     grey value of carbon-binder. A phase whose grey level does not differ from another by more than noise is left out,
-    with a warning. The result does not depend on the blocks.
+    and the fit says so in its warnings. The result does not depend on the blocks.
 
     Parameters
     ----------
@@ -89,10 +86,7 @@ def segment_phases(
     context = find_field_of_view(Context(info, options, shape, execution))
     guess, shading = remove_shading(context, find_grey_range(context))
     blur = find_blur(context, guess)
-    fit = _write_labels(context, find_thresholds(context, guess, blur), blur, shading)
-    for warning in fit.warnings:
-        logger.warning("%s: %s", path, warning)
-    return fit
+    return _write_labels(context, find_thresholds(context, guess, blur), blur, shading)
 
 
 def find_field_of_view(context: Context) -> Context:

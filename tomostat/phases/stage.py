@@ -29,6 +29,12 @@ class Phases(FieldStage[PhasesOptions]):
 
         return [*image_paths(layout.volume(scope), "phases"), layout.volume(scope) / "shading"]
 
+    def warnings(self, work: FieldWork) -> Sequence[str]:
+        """Phases that cannot be distinguished."""
+        from tomostat.volume import read_fit
+
+        return read_fit(work.layout.volume(work.field.name)).warnings
+
     def run(self, work: FieldWork) -> None:
         """Estimate shading, blur, noise and thresholds, and write the labels unless the field comes with them."""
         from tomostat.phases import describe_phases, segment_phases

@@ -15,6 +15,7 @@ import yaml
 from tomostat.options import StageOptions, as_dict
 
 if TYPE_CHECKING:
+    from tomostat.manifest import StageWarning
     from tomostat.study import Study
 
 PACKAGES = ("tomostat", "numpy", "scipy", "numba", "scikit-image", "torch", "torchvision", "dask", "zarr", "xarray")
@@ -35,12 +36,15 @@ class Provenance:
         Folder of the merge graph by field.
     problems
         What `tomostat check` found in every field that was checked as it is now.
+    warnings
+        What the stages warn of; where it is not given, the page has the warnings that the phases stored.
     """
 
     study: Study | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     graphs: Mapping[str, Path] = field(default_factory=dict)
     problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    warnings: Sequence[StageWarning] | None = None
 
     def listings(self) -> dict[str, str]:
         """What the page lists, as YAML under its heading; without what is not known."""

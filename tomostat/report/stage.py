@@ -55,6 +55,7 @@ class Report(StudyStage[ReportOptions]):
                 study=work.study,
                 seconds=content.seconds(),
                 graphs={field.name: layout.graph(field.name) for field in work.study.fields},
+                warnings=content.warnings(),
                 problems=read_checks(layout.checks, content.keys("stitch")),
             ),
             execution=work.execution,

@@ -41,6 +41,18 @@ class Stitch(FieldStage[StitchOptions]):
 
         return [layout.graph(scope), *image_paths(layout.volume(scope), "particles")]
 
+    def warnings(self, work: FieldWork) -> Sequence[str]:
+        """Detections of which no particle is left."""
+        from tomostat.instances import count_instances
+        from tomostat.stitch import open_graph
+
+        layout, name = work.layout, work.field.name
+        found = count_instances(layout.instances(name))
+        if not found or open_graph(layout.graph(name)).tracks.particle.to_numpy().max(initial=0):
+            return []
+        slices = self.options_of(work.study).min_slices
+        return [f"no particle is left of {found} detections; particles need {slices} slices (--stitch.min-slices)"]
+
     def run(self, work: FieldWork) -> None:
         """Link, decide, paint."""
         from tomostat.stitch import known_edits, stitch_particles

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 import xarray as xr
 
+from tomostat.manifest import ALL, StageWarning
 from tomostat.report.data import ReportData
 from tomostat.report.sections import Section
 from tomostat.report.style import colour
@@ -59,11 +61,24 @@ def all_limitations(data: ReportData) -> list[str]:
             f"{plural(count, 'particle')} without any contact: fully detached, so the resistance is infinite and "
             "left empty in the table."
         )
-    warned: dict[str, list[str]] = {}
-    for view in data.views:
-        for warning in view.fit.warnings if view.fit else ():
-            warned.setdefault(warning, []).append(view.name)
-    return [*found, *(f"Phases of {', '.join(names)}: {warning}." for warning, names in warned.items())]
+    warned: dict[tuple[str, str], list[str]] = {}
+    for warning in stage_warnings(data):
+        warned.setdefault((warning.stage, warning.text), []).append(warning.scope)
+    return [*found, *(_warning(stage, scopes, text) for (stage, text), scopes in warned.items())]
+
+
+def stage_warnings(data: ReportData) -> Sequence[StageWarning]:
+    """What the stages warn of."""
+    if data.provenance.warnings is not None:
+        return data.provenance.warnings
+    known = [(view.name, view.fit.warnings) for view in data.views if view.fit]
+    return [StageWarning(name, "phases", text) for name, texts in known for text in texts]
+
+
+def _warning(stage: str, scopes: Sequence[str], text: str) -> str:
+    """A warning of a stage as a sentence."""
+    fields = f" of {', '.join(scopes)}" if scopes != [ALL] else ""
+    return f"{stage.capitalize()}{fields}: {text}."
 
 
 def lead(results: xr.Dataset, confidence: float) -> str:
