@@ -74,7 +74,8 @@ class Layout:
     def of_field(self, field: str) -> list[Path]:
         """All that results of a field take, without corrections by hand."""
         folders = [self.volume(field), self.instances(field), self.graph(field), self.table(field)]
-        return [*folders, self.field_contacts(field), self.root / ".markers" / field, self.root / ".files" / field]
+        tables = [self.field_contacts(field), self.structure(field)]
+        return [*folders, *tables, self.root / ".markers" / field, self.root / ".files" / field]
 
     def inventory(self, field: str, stage: str) -> Path:
         """Files of a finished stage, with their sizes and checksums."""
