@@ -104,7 +104,7 @@ def test_doubts_are_told() -> None:
 
 def test_a_volume_is_projected(tmp_path: Path) -> None:
     volume = np.random.default_rng(0).integers(1, 200, (4, 16, 16)).astype(np.uint8)
-    tifffile.imwrite(tmp_path / "v.tif", volume, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "v.tif", volume, photometric="minisblack", compression="deflate")
     found = read_map(tmp_path / "v.tif", pixel=0.2, axis="z")
     np.testing.assert_allclose(found.values, volume.mean(axis=0))
     with pytest.raises(FileNotFoundError):

@@ -89,11 +89,12 @@ def read_map(path: str | Path, *, pixel: float | None = None, axis: str = "z") -
     if not colon or Path(path).exists():
         file, dataset = str(path), ""
     source = probe(file, options=IngestOptions(dataset=dataset or None), need_spacing=False)
-    values = source.read((slice(None), slice(None), slice(None))).astype(np.float64)
+    depth, height, width = source.shape
+    values = source.read((slice(0, depth), slice(0, height), slice(0, width))).astype(np.float64)
     name = Path(file).stem
     if source.shape[0] == 1:
-        _, height, width = source.spacing or (None, None, None)
-        return PlaneMap(values[0], _square(height, width, name) if pixel is None else pixel, name)
+        _, *sides = source.spacing or (None, None, None)
+        return PlaneMap(values[0], _square(*sides, name) if pixel is None else pixel, name)
     return project_volume(values, source.spacing if pixel is None else (pixel,) * 3, axis=axis, name=name)
 
 
