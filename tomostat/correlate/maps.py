@@ -93,8 +93,8 @@ def read_map(path: str | Path, *, pixel: float | None = None, axis: str = "z") -
     values = source.read((slice(0, depth), slice(0, height), slice(0, width))).astype(np.float64)
     name = Path(file).stem
     if source.shape[0] == 1:
-        _, *sides = source.spacing or (None, None, None)
-        return PlaneMap(values[0], _square(*sides, name) if pixel is None else pixel, name)
+        _, high, wide = source.spacing or (None, None, None)
+        return PlaneMap(values[0], _square(high, wide, name) if pixel is None else pixel, name)
     return project_volume(values, source.spacing if pixel is None else (pixel,) * 3, axis=axis, name=name)
 
 
