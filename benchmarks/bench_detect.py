@@ -28,7 +28,7 @@ from benchmarks import detect_peer
 from benchmarks.disturbances import DISTURBANCES
 from benchmarks.report import Result, print_results
 from tomostat.activation import write_activation
-from tomostat.detect.annotations import as_slices, read_annotations
+from tomostat.annotations import as_slices, read_annotations
 from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
 from tomostat.detect.crops import IGNORED, LabelledSlice
 from tomostat.detect.detectors.watershed import WatershedDetector

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tomostat.detect.annotations import read_annotations
+from tomostat.annotations import read_annotations
 from tomostat.detect.crops import IGNORED
 from tomostat.ingest import as_labels, open_source
 from tomostat.kernels.score import Scores, score_labels

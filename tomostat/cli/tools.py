@@ -103,7 +103,7 @@ def train(
     """
     from functools import partial as with_arguments
 
-    from tomostat.detect.annotations import as_slices, read_annotations
+    from tomostat.annotations import as_slices, read_annotations
     from tomostat.detect.fine_tuning import fine_tune
     from tomostat.detect.initial_weights import input_slices
     from tomostat.report.training import write_curves

@@ -10,7 +10,7 @@ from pycocotools import mask as codec
 from pycocotools.coco import COCO
 
 from stores import read_whole
-from tomostat.detect.annotations import read_annotations
+from tomostat.annotations import read_annotations
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.io import imsave
 
-from tomostat.detect.annotations.run_lengths import encode
 from tomostat.export.format import Format, Plan, Results
 from tomostat.export.slices import memory_of_slices, read_slices
 from tomostat.instances import Instances
+from tomostat.kernels.run_lengths import encode
 from tomostat.volume import describe, read_fit
 
 PARTICLE = {"id": 1, "name": "particle", "supercategory": ""}

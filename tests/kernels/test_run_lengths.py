@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tomostat.detect.annotations.run_lengths import compress, decode, encode
 from tomostat.instances import Instances
+from tomostat.kernels.run_lengths import compress, decode, encode
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=30))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from skimage.draw import ellipse as draw_ellipse
 from skimage.draw import polygon as draw_polygon
 
-from tomostat.detect.annotations.run_lengths import decode
-from tomostat.detect.kernels.crossing import find_crossing
+from tomostat.annotations.kernels.crossing import find_crossing
+from tomostat.kernels.run_lengths import decode
 
 MAX_OUTSIDE = 3.0
 """Distance in pixels up to which a polygon may extend beyond the edge of its image."""

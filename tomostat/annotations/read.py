@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.detect.annotations.coco import read_coco
-from tomostat.detect.annotations.regions import DrawnImage, Problems
-from tomostat.detect.annotations.via import read_via
+from tomostat.annotations.coco import read_coco
+from tomostat.annotations.regions import DrawnImage, Problems
+from tomostat.annotations.via import read_via
 from tomostat.detect.crops import IGNORED, LabelledSlice
 from tomostat.detect.kernels.grey import scale_grey
 from tomostat.files import is_inside

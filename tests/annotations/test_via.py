@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from annotation_files import SQUARE, write_via, write_via_shapes
-from tomostat.detect.annotations import read_annotations
+from tomostat.annotations import read_annotations
 
 
 @pytest.mark.parametrize("version", [1, 2])

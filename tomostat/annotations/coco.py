@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tomostat.detect.annotations.regions import (
+from tomostat.annotations.regions import (
     DrawnImage,
     Geometry,
     Polygons,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from properties import examples
-from tomostat.detect.kernels.crossing import find_crossing
+from tomostat.annotations.kernels.crossing import find_crossing
 
 CORNERS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=12)
 

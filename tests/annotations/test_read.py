@@ -10,7 +10,7 @@ import tifffile
 import zarr
 
 from annotation_files import SQUARE, write_coco, write_via
-from tomostat.detect.annotations import as_slices, read_annotations, read_labelled_volume
+from tomostat.annotations import as_slices, read_annotations, read_labelled_volume
 from tomostat.detect.crops import IGNORED, FixedSlices
 from tomostat.volume import create_volume, write_box
 

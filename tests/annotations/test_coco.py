@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from annotation_files import write_coco
-from tomostat.detect.annotations import read_annotations
-from tomostat.detect.annotations.run_lengths import compress
+from tomostat.annotations import read_annotations
+from tomostat.kernels.run_lengths import compress
 
 
 def test_coco_polygon_and_run_lengths_agree(folder):

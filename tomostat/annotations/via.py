@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tomostat.detect.annotations.regions import DrawnImage, Ellipse, Geometry, Polygons, Problems, Region, is_ignored
+from tomostat.annotations.regions import DrawnImage, Ellipse, Geometry, Polygons, Problems, Region, is_ignored
 
 
 def read_via(content: Mapping[str, Any], classes: Sequence[str] | None, problems: Problems) -> Iterator[DrawnImage]:

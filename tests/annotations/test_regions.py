@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from annotation_files import SQUARE
-from tomostat.detect.kernels.crossing import find_crossing
+from tomostat.annotations.kernels.crossing import find_crossing
 
 
 def test_crossing_is_found_and_touching_allowed():

@@ -1,0 +1,1 @@
+"""Kernels of annotations: arrays in, arrays out."""
