@@ -63,7 +63,7 @@ def test_options_survive_json():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sise": 3}, "sample: unknown key 'sise'; known keys are extra, fast, limit"),
+        ({"sise": 3}, "sample: unknown key 'sise'; did you mean 'size'? known keys are extra, fast, limit"),
         ({"size": 3.0}, "sample: size is 3.0; expected int"),
         ({"size": True}, "sample: size is True; expected int"),
         ({"size": None}, "sample: size is None; expected int"),

@@ -120,13 +120,14 @@ def test_on_a_cluster(tmp_path):
     assert np.array_equal(open_volume(info.path).values, GREY)
 
 
-def fail_at(monkeypatch, number, error):
+def fail_from(monkeypatch, number, error):
+    """Every copy of a block fails from that number on; the number of calls is the length of what is returned."""
     real, calls = stream._copy_block, []
 
     def copy(*arguments):
         calls.append(1)
-        if len(calls) == number:
-            raise error
+        if len(calls) >= number:
+            raise type(error)(*error.args)  # a new one each time, as notes are added to it
         return real(*arguments)
 
     monkeypatch.setattr(stream, "_copy_block", copy)
@@ -135,23 +136,26 @@ def fail_at(monkeypatch, number, error):
 
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, small_blocks):
     source, target, markers = npy(tmp_path / "a.npy"), tmp_path / "v.zarr", tmp_path / "markers"
-    calls = fail_at(monkeypatch, 8, RuntimeError("power cut"))
-    with dask.config.set(num_workers=1), pytest.raises(RuntimeError, match="power cut"):
-        ingest_volume(source, target, spacing=1, execution=Execution(markers=markers))
+    with monkeypatch.context() as until_then, dask.config.set(num_workers=1):
+        calls = fail_from(until_then, 8, KeyboardInterrupt("power cut"))
+        with pytest.raises(KeyboardInterrupt, match="power cut"):
+            ingest_volume(source, target, spacing=1, execution=Execution(markers=markers))
     assert not target.exists()
+    assert len(calls) == 8
+    calls = fail_from(monkeypatch, 100, KeyboardInterrupt())
     info = ingest_volume(source, target, spacing=1, execution=Execution(markers=markers))
-    assert len(calls) == 8 + 27 - 7, "seven blocks of 27 stood"
+    assert len(calls) == 27 - 7, "seven blocks of 27 stood"
     assert np.array_equal(open_volume(info.path).values, GREY)
     again = ingest_volume(source, target, spacing=1, execution=Execution(markers=markers))
-    assert len(calls) == 28, "a finished volume is not written again"
+    assert len(calls) == 20, "a finished volume is not written again"
     assert again.attributes == info.attributes
 
 
 def test_without_markers_nothing_is_left_and_the_old_volume_stands(tmp_path, monkeypatch, small_blocks):
     target = tmp_path / "v.zarr"
     ingest_volume(npy(tmp_path / "a.npy"), target, spacing=1)
-    fail_at(monkeypatch, 3, RuntimeError("power cut"))
-    with pytest.raises(RuntimeError, match="power cut"):
+    fail_from(monkeypatch, 3, KeyboardInterrupt("power cut"))
+    with pytest.raises(KeyboardInterrupt, match="power cut"):
         ingest_volume(npy(tmp_path / "b.npy", GREY[::-1]), target, spacing=1)
     assert not (tmp_path / "v.zarr.partial").exists()
     assert np.array_equal(open_volume(target).values, GREY)
@@ -234,7 +238,7 @@ def test_no_right_to_write(tmp_path):
     [(errno.ENOSPC, "no space left to write .*v.zarr"), (errno.EROFS, "no right to write .*v.zarr")],
 )
 def test_a_disk_that_fails_under_way(tmp_path, monkeypatch, small_blocks, number, match):
-    fail_at(monkeypatch, 3, OSError(number, "disk"))
+    fail_from(monkeypatch, 3, OSError(number, "disk"))
     assert_refused(tmp_path, npy(tmp_path / "a.npy"), match, execution=Execution(markers=tmp_path / "m"))
 
 

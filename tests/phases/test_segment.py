@@ -109,11 +109,11 @@ def test_an_interrupted_run_goes_on(stored, tmp_path, monkeypatch):
     def fails(*arguments):
         calls.append(1)
         if len(calls) == 5:
-            raise RuntimeError("power cut")
+            raise KeyboardInterrupt("power cut")
         return real(*arguments)
 
     monkeypatch.setattr(segment, "_label_block", fails)
-    with dask.config.set(num_workers=1), pytest.raises(RuntimeError, match="power cut"):
+    with dask.config.set(num_workers=1), pytest.raises(KeyboardInterrupt, match="power cut"):
         segment_phases(path, execution=Execution(markers=markers))
     before = len(calls)
     fit = segment_phases(path, execution=Execution(markers=markers))

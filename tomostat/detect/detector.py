@@ -21,19 +21,18 @@ FindParticles = Callable[[NDArray[np.float32], NDArray[np.uint8], int], Instance
 class Detector(Protocol):
     """Finds particles in a block of slices. It is sent to the workers with every task, so it should be small.
 
+    One that computes on a GPU where the workers have any says so by an attribute ``device``: ``auto``, or ``cuda``.
+
     Attributes
     ----------
     halo
         Neighbouring slices on either side that it needs as input; particles found in them are not kept.
     fingerprint
         What its results depend on besides the options, such as a hash of its weights.
-    device
-        Where it computes: cpu; cuda; or auto, which is a GPU where the workers have any.
     """
 
     halo: int = 0
     fingerprint: str = ""
-    device: str = "cpu"
 
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
         """Find particles.
@@ -98,13 +97,14 @@ class PluginDetector(Detector):
     ----------
     plugin
         The detector and its name.
-    halo, fingerprint
+    halo, fingerprint, device
         As in `Detector`.
     """
 
     plugin: Plugin[Detector]
     halo: int
     fingerprint: str
+    device: str = "cpu"
 
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:
         """Find particles, see `Detector.__call__`.
@@ -146,7 +146,14 @@ def make_detector(options: DetectOptions) -> Detector:
             f"detector {plugin.name!r} makes a {type(detector).__name__}; expected something callable with halo, "
             "fingerprint and memory, see tomostat.detect.Detector"
         )
-    return PluginDetector(Plugin(plugin.name, plugin.version, detector), detector.halo, detector.fingerprint)
+    return PluginDetector(
+        Plugin(plugin.name, plugin.version, detector), detector.halo, detector.fingerprint, device_of(detector)
+    )
+
+
+def device_of(detector: Detector) -> str:
+    """Where a detector computes: cpu unless it says otherwise."""
+    return str(getattr(detector, "device", "cpu"))
 
 
 def as_detector(given: Detector | FindParticles) -> Detector:

@@ -13,7 +13,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block, block_grid
-from tomostat.detect.detector import Detector, FindParticles, as_detector, detector_name, make_detector
+from tomostat.detect.detector import Detector, FindParticles, as_detector, detector_name, device_of, make_detector
 from tomostat.detect.kernels.material import follow_material
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
@@ -74,7 +74,7 @@ def detect_instances(
     detector = make_detector(options) if detector is None else as_detector(detector)
     execution = (execution or Execution()).named("detect")
     check_gpu(options, execution)
-    wanted = options.device == "cuda" or (options.device == "auto" and detector.device != "cpu")
+    wanted = options.device == "cuda" or (options.device == "auto" and device_of(detector) != "cpu")
     resources = ONE_GPU if wanted and execution.offers(ONE_GPU) else None
     shape = describe(path).shape
     block = (min(options.slices, shape[0]) + 2 * detector.halo) * shape[1] * shape[2]
