@@ -55,10 +55,10 @@ def test_truncated_tiff(tmp_path, capsys):
 
 def test_slices_of_different_sizes(tmp_path, capsys):
     (tmp_path / "slices").mkdir()
-    for name, shape in (("a", (48, 48)), ("b", (48, 40))):
+    for name, shape in (("s1", (48, 48)), ("s2", (48, 40))):
         tifffile.imwrite(tmp_path / "slices" / f"{name}.tif", np.arange(np.prod(shape), dtype="u1").reshape(shape))
     line = refused(capsys, "run", tmp_path / "slices", "--spacing", 0.1, "--out", tmp_path / "out")
-    assert "b.tif" in line
+    assert "s2.tif" in line
     assert "40" in line
 
 
@@ -75,13 +75,11 @@ def test_no_output_folder(tmp_path, capsys):
     assert "--out" in refused(capsys, "run", volume(tmp_path), "--spacing", 0.1)
 
 
-@pytest.mark.parametrize("fill", [np.nan, 7.0])
-def test_nan_and_constant_volumes(tmp_path, capsys, fill, place):
+def test_a_constant_volume(tmp_path, capsys, place):
     grey = np.full((4, 32, 32), 7, np.float32)
-    grey[2, 3, 3] = fill
     tifffile.imwrite(tmp_path / "scan.tif", grey, photometric="minisblack")
     line = refused(capsys, "run", tmp_path / "scan.tif", "--spacing", 0.1, "--out", tmp_path / "out", *place)
-    assert ("NaN" if np.isnan(fill) else "constant") in line
+    assert "constant" in line
     assert not list(tmp_path.glob("out/fields/*"))
 
 

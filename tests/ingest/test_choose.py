@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
+from distributed import Client
 
 from sources import (
     GREY,
@@ -118,13 +118,15 @@ def test_an_installed_reader_is_found_and_recorded(tmp_path, installed, capsys):
     source = info.attributes["source"]
     assert (source["kind"], source["reader"], source["reader_version"]) == ("text", "text_reader", "")
     assert cli.main(["info", "--formats"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    title, *lines = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    assert title == "read:"
     assert [line.split()[0] for line in lines] == [*OWN, "text_reader"]
     assert lines[-1].split(maxsplit=1)[1] == "grey values as text"
 
 
 def test_a_reader_is_named_as_an_object_on_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "open_cluster", lambda *_, **__: nullcontext(None))  # threads of this process
+    client = Client(processes=False, n_workers=1, dashboard_address="127.0.0.1:0")  # threads of this process
+    monkeypatch.setattr(cluster, "open_cluster", lambda *_, **__: client)
     path, out = text(tmp_path / "a.txt", TEXT), tmp_path / "out"
     tokens = ["--reader", "sources:TEXT_READER", "--spacing", "1", "--out", str(out)]
     assert cli.main(["ingest", str(path), *tokens]) == 0, capsys.readouterr().err

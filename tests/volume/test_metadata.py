@@ -71,7 +71,7 @@ def test_only_codecs_of_the_specification(filled):
     metadata = json.loads((path / "0" / "zarr.json").read_text())
     [shards] = metadata["codecs"]
     assert shards["name"] == "sharding_indexed"
-    assert [codec["name"] for codec in shards["configuration"]["codecs"]] == ["bytes", "blosc"]
+    assert [codec["name"] for codec in shards["configuration"]["codecs"]] == ["bytes", "blosc", "crc32c"]
     assert metadata["dimension_names"] == ["z", "y", "x"]
 
 

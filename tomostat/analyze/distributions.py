@@ -93,7 +93,8 @@ def analyze_particles(
           ``sensitivity_mean_interval``, ``sensitivity_difference_interval``, ``sensitivity_dispersion_interval``, and
           ``sensitivity_particles``: `tomostat.analyze.sensitivity`.
         - ``size_percentile`` D10, D50, D90 of the diameter by number and by volume (condition, weighting, percentile),
-          ``size_span`` (condition, weighting), and their intervals: `tomostat.analyze.sizes`.
+          ``size_span`` (condition, weighting), ``size_percentile_interval``, ``size_span_interval``:
+          `tomostat.analyze.sizes`.
         - ``trend`` quantiles of detachment around a volume (condition, volume, quantile).
         - ``model_electrical``, ``model_contribution`` (charge, degree), ``model_ionic`` (degree), ``model_best``
           (charge): curves of the model in `tomostat.analyze.contribution`, not of the particles.

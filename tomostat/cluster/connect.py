@@ -103,7 +103,8 @@ def _local(workers: int | None, dashboard: bool) -> Any:
                 n_workers=count,
                 threads_per_worker=1,
                 worker_class=nanny_class(gpus_here()),
-                dashboard_address=DASHBOARD if dashboard else None,
+                dashboard_address=DASHBOARD,
+                scheduler_kwargs={"dashboard": dashboard},
                 silence_logs=logging.CRITICAL,  # what fails in a worker is raised here
             )
         except RuntimeError as error:

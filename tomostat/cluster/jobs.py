@@ -204,7 +204,8 @@ class JobCluster(SpecCluster):
     def words(self) -> str:
         """How many jobs run, what the others wait for, and where to look."""
         several = len(self.pools) > 1
-        parts = [(f"{name}: " if several else "") + pool.words() for name, pool in self.pools.items()]
+        shown = {name: pool for name, pool in self.pools.items() if pool.jobs or pool.wanted()}
+        parts = [(f"{name}: " if several else "") + pool.words() for name, pool in shown.items()]
         logs = sorted({str(pool.pool.settings["log_directory"]) for pool in self.pools.values()
                        if "log_directory" in pool.pool.settings})  # fmt: skip
         if self._query_error:

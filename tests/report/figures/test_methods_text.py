@@ -21,7 +21,7 @@ def test_options_and_numbers_of_the_study_are_in_the_text(tmp_path: Path) -> Non
     study = Study(study="one", output=tmp_path, samples=(Sample(name="cell", fields=fields, condition="0.1C"),))
     data = ReportData(
         folder=tmp_path, particles=particles, results=analyze_particles(particles, options=FEW), views=[],
-        options=ReportOptions(), provenance=Provenance(study=study), execution=Execution(),
+        structures={}, options=ReportOptions(), provenance=Provenance(study=study), execution=Execution(),
     )  # fmt: skip
     html = methods_text(data)
     assert f"{particles.sizes['particle']} particles were measured" in html
@@ -37,7 +37,7 @@ def test_options_and_numbers_of_the_study_are_in_the_text(tmp_path: Path) -> Non
 def test_nothing_is_said_of_an_unknown_study(tmp_path: Path) -> None:
     particles = particle_study(particles=3)
     results = analyze_particles(particles, options=FEW)
-    data = ReportData(tmp_path, particles, results, [], ReportOptions(), Provenance(), Execution())
+    data = ReportData(tmp_path, particles, results, [], {}, ReportOptions(), Provenance(), Execution())
     assert methods_text(data) == ""
     assert join_range([1.0, 1.0]) == "1"
     assert join_range([1.0, 2.5]) == "1 to 2.5"
