@@ -328,7 +328,10 @@ def _portable(error: Exception) -> Exception:
     """An error that can be sent to another process."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # its cause may be what cannot be sent
+        for kind in MENDABLE_ERRORS:
+            if isinstance(error, kind):
+                return kind(str(error))
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
 
