@@ -89,8 +89,9 @@ def lead(results: xr.Dataset, confidence: float) -> str:
         return "No particle was found."
     if not int(counts.sum()):
         return (
-            "The degree of detachment could not be measured for any particle: that requires a carbon-binder phase "
-            "that can be distinguished from the pores. Shapes, sizes and grey values below do not depend on it."
+            "The degree of detachment could not be measured for any whole particle: it requires a carbon-binder phase "
+            "that can be distinguished from the pores, and particles that lie whole in their field. Shapes, sizes and "
+            "grey values below do not depend on it."
         )
     if len(conditions) == 1:
         summary = results["summary"].isel(condition=0).sel(size="all", statistic="mean")
