@@ -302,8 +302,13 @@ def test_stopping_ends_a_run_that_waits_for_workers_that_never_come():
 
 def test_stopping_lets_no_further_task_begin(folder, tmp_path):
     execution = Execution(markers=tmp_path / "m")
+
+    def stop(event: StepStarted) -> None:
+        if isinstance(event, TaskEnded):
+            execution.stop()
+
     with dask.config.set(num_workers=1), pytest.raises(Stopped):
-        dataclasses.replace(execution, listener=lambda event: execution.stop()).run("work", tasks_of(note, folder, 50))
+        dataclasses.replace(execution, listener=stop).run("work", tasks_of(note, folder, 50))
     assert len(runs(folder)) < 5
     assert len(list((tmp_path / "m" / "work").iterdir())) == len(runs(folder)), "what has ended is marked"
 

@@ -68,7 +68,7 @@ def test_a_changed_option_makes_what_follows_stale_and_nothing_else(results, stu
     assert made == {"stitch", "measure", "table", "analyze", "report"}, "the last two are no longer finished"
     running = pipeline.Run.of(changed)
     for name in ("analyze", "report"):
-        assert running.manifest.key("all", name) != running.study_key(stage_named(name)), "stale"
+        assert running.manifest.key("all", name) != running.key("all", stage_named(name)), "stale"
 
 
 @pytest.mark.parametrize("slices", [5, 24])
