@@ -22,7 +22,6 @@ from tomostat.manifest import Content
 from tomostat.measure.options import MeasureOptions
 from tomostat.phases.options import PhasesOptions
 from tomostat.simulation import simulate_study
-from tomostat.stage import stage_named
 from tomostat.stitch.options import StitchOptions
 from tomostat.study import load_study, study_of_volume
 
@@ -66,9 +65,6 @@ def test_a_changed_option_makes_what_follows_stale_and_nothing_else(results, stu
     after = Content.read(layout.root).stages
     made = {name.rsplit("/", 1)[1] for name in after if after[name] != before[name]}
     assert made == {"stitch", "measure", "table", "analyze", "report"}, "the last two are no longer finished"
-    running = pipeline.Run.of(changed)
-    for name in ("analyze", "report"):
-        assert running.manifest.key("all", name) != running.key("all", stage_named(name)), "stale"
 
 
 @pytest.mark.parametrize("slices", [5, 24])
