@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tomostat import cli
 from tomostat.lock import folder_lock
@@ -52,6 +53,16 @@ def test_what_never_ran(out):
     del content.stages["all/report"]
     content.write(Layout(out).manifest)
     assert states(out)["all/report"] == OPEN
+
+
+def test_stages_whose_results_came_with_a_field_are_left_out(out):
+    study = yaml.safe_load(Layout(out).study.read_text())
+    (field,) = study["samples"][0]["fields"]
+    study["samples"][0]["fields"] = [{**field, "labels": "labels.tif"}]
+    Layout(out).study.write_text(yaml.safe_dump(study))
+    found = states(out)
+    assert f"{field['name']}/stitch" not in found
+    assert set(found.values()) == {DONE}
 
 
 def test_what_depends_on_newer_results_is_stale(out):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from typing import Any
 
 from tomostat.lock import InUseError, refuse_used
 from tomostat.manifest import ALL, Content, Layout, StageRecord
-from tomostat.options import StageOptions
+from tomostat.pipeline import Run
 from tomostat.runlog import read_run_log
-from tomostat.stage import FieldStage, Stage, all_stages, before
+from tomostat.stage import all_stages
+from tomostat.study import load_study
 
 DONE, STALE, FAILED, RUNNING, STOPPED, OPEN = "done", "stale", "failed", "running", "stopped", "-"
 """States of a stage of a field. What was stopped goes on with the same command."""
@@ -46,26 +48,16 @@ def study_status(root: Path) -> list[StageStatus]:
     FileNotFoundError, ValueError
         When the folder holds no study, or its manifest is damaged.
     """
-    from tomostat.study import load_study
-
-    content, used = Content.read(root), _is_used(root)
-    last = _last_events(root)
-    fields = [field.name for field in load_study(Layout(root).study, record=True).fields]
+    records, used, last = Content.read(root).stages, _is_used(root), _last_events(root)
+    running = Run.of(dataclasses.replace(load_study(Layout(root).study, record=True), output=root))
     found: dict[tuple[str, str], StageStatus] = {}
     for stage in all_stages():
-        for scope in _scopes(stage, fields):
-            reads = [
-                (where, other.name)
-                for other in before(stage)
-                for where in _scopes(other, fields)
-                if scope in (ALL, where)
-            ]
-            record = content.stages.get(f"{scope}/{stage.name}")
-            inputs = {one: content.stages.get("/".join(one)) for one in reads}
+        for scope in running.scopes(stage):
+            reads = [(where, other.name) for where, other in running.inputs(scope, stage)]
+            inputs = {one: records.get("/".join(one)) for one in reads}
             redone = [name for (where, name) in reads if found[where, name].state == STALE]
-            found[scope, stage.name] = _state(
-                scope, stage.name, record, inputs, redone, last.get((scope, stage.name)), used
-            )
+            record, event = records.get(f"{scope}/{stage.name}"), last.get((scope, stage.name))
+            found[scope, stage.name] = _state(scope, stage.name, record, inputs, redone, event, used)
     return list(found.values())
 
 
@@ -76,11 +68,6 @@ def _is_used(root: Path) -> bool:
     except InUseError:
         return True
     return False
-
-
-def _scopes(stage: Stage[StageOptions], fields: Sequence[str]) -> Sequence[str]:
-    """What a stage is run on: every field, or all of them together."""
-    return fields if isinstance(stage, FieldStage) else [ALL]
 
 
 def _state(
