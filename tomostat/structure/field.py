@@ -9,7 +9,6 @@ from typing import Any
 import dask
 import numpy as np
 import xarray as xr
-from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape, block_grid
@@ -153,22 +152,23 @@ def _of_solver(info: VolumeInfo, parts: list[Shape], options: StructureOptions, 
         (k for k, shape in enumerate(info.levels) if math.prod(shape) <= options.tortuosity_voxels),
         len(info.levels) - 1,
     )
-    tasks: dict[str, Delayed] = {}
-    solve = dask.delayed(_solve_part, pure=False)
-    for division, part in enumerate(parts):
-        for index in np.ndindex(part):
-            for name in NETWORKS:
-                for axis in range(3):
-                    key = f"{division}-{'-'.join(map(str, index))}-{name}-{axis}"
-                    tasks[key] = solve(info, level, part, index, name, axis)
-    solved = execution.run("tortuosity", tasks)
+    places = [
+        (division, number, index, row, axis)
+        for division, part in enumerate(parts)
+        for number, index in enumerate(np.ndindex(part))
+        for row, axis in np.ndindex(len(NETWORKS), 3)
+    ]
+    solve, names = dask.delayed(_solve_part, pure=False), list(NETWORKS)
+    tasks = {
+        f"{division}-{'-'.join(map(str, index))}-{names[row]}-{axis}": solve(
+            info, level, parts[division], index, names[row], axis
+        )
+        for division, _, index, row, axis in places
+    }
+    solved = execution.run("tortuosity", tasks).values()
     values = [np.full((math.prod(part), len(NETWORKS), 3), np.nan) for part in parts]
-    for division, part in enumerate(parts):
-        for number, index in enumerate(np.ndindex(part)):
-            for row, name in enumerate(NETWORKS):
-                for axis in range(3):
-                    value = solved[f"{division}-{'-'.join(map(str, index))}-{name}-{axis}"]
-                    values[division][number, row, axis] = np.nan if value is None else value
+    for (division, number, _, row, axis), value in zip(places, solved, strict=True):
+        values[division][number, row, axis] = np.nan if value is None else value
     dims = ("division", "network", "axis")
     conducting = np.stack([np.isfinite(one).sum(axis=0) for one in values])
     return {
