@@ -103,8 +103,7 @@ def particle_pictures(
         for start in range(0, len(rows), GROUP):
             key = f"{len(tasks):06d}"
             places[key] = rows[start : start + GROUP]
-            subjects = [_subject(particles.isel(particle=row)) for row in places[key]]
-            tasks[key] = draw(view.info, view.images, subjects, size, top)
+            tasks[key] = draw(view.info, view.images, _subjects(particles, places[key]), size, top)
     lines = [""] * len(fields)
     for key, drawn in execution.run("pictures", tasks, need=(2 * FINE) ** 3 * BYTES_PER_VOXEL).items():
         for row, line in zip(places[key], drawn, strict=True):
@@ -112,9 +111,15 @@ def particle_pictures(
     return lines
 
 
-def _subject(one: xr.Dataset) -> Subject:
-    z, y, x = one["centroid"].values.tolist()
-    return Subject(int(one["label"]), (z, y, x), reach_of(float(one["equivalent_diameter"])))
+def _subjects(particles: xr.Dataset, rows: Sequence[int]) -> list[Subject]:
+    """What is pictured of some rows; of all other columns nothing is copied."""
+    label, centre, diameter = (
+        particles[name].values[rows].tolist() for name in ("label", "centroid", "equivalent_diameter")
+    )
+    return [
+        Subject(int(one), (z, y, x), reach_of(width))
+        for one, (z, y, x), width in zip(label, centre, diameter, strict=True)
+    ]
 
 
 def _draw_group(
