@@ -59,9 +59,9 @@ def commands() -> str:
 
     lines = ["# Commands", ""]
     for name in ("", *sorted(name for name in app if not name.startswith("-") and app[name].show)):
-        told = io.StringIO()
-        app.help_print(name.split(), console=Console(file=told, width=100))
-        lines += [f"## tomostat {name}".rstrip(), "", "```text", told.getvalue().rstrip(), "```", ""]
+        text = io.StringIO()
+        app.help_print(name.split(), console=Console(file=text, width=100))
+        lines += [f"## tomostat {name}".rstrip(), "", "```text", text.getvalue().rstrip(), "```", ""]
     return "\n".join(lines)
 
 

@@ -117,8 +117,8 @@ def column_guide(particles: xr.Dataset) -> pd.DataFrame:
     """
     rows = []
     for name, heads in flat_names(particles).items():
-        told = [str(particles[name].attrs.get(key, "")) for key in GUIDE[1:]]
-        rows += [[head, *told] for head in heads]
+        described = [str(particles[name].attrs.get(key, "")) for key in GUIDE[1:]]
+        rows += [[head, *described] for head in heads]
     return pd.DataFrame(rows, columns=list(GUIDE))
 
 

@@ -277,7 +277,7 @@ def _failed(label: str, failures: Mapping[str, list[TaskResult]], total: int) ->
         f"{len(tried)} times, last{where} with {type(last.error).__name__}: {said}; the same command tries again"
     )
     error.__cause__ = last.error
-    error.errno = getattr(last.error, "errno", None)  # a full disk is told as one
+    error.errno = getattr(last.error, "errno", None)  # a full disk is reported as such
     return error
 
 

@@ -198,6 +198,6 @@ def check_study(study: Study, *, execution: Execution | None = None) -> dict[str
         places = layout.volume(field.name), layout.instances(field.name), layout.graph(field.name)
         found[field.name] = check_particles(*places, execution=where)
     keys = {name: running.manifest.key(name, stitch.name) or "" for name in found}
-    told = {name: lines((problem.what, problem.place) for problem in problems) for name, problems in found.items()}
-    write_checks(layout.checks, {name: FieldCheck(keys[name], told[name]) for name in found})
+    reported = {name: lines((problem.what, problem.place) for problem in problems) for name, problems in found.items()}
+    write_checks(layout.checks, {name: FieldCheck(keys[name], reported[name]) for name in found})
     return found

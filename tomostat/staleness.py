@@ -1,4 +1,4 @@
-"""What of earlier results is made anew, and why: found before a run starts, and told in a line for each reason."""
+"""What of earlier results is made anew, and why: found before a run starts, and reported in a line for each reason."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.table import DETACHMENT
 
 CORRELATIONS = 8
-"""Most correlations that are told of."""
+"""Most correlations that are reported."""
 NUMBERS = {
     "sample": "samples in each condition",
     "field": "fields in each sample",

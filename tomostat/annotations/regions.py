@@ -186,12 +186,12 @@ def is_ignored(name: str, classes: Sequence[str] | None) -> bool:
 
 
 MOST_TOLD = 20
-"""Problems of a file that are told; of more, only their number."""
+"""Problems of a file that are listed; of more, only their number."""
 
 
 @dataclass(frozen=True)
 class Problems:
-    """Problems of a file, told together.
+    """Problems of a file, reported together.
 
     Attributes
     ----------

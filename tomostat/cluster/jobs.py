@@ -1,4 +1,4 @@
-"""A scheduler in this process, and the jobs of a batch system that bring it workers: kept, replaced, told about."""
+"""A scheduler in this process, and the jobs of a batch system that bring it workers: kept, replaced and reported on."""
 
 from __future__ import annotations
 

@@ -114,6 +114,6 @@ def write_particles(path: str | Path, particles: xr.Dataset, *, copies: bool = F
 
 def _with_guide(table: pa.Table, guide: pd.DataFrame) -> pa.Table:
     """A table whose fields carry their row of the guide as metadata."""
-    told = [{key: row[key] for key in GUIDE[1:] if row[key]} for row in guide.to_dict("records")]
-    fields = [field.with_metadata(metadata) for field, metadata in zip(table.schema, told, strict=True)]
+    described = [{key: row[key] for key in GUIDE[1:] if row[key]} for row in guide.to_dict("records")]
+    fields = [field.with_metadata(metadata) for field, metadata in zip(table.schema, described, strict=True)]
     return table.cast(pa.schema(fields, table.schema.metadata))
