@@ -84,14 +84,11 @@ def read_map(path: str | Path, *, pixel: float | None = None, axis: str = "z") -
         When the file is missing or damaged, or its pixels are no squares.
     """
     from tomostat.ingest import IngestOptions, probe
+    from tomostat.ingest.choose import split_dataset
 
-    file, colon, dataset = str(path).rpartition(":")
-    if not colon or Path(path).exists():
-        file, dataset = str(path), ""
-    source = probe(file, options=IngestOptions(dataset=dataset or None), need_spacing=False)
-    depth, height, width = source.shape
-    values = source.read((slice(0, depth), slice(0, height), slice(0, width))).astype(np.float64)
-    name = Path(file).stem
+    file, dataset = split_dataset(path)
+    source = probe(file, options=IngestOptions(dataset=dataset), need_spacing=False)
+    values, name = source.read_all().astype(np.float64), file.stem
     if source.shape[0] == 1:
         _, high, wide = source.spacing or (None, None, None)
         return PlaneMap(values[0], _square(high, wide, name) if pixel is None else pixel, name)
