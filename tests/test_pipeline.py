@@ -14,7 +14,7 @@ import tomostat.stitch
 from studies import UP_TO_TABLE, WATERSHED, at, first_field, science
 from tomostat import pipeline
 from tomostat.cluster import open_cluster
-from tomostat.events import Event, TaskEnded
+from tomostat.events import INTERRUPTED, Event, StageEnded, TaskEnded
 from tomostat.execution import Execution
 from tomostat.info import summarize
 from tomostat.ingest.options import IngestOptions
@@ -22,6 +22,7 @@ from tomostat.manifest import Content
 from tomostat.measure.options import MeasureOptions
 from tomostat.phases.options import PhasesOptions
 from tomostat.simulation import simulate_study
+from tomostat.stage import stage_named
 from tomostat.stitch.options import StitchOptions
 from tomostat.study import load_study, study_of_volume
 
@@ -193,3 +194,18 @@ def test_simulate_refuses_a_folder_in_use(tmp_path):
         simulate_study(tmp_path / "new", {"x": 0.1}, fields=0)
     with pytest.raises(ValueError, match="samples is 0"):
         simulate_study(tmp_path / "new", {"x": 0.1}, samples=0)
+
+
+def test_a_stage_that_fails_because_a_run_was_stopped_is_interrupted(study, tmp_path, monkeypatch):
+    """After Ctrl-C the workers are gone, and whatever then fails in a field's thread is no failure of the stage."""
+    seen: list[Event] = []
+    execution = Execution(listener=seen.append)
+
+    def lose_workers(self, work):
+        execution.stop()
+        raise AttributeError("'NoneType' object has no attribute 'ncores'")
+
+    monkeypatch.setattr(type(stage_named("ingest")), "run", lose_workers)
+    with pytest.raises(AttributeError, match="ncores"):
+        pipeline.run(first_field(study, tmp_path / "out"), stages=["ingest"], execution=execution)
+    assert [event.error for event in seen if isinstance(event, StageEnded)] == [INTERRUPTED]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+INTERRUPTED = "interrupted"
+"""Error of a stage that neither finished nor failed, such as after Ctrl-C; the same command goes on with it."""
+
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 """Where Linux reports the peak memory of this process, and where that peak is reset."""
 
@@ -62,7 +65,7 @@ class StageEnded(StageStarted):
     seconds
         Time that it took.
     error
-        What it failed with; empty where it is finished.
+        What it failed with; `INTERRUPTED`; empty where it is finished.
     """
 
     seconds: float

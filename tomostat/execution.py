@@ -102,6 +102,11 @@ class Execution:
         """Let no further task start; calls of `run` that wait for tasks raise `Stopped`."""
         self._stop.set()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
     def folder(self, step: str) -> Path | None:
         """Folder of the markers of a step."""
         return None if self.markers is None else self.markers / step.replace(", ", "-").replace(" ", "-")
@@ -251,7 +256,7 @@ class Execution:
                         tried.append(result)
                         if len(tried) <= retries and result.tries_left:
                             flights.again(key, {one.address for one in tried})
-                if self._stop.is_set():
+                if self.stopped:
                     raise Stopped(f"{label} was stopped")
         if mendable is not None:
             raise mendable

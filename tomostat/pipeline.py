@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from tomostat.events import StageEnded, StageStarted
+from tomostat.events import INTERRUPTED, StageEnded, StageStarted
 from tomostat.execution import Execution
 from tomostat.lock import folder_lock, refuse_used
 from tomostat.manifest import ALL, Layout, Manifest, check_output, stage_key
@@ -188,12 +188,13 @@ class Run:
         """Tell the listener that a stage begins, and how it ends."""
         start, about = time.perf_counter(), {"stage": stage.name, "field": "" if scope == ALL else scope}
         self.execution.listener(StageStarted(**about))
-        error = "interrupted"
+        error = INTERRUPTED
         try:
             yield
             error = ""
         except Exception as failure:
-            error = f"{type(failure).__name__}: {failure}"
+            if not self.execution.stopped:  # else it fails because its workers are gone
+                error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
             self.execution.listener(StageEnded(**about, seconds=time.perf_counter() - start, error=error))

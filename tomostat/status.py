@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tomostat.events import INTERRUPTED
 from tomostat.lock import InUseError, refuse_used
 from tomostat.manifest import ALL, Content, Layout, StageRecord
 from tomostat.pipeline import Run
@@ -87,7 +88,7 @@ def _state(
         if newer or redone or not record.key:
             return StageStatus(scope, stage, STALE, f"{[*redone, *newer, stage][0]} was made anew or is to be")
         return StageStatus(scope, stage, DONE)
-    if event is not None and event.get("error") not in (None, "", "interrupted"):
+    if event is not None and event.get("error") not in (None, "", INTERRUPTED):
         return StageStatus(scope, stage, FAILED, str(event["error"]))
     return StageStatus(scope, stage, RUNNING if used else STOPPED, _progress(event))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tomostat.events import Event, StageEnded, StepStarted, TaskEnded
+from tomostat.events import INTERRUPTED, Event, StageEnded, StepStarted, TaskEnded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -126,7 +126,7 @@ class StepLines:
 
     def __call__(self, event: Event) -> None:
         """Print a line if it is time for one."""
-        if isinstance(event, StageEnded):
+        if isinstance(event, StageEnded) and event.error != INTERRUPTED:  # the command itself says that it was
             self.say(f"{title(event)}: {event.error or 'finished'} after {duration(event.seconds)}")
         if not isinstance(event, StepStarted):
             return
