@@ -13,11 +13,11 @@ import traceback
 import uuid
 import zlib
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dask
 from dask.delayed import Delayed
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 
 PER_WORKER = 2
 """Tasks in flight for each thread: one that runs and one that waits, so that memory stays bounded."""
@@ -210,6 +212,24 @@ class Execution:
             done[key] = result.value
             self.listener(TaskEnded(**about, done=len(done), task=key, cost=result.cost, worker=result.worker))  # type: ignore[arg-type]
         return {key: done[key] for key in tasks}
+
+    def side_by_side(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:
+        """Do several works at a time, such as whole fields, each of which runs tasks; without a cluster one by one.
+
+        After an error in one, those that run already go on and no further one starts; an interruption stops all.
+        """
+        pool = ThreadPoolExecutor(min(1 if self.client is None else max(1, self.at_a_time()), len(items)))
+        try:
+            for future in [pool.submit(work, item) for item in items]:
+                future.result()
+        except Exception:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        except BaseException:
+            self.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
 
     def run_here(self, step: str, task: Delayed) -> Any:
         """Run one task in this process, with its marker."""

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -295,25 +294,9 @@ def check_inputs(study: Study, stages: Sequence[str] | None = None) -> None:
 
 
 def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> None:
-    """Run the stages of all fields; with a cluster, several fields side by side.
-
-    After an error in one field, those that run already go on and no further one starts; an interruption stops all.
-    """
+    """Run the stages of all fields; with a cluster, several fields side by side."""
     release = _Release(running, stages)
-    abreast = 1 if running.execution.client is None else max(1, running.execution.at_a_time())
-    pool = ThreadPoolExecutor(min(abreast, len(running.study.fields)))
-    try:
-        futures = [pool.submit(_run_field, running, field, stages, release) for field in running.study.fields]
-        for future in futures:
-            future.result()
-    except Exception:
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    except BaseException:
-        running.execution.stop()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+    running.execution.side_by_side(lambda field: _run_field(running, field, stages, release), running.study.fields)
 
 
 def _run_field(

@@ -62,17 +62,22 @@ def simulate_study(
     names = [condition for condition in conditions if not is_name(condition)]
     if names:
         raise ValueError(f"condition is {shorten(names[0])}; {NAME_RULE}")
-    pieces = []
+    pieces, electrodes = [], []
     for number, (condition, mean) in enumerate(conditions.items()):
         paths = [folder / "volumes" / f"{condition}-{index + 1}.zarr" for index in range(samples * fields)]
         for index, path in enumerate(paths):
             seed = options.seed + number * len(paths) + index
-            electrode = dataclasses.replace(options, seed=seed, detachment_mean=mean)
-            simulate_volume(path, electrode, execution=dataclasses.replace(execution, field=path.stem))
+            electrodes.append((path, dataclasses.replace(options, seed=seed, detachment_mean=mean)))
         for sample in range(samples):
             name = f"cell-{condition}" if samples == 1 else f"cell-{condition}-{sample + 1}"
             members = tuple(Field(path=path) for path in paths[sample * fields : (sample + 1) * fields])
             pieces.append(Sample(name=name, condition=condition, fields=members))
+
+    def simulate(electrode: tuple[Path, PhantomOptions]) -> None:
+        path, options = electrode
+        simulate_volume(path, options, execution=dataclasses.replace(execution, field=path.stem))
+
+    execution.side_by_side(simulate, electrodes)
     stage_options: dict[str, StageOptions] = {
         "phases": PhasesOptions(collector=options.collector > 0),
         "measure": MeasureOptions(depth_axis="zyx"[options.depth_axis]),  # type: ignore[arg-type]

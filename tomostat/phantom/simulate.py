@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from tomostat.volume import create_volume, describe, pyramid_tasks, write_box
 
 TRUTH_PARTICLES, TRUTH_PHASES, TRUTH_TABLE = "truth_particles", "truth_phases", "truth.parquet"
 """Names of the label images and the table of the ground truth."""
+BATCH = 1 << 24
+"""Voxels that one task renders at least, where the volume has them."""
 
 
 def simulate_volume(
@@ -53,7 +57,6 @@ def simulate_volume(
     execution = (execution or Execution()).named("simulate")
     if not execution.started("blocks"):
         _create(Path(path), options)
-        truth_table(_scene(options)).to_parquet(Path(path) / TRUTH_TABLE, index=False)
     execution.run("blocks", _block_tasks(options, Path(path)))
     for label in (None, TRUTH_PARTICLES, TRUTH_PHASES):
         execution.run_levels(pyramid_tasks(path, label), step=label or "grey")
@@ -77,15 +80,24 @@ def _scene(options: PhantomOptions) -> Scene:
 
 
 def _block_tasks(options: PhantomOptions, path: Path) -> dict[str, Delayed]:
-    """One task per shard, which renders it and writes its three images."""
-    write = dask.delayed(_write_block, pure=False)
-    blocks = block_grid(options.shape, describe(path).shards)
-    return {block.key: write(options, path, block) for block in blocks}
+    """Tasks that render whole shards, and write their three images.
+
+    Each is worth the scene that it needs, so that of a small volume there is one.
+    """
+    write = dask.delayed(_write_blocks, pure=False)
+    shards = describe(path).shards
+    blocks = block_grid(options.shape, shards)
+    many = max(BATCH // math.prod(shards), 1)
+    return {blocks[i].key: write(options, path, blocks[i : i + many]) for i in range(0, len(blocks), many)}
 
 
-def _write_block(options: PhantomOptions, path: Path, block: Block) -> None:
-    """Render one block and write it."""
-    rendered = render(_scene(options), block.start, [s.stop - s.start for s in block.core])
-    write_box(path, block.start, rendered.grey)
-    write_box(path, block.start, rendered.labels, TRUTH_PARTICLES)
-    write_box(path, block.start, rendered.phases, TRUTH_PHASES)
+def _write_blocks(options: PhantomOptions, path: Path, blocks: Sequence[Block]) -> None:
+    """Render blocks and write them; the first of the volume brings the table of the truth."""
+    scene = _scene(options)
+    if blocks[0].start == (0, 0, 0):
+        truth_table(scene).to_parquet(path / TRUTH_TABLE, index=False)
+    for block in blocks:
+        rendered = render(scene, block.start, [s.stop - s.start for s in block.core])
+        write_box(path, block.start, rendered.grey)
+        write_box(path, block.start, rendered.labels, TRUTH_PARTICLES)
+        write_box(path, block.start, rendered.phases, TRUTH_PHASES)
