@@ -9,7 +9,7 @@ import zarr
 
 from sources import GREY, SHAPE, assert_refused, npy, ome, tiff
 from tomostat.ingest import ingest_volume, probe
-from tomostat.ingest.source import target_dtype
+from tomostat.ingest.conversion import Conversion, find_conversion
 from tomostat.volume import open_volume
 
 
@@ -47,8 +47,8 @@ def test_types_are_refused(tmp_path, dtype):
 
 
 def test_target_types():
-    assert target_dtype("x", ">u2") == (np.dtype("uint16"), 0)
-    assert target_dtype("x", "int16") == (np.dtype("uint16"), 32768)
+    assert find_conversion("x", ">u2") == Conversion(np.dtype("uint16"), 1, 0)
+    assert find_conversion("x", "int16") == Conversion(np.dtype("uint16"), 1, 32768)
 
 
 def test_colours(tmp_path):

@@ -31,19 +31,19 @@ def main(tokens: Sequence[str] | None = None) -> int:
     try:
         status = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        return _refuse(error)
+        return _refuse(" ".join(str(error).split()))
     except (KeyboardInterrupt, Terminated) as error:
         print("tomostat: interrupted; the same command resumes", file=sys.stderr)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
     except Exception as error:
         if "--verbose" in tokens:
             raise
-        return _refuse(error)
+        return _refuse(explain(error))
     return status if isinstance(status, int) else 0
 
 
-def _refuse(error: Exception) -> int:
-    print(f"tomostat: {explain(error)}", file=sys.stderr)
+def _refuse(why: str) -> int:
+    print(f"tomostat: {why}", file=sys.stderr)
     return 2
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tomostat.ingest.conversion import find_conversion
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import Reader, Source, target_dtype
+from tomostat.ingest.source import Reader, Source
 from tomostat.plugins import Plugin, Registry
 from tomostat.volume import Spacing, check_spacing
 
@@ -67,7 +68,7 @@ def probe(
         When the source is missing, damaged, of an unknown kind or type, in colour, or of unknown voxel size.
     """
     found = find_source(Path(source), options or IngestOptions()).source
-    target_dtype(str(source), found.dtype)
+    find_conversion(str(source), found.dtype)
     if need_spacing or spacing is not None:
         choose_spacing(found, spacing)
     return found

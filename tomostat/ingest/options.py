@@ -23,6 +23,9 @@ class IngestOptions(StageOptions):
         Bytes of a header before the voxels of a raw binary file.
     channel, time
         Which channel (or colour) and which point in time to take, counted from 0, where a file holds several.
+    invert
+        Whether to turn grey values round, since particles are dark in the file. When not given, they stay as they are,
+        and a volume in which particles seem to be dark is refused. Grey values in options mean those of the file.
     incomplete
         Take an input of which slices, planes, chunks or linked files are missing: slices close up, and voxels that are
         not there have the fill value of the file.
@@ -41,6 +44,7 @@ class IngestOptions(StageOptions):
     offset: int = 0
     channel: int | None = None
     time: int | None = None
+    invert: bool | None = None
     incomplete: bool = False
     outside: bool = False
     plausible_voxel: tuple[float, float] = (0.002, 5.0)

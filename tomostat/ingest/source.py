@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
 from tomostat.ingest.axes import Axes
@@ -174,34 +174,3 @@ class Reader(ABC):
         ValueError
             When it is damaged or holds no volume.
         """
-
-
-def target_dtype(name: str, dtype: DTypeLike) -> tuple[np.dtype[Any], int]:
-    """The type in which voxels are stored, and what is added to their grey values.
-
-    uint8, uint16 and float32 are kept. int8 and int16 are shifted up by half their range, without loss. float16
-    becomes float32 without loss, float64 becomes float32 with 7 digits kept. All others are refused: integers of 32
-    or 64 bits are labels or counts more often than grey values, and silent rounding would hide that.
-
-    Parameters
-    ----------
-    name
-        Name of the source, for messages.
-    dtype
-        Voxel type of the source.
-
-    Raises
-    ------
-    ValueError
-        When the type is not one of these.
-    """
-    kind = np.dtype(dtype)
-    known = {"uint8": ("uint8", 0), "uint16": ("uint16", 0), "float32": ("float32", 0), "int8": ("uint8", 128),
-             "int16": ("uint16", 32768), "float16": ("float32", 0), "float64": ("float32", 0)}  # fmt: skip
-    if kind.name not in known:
-        raise ValueError(
-            f"{name} holds {kind.name} voxels; expected uint8, uint16 or float32 (int8, int16, float16 and float64 "
-            "are converted); convert it first"
-        )
-    stored, offset = known[kind.name]
-    return np.dtype(stored), offset

@@ -21,7 +21,7 @@ class Ingest(FieldStage[IngestOptions]):
     name = "ingest"
     help = "Read a volume, or all volumes of a study file, into OME-Zarr."
     options = IngestOptions
-    version = 2
+    version = 3
     writes = ("grey",)
 
     def check(self, study: Study) -> None:
@@ -53,7 +53,7 @@ class Ingest(FieldStage[IngestOptions]):
         return image_paths(layout.volume(scope))
 
     def warnings(self, work: FieldWork) -> Sequence[str]:
-        """Implausible sizes, as of a voxel size in nanometers that was given as micrometers."""
+        """Implausible sizes, as of a voxel size in nanometers that was given as micrometers; labels as grey values."""
         from tomostat.volume import describe
 
         info, options = describe(work.layout.volume(work.field.name)), self.options_of(work.study)
@@ -66,7 +66,8 @@ class Ingest(FieldStage[IngestOptions]):
         if not is_within(width, options.plausible_field):
             low, high = options.plausible_field
             wrong.append(f"a field of view of {width:g} micrometers is implausible (expected {low:g} to {high:g})")
-        return [f"{text}; spacing is in micrometers: was it given in nanometers?" for text in wrong]
+        sizes = [f"{text}; spacing is in micrometers: was it given in nanometers?" for text in wrong]
+        return sizes + list(info.attributes.get("warnings", ()))
 
     def run(self, work: FieldWork) -> None:
         """Copy the voxels block by block; label images are read once before anything is written."""

@@ -22,8 +22,10 @@ from tomostat.blocks import Block, Box, Shape, block_grid, check_memory
 from tomostat.execution import Execution
 from tomostat.files import atomic, remove
 from tomostat.ingest.choose import FoundSource, choose_spacing, find_source, naming_plugin
+from tomostat.ingest.conversion import Conversion, find_conversion
+from tomostat.ingest.kernels.looks import has_dark_particles, looks_like_labels
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import Source, target_dtype
+from tomostat.ingest.source import Source
 from tomostat.options import as_dict
 from tomostat.plugins import PluginError
 from tomostat.volume import (
@@ -42,6 +44,9 @@ logger = logging.getLogger(__name__)
 BLOCK_BYTES = 2**27
 """Most bytes of the source that one task reads, where whole shards allow it."""
 
+MIDDLE = 2048
+"""Most pixels along y and x of the middle slice that are looked at before the work."""
+
 
 def ingest_volume(
     source: str | Path,
@@ -55,8 +60,8 @@ def ingest_volume(
     """Copy grey values into an OME-Zarr volume with a pyramid of lower resolutions.
 
     The volume is written beside its destination and moved there when it is complete. uint8, uint16 and float32 are
-    kept; see `tomostat.ingest.source.target_dtype` for others. What is added to the grey values is stored as attribute
-    ``grey_shift``, and the density offset is corrected for it.
+    kept; see `tomostat.ingest.conversion` for others. Attributes ``grey_scale`` and ``grey_shift`` tell grey values of
+    the volume from those of the file, where they differ; the density scale and offset are corrected for them.
 
     Parameters
     ----------
@@ -78,21 +83,26 @@ def ingest_volume(
     -------
     VolumeInfo
         Metadata of the volume. Its attributes hold ``source``, ``ingest`` (the options) and ``range``, the smallest and
-        largest grey value. NaN is stored as one grey value, and counted in ``not_a_number``.
+        largest grey value. NaN is stored as one grey value, and counted in ``not_a_number``. What is probably not meant
+        as it is stands in ``warnings``.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        When the source is missing, damaged, of unknown kind, type or voxel size, in colour, constant, or infinite;
-        when the destination cannot be written or is too small. Nothing is left half-written.
+        When the source is missing, damaged, of unknown kind, type or voxel size, in colour, constant, or infinite; when
+        its particles seem to be dark and `IngestOptions.invert` is not given; when the destination cannot be written or
+        is too small. Nothing is left half-written.
     """
     path, options = Path(path), options or IngestOptions()
     found = find_source(Path(source), options)
     size = choose_spacing(found.source, spacing)
-    dtype, shift = target_dtype(str(found.source.path), found.source.dtype)
-    stored = _volume_attributes(found, shift, attributes, options)
+    convert = find_conversion(str(found.source.path), found.source.dtype, bool(options.invert))
+    middle = convert(_read_middle(found))
+    outside = _outside_value(found.source, middle)
+    stored = _volume_attributes(found, convert, attributes, options)
+    stored["warnings"] = _doubts(found.source, np.where(np.isfinite(middle), middle, outside), options)
     core = block_shape(found.source, storage_layout(found.source.shape)[1])
-    _check_destination(path, found.source, dtype)
+    _check_destination(path, found.source, convert.dtype)
     execution = (execution or Execution()).named("ingest")
     check_memory(8 * found.source.dtype.itemsize * math.prod(core), execution.memory_per_task(), "ingest")
     partial = path.with_name(path.name + ".partial")
@@ -101,9 +111,8 @@ def ingest_volume(
     with _removing_partial(path, partial, execution):
         if not (execution.started("blocks") and partial.exists()):
             _remove_partial(partial, execution)
-            create_volume(partial, shape=found.source.shape, dtype=dtype, spacing=size, attributes=stored)
-        outside = _outside_value(found) if found.source.dtype.kind == "f" else 0.0
-        blocks = execution.run("blocks", _block_tasks(found, partial, core, dtype, shift, outside))
+            create_volume(partial, shape=found.source.shape, dtype=convert.dtype, spacing=size, attributes=stored)
+        blocks = execution.run("blocks", _block_tasks(found, partial, core, convert, outside))
         _store_grey_range(partial, found.source, blocks.values(), outside)
         execution.run_levels(pyramid_tasks(partial))
         with atomic(path) as part:
@@ -112,17 +121,37 @@ def ingest_volume(
     return describe(path)
 
 
-def _outside_value(found: FoundSource) -> float:
+def _read_middle(found: FoundSource) -> NDArray[Any]:
+    """The middle slice (ny, nx) as the source stores it, or its middle part: what is seen there is told before work."""
+    ends = [(min(n, side), n) for n, side in zip(found.source.shape, (1, MIDDLE, MIDDLE), strict=True)]
+    z, y, x = (slice((n - side + 1) // 2, (n - side + 1) // 2 + side) for side, n in ends)
+    return _read_box(found, (z, y, x), "the middle slice")[0]
+
+
+def _outside_value(source: Source, middle: NDArray[Any]) -> float:
     """Grey value for voxels that are no number: the lowest of the middle slice.
 
     The phases stage takes voxels of one exact value that reach the border for outside the field of view.
     """
-    nz, ny, nx = found.source.shape
-    middle = _read_box(found, (slice(nz // 2, nz // 2 + 1), slice(0, ny), slice(0, nx)), "the middle slice")
     finite = middle[np.isfinite(middle)]
     if not finite.size:
-        raise ValueError(f"{found.source.path} has no number in its middle slice; check the export")
+        raise ValueError(f"{source.path} has no number in its middle slice; check the export")
     return float(finite.min())
+
+
+def _doubts(source: Source, middle: NDArray[Any], options: IngestOptions) -> list[str]:
+    """What is probably not meant as it is, by the middle slice (ny, nx); refuses dark particles."""
+    if looks_like_labels(middle):
+        text = ("grey values look like labels, phases or a mask (whole numbers in areas of one value): give those with "
+                "labels or phases_image (--labels, --phases-image)")  # fmt: skip
+        logger.warning("%s: %s", source.path, text)
+        return [text]
+    if options.invert is None and has_dark_particles(middle):
+        raise ValueError(
+            f"{source.path}: particles seem to be darker than what lies around them; turn grey values round with "
+            "invert=True (--ingest.invert), or take them as they are with invert=False (--ingest.no-invert)"
+        )
+    return []
 
 
 def _store_grey_range(path: Path, source: Source, blocks: Collection[Sequence[float]], outside: float) -> None:
@@ -153,30 +182,22 @@ def block_shape(source: Source, shards: Shape) -> Shape:
 
 
 def _block_tasks(
-    found: FoundSource, path: Path, core: Shape, dtype: np.dtype[Any], shift: int, outside: float
+    found: FoundSource, path: Path, core: Shape, convert: Conversion, outside: float
 ) -> dict[str, Delayed]:
     """One task per block, by the key of the block."""
     copy = dask.delayed(_copy_block, pure=False)
-    blocks = block_grid(found.source.shape, core)
-    return {block.key: copy(found, path, block, dtype, shift, outside) for block in blocks}
+    return {block.key: copy(found, path, block, convert, outside) for block in block_grid(found.source.shape, core)}
 
 
-def _copy_block(
-    found: FoundSource, path: Path, block: Block, dtype: np.dtype[Any], shift: int, outside: float
-) -> list[float]:
+def _copy_block(found: FoundSource, path: Path, block: Block, convert: Conversion, outside: float) -> list[float]:
     """Copy one block; returns its smallest and largest grey value, and how many voxels are no number."""
-    source = found.source
-    voxels = _read_box(found, block.core, f"block {block.key}")
-    missing = np.isnan(voxels)
-    if missing.any():
-        voxels = np.where(missing, voxels.dtype.type(outside), voxels)
-    voxels = voxels.astype(np.int32) + shift if shift else voxels
-    with np.errstate(over="ignore"):
-        stored = voxels.astype(dtype)
+    stored = convert(_read_box(found, block.core, f"block {block.key}"))
+    missing = np.isnan(stored)
+    stored[missing] = outside
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         z, y, x = (int(i) + s for i, s in zip(np.argwhere(~np.isfinite(stored))[0], block.start, strict=True))
-        raise ValueError(f"{source.path} holds values that are infinite or beyond the range of float32, first seen at "
-                         f"z {z}, y {y}, x {x}; scale them down, or put a finite grey value there")  # fmt: skip
+        raise ValueError(f"{found.source.path} holds values that are infinite or beyond the range of float32, first "
+                         f"seen at z {z}, y {y}, x {x}; scale them down, or put a finite grey value there")  # fmt: skip
     write_box(path, block.start, stored)
     return [stored.min().item(), stored.max().item(), int(missing.sum())]
 
@@ -197,14 +218,15 @@ def _read_box(found: FoundSource, box: Box, where: str) -> NDArray[Any]:
 
 
 def _volume_attributes(
-    found: FoundSource, shift: int, given: Mapping[str, Any] | None, options: IngestOptions
+    found: FoundSource, convert: Conversion, given: Mapping[str, Any] | None, options: IngestOptions
 ) -> dict[str, Any]:
     """Attributes of the volume: those of the source, those given, and where the voxels came from."""
     stored = {**found.source.attributes, **(given or {})}
-    if shift:
-        stored["grey_shift"] = shift
-        if "density_scale" in stored:
-            stored["density_offset"] = stored.get("density_offset", 0.0) - shift * stored["density_scale"]
+    stored |= {"grey_scale": convert.scale} if convert.scale != 1 else {}
+    stored |= {"grey_shift": convert.shift} if convert.shift else {}
+    if "density_scale" in stored:
+        stored["density_scale"] *= convert.scale
+        stored["density_offset"] = stored.get("density_offset", 0.0) - convert.shift * stored["density_scale"]
     record = dataclasses.asdict(found.source.record(found.reader))
     as_read_back: dict[str, Any] = json.loads(json.dumps({**stored, "source": record, "ingest": as_dict(options)}))
     return as_read_back  # lists, not tuples: `_already_written` compares it with what the volume holds

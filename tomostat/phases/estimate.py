@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -287,7 +288,7 @@ def _find_thresholds(context: Context, guess: FirstGuess, blur: float | None, da
     if options.thresholds is None:
         thresholds = _otsu_thresholds(options, total, guess.bins, steps, warnings)
     else:
-        thresholds = _given_thresholds(options, context.info.attributes.get("grey_shift", 0))
+        thresholds = _given_thresholds(options, context.info.attributes)
     low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
     thresholds = replace(thresholds, dark_smoothing=dark_smoothing)
     return Estimate(thresholds, guess.bins, (low, high), noise, tuple(warnings))
@@ -347,9 +348,10 @@ def _has_binder(total: Mapping[str, Counts], bins: Bins, threshold: NDArray[np.f
     return bool(noise) and are_distinct(far, bins, split, min(noise))
 
 
-def _given_thresholds(options: PhasesOptions, shift: int) -> Thresholds:
-    """Thresholds that the options give in grey values of the file, to which ingest added `shift`."""
-    values = [value + shift for value in options.thresholds or ()]
+def _given_thresholds(options: PhasesOptions, attributes: Mapping[str, Any]) -> Thresholds:
+    """Thresholds that the options give in grey values of the file, which ingest may have turned round and shifted."""
+    scale, shift = attributes.get("grey_scale", 1), attributes.get("grey_shift", 0)
+    values = sorted(scale * value + shift for value in options.thresholds or ())
     active = values.pop()
     collector = values.pop() if options.collector else None
     edge = None if collector is None else (collector + active) / 2

@@ -48,11 +48,11 @@ def read_edits(path: str | Path) -> tuple[Edit, ...]:
     """
     path = Path(path)
     try:
-        edits = tuple(Edit(**entry) for entry in json.loads(path.read_text(encoding="utf-8")))
+        edits = tuple(Edit(**entry) for entry in json.loads(path.read_bytes()))
         if not all(isinstance(edit.a, int) and isinstance(edit.b, int) for edit in edits):
             raise TypeError("track numbers are integers")
         return edits
-    except (json.JSONDecodeError, TypeError) as error:
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f'{path} is not a list of edits ({error}); expected [{{"action": "cut", "a": 3, "b": 7}}, ...]'
         ) from None

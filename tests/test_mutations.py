@@ -1,0 +1,24 @@
+"""Files damaged at random are read or refused in one line, in bounded time and memory, by everything that reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from mutations import KINDS, read_damaged
+
+DEEP = 10_000 // len(KINDS) + 1
+"""Files of every kind in the deep tests: 10 000 in all."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_damaged_files(tmp_path, kind):
+    assert sum(read_damaged(tmp_path, kind, 12).values()) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_damaged_files(tmp_path, kind):
+    outcomes = read_damaged(tmp_path, kind, DEEP, seed=1)
+    assert outcomes["refused"] > 0
