@@ -15,7 +15,7 @@ from studies import UP_TO_TABLE, WATERSHED, at, first_field, science
 from tomostat import pipeline
 from tomostat.cluster import open_cluster
 from tomostat.events import INTERRUPTED, Event, StageEnded, TaskEnded
-from tomostat.execution import Execution
+from tomostat.execution import Execution, TasksFailed
 from tomostat.info import summarize
 from tomostat.ingest.options import IngestOptions
 from tomostat.manifest import Content
@@ -209,3 +209,18 @@ def test_a_stage_that_fails_because_a_run_was_stopped_is_interrupted(study, tmp_
     with pytest.raises(AttributeError, match="ncores"):
         pipeline.run(first_field(study, tmp_path / "out"), stages=["ingest"], execution=execution)
     assert [event.error for event in seen if isinstance(event, StageEnded)] == [INTERRUPTED]
+
+
+def test_a_field_that_fails_for_reasons_of_the_machine_does_not_keep_the_others(tmp_path, simulated, monkeypatch):
+    study = at(load_study(simulated), tmp_path / "out")
+    seen = []
+
+    def fail(self, work):
+        seen.append(work.field.name)
+        raise TasksFailed(f"the drive of {work.field.name} went away")
+
+    monkeypatch.setattr(type(stage_named("ingest")), "run", fail)
+    names = [field.name for field in study.fields]
+    with pytest.raises(TasksFailed, match=f"the drive of {names[0]} went away"):
+        pipeline.run(study, stages=["ingest"])
+    assert seen == names

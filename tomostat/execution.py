@@ -216,12 +216,17 @@ class Execution:
     def side_by_side(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:
         """Do several works at a time, such as whole fields, each of which runs tasks; without a cluster one by one.
 
-        After an error in one, those that run already go on and no further one starts; an interruption stops all.
+        One that fails for reasons of the machine does not keep the others from being done. After an error that the user
+        can mend, those that run already go on and no further one starts; an interruption stops all.
+
+        Raises
+        ------
+        TasksFailed
+            At the end, what the first work failed with.
         """
         pool = ThreadPoolExecutor(min(1 if self.client is None else max(1, self.at_a_time()), len(items)))
         try:
-            for future in [pool.submit(work, item) for item in items]:
-                future.result()
+            failures = list(_failures_of_machine([pool.submit(work, item) for item in items]))
         except Exception:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -230,6 +235,10 @@ class Execution:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         pool.shutdown()
+        for failure in failures[1:]:
+            logger.error("%s", failure)
+        if failures:
+            raise failures[0]
 
     def run_here(self, step: str, task: Delayed) -> Any:
         """Run one task in this process, with its marker."""
@@ -289,6 +298,15 @@ class Execution:
         if self.client is None:
             return _Threads(tasks, keys)
         return _Cluster(tasks, keys, self.client, Workers(self.client, resources), self.wait_limit)
+
+
+def _failures_of_machine(works: Iterable[Future[None]]) -> Iterator[TasksFailed]:
+    """What works failed with for reasons of the machine; other errors are raised at once."""
+    for work in works:
+        try:
+            work.result()
+        except TasksFailed as failure:
+            yield failure
 
 
 def _failed(label: str, failures: Mapping[str, list[TaskResult]], total: int) -> TasksFailed:

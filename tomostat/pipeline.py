@@ -302,10 +302,15 @@ def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> Non
 def _run_field(
     running: Run, field: Field, stages: Sequence[FieldStage[StageOptions]], finished: Callable[[str], None]
 ) -> None:
-    for stage in stages:
-        if running.scopes(stage, field.name):
-            running.once(field.name, stage)
-        finished(stage.name)
+    left = list(stages)
+    try:
+        while left:
+            if running.scopes(left[0], field.name):
+                running.once(field.name, left[0])
+            finished(left.pop(0).name)
+    finally:
+        for stage in left:  # after an error nobody waits for them
+            finished(stage.name)
 
 
 class _Release:
