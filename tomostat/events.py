@@ -84,6 +84,8 @@ class StepStarted:
         Field of view that it is done to; empty outside a study.
     done, total
         Tasks that an earlier run has finished, and tasks in all.
+    resource
+        Worker resource that the tasks ask for; empty where they ask for none.
     """
 
     stage: str
@@ -91,6 +93,7 @@ class StepStarted:
     field: str
     done: int
     total: int
+    resource: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -205,6 +205,7 @@ class Execution:
         if todo and need:
             check_memory(need, self.memory_per_task(resources), label)
         about = {"stage": self.stage, "step": step, "field": self.field, "total": len(tasks)}
+        about["resource"] = next(iter(resources or ()), "")
         self.listener(StepStarted(**about, done=len(done)))  # type: ignore[arg-type]
         for key, result in self._results(label, tasks, todo, retries, resources):
             if folder is not None:

@@ -94,17 +94,21 @@ def _reason(running: Run, scope: str, stage: AnyStage, again: Collection[str]) -
 
 def _difference(record: StageRecord, version: int, options: Mapping[str, Any]) -> str:
     """What is not as it was when a stage was run."""
-    now: dict[str, Any] = json.loads(json.dumps(options, default=str))
-    changes = [
-        f"{name} was {shorten(record.options.get(name))}, is {shorten(now.get(name))}"
-        for name in {**record.options, **now}
-        if record.options.get(name) != now.get(name)
-    ]
-    if changes:
+    if changes := changed_options(record.options, options):
         return "; ".join(changes)
     if record.version not in (0, version):
         return "this version of tomostat gives other results"
     return "what it reads has changed"
+
+
+def changed_options(noted: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
+    """Options that differ from those that are noted in a manifest, in words."""
+    now: dict[str, Any] = json.loads(json.dumps(options, default=str))
+    return [
+        f"{name} was {shorten(noted.get(name))}, is {shorten(now.get(name))}"
+        for name in {**noted, **now}
+        if noted.get(name) != now.get(name)
+    ]
 
 
 def lines_of(stale: Sequence[Redo]) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -18,6 +19,22 @@ CPU, GPU = "CPU", "GPU"
 
 LOOK_SECONDS = 1.0
 """Time between two looks at which workers are there, since they come and go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Workers that tasks of one kind find.
+
+    Attributes
+    ----------
+    slots
+        Tasks that are done at a time.
+    memory
+        Bytes that one task may take.
+    """
+
+    slots: int
+    memory: int
 
 
 class PromisedWorkers(Protocol):

@@ -68,6 +68,43 @@ def _with_options_of_all_stages(command: Callable[..., None]) -> Callable[..., N
 app.command(_with_options_of_all_stages(run), sort_key=1)
 
 
+def plan(
+    source: Source = None,
+    /,
+    *,
+    spacing: Spacing = None,
+    out: NewOut = None,
+    name: FieldName = None,
+    given: Given | None = None,
+    like: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
+    cluster: str = "local",
+    workers: int | None = None,
+    **options: Any,
+) -> None:
+    """Estimate what `run` will take: tasks, bytes, memory, hours of CPUs and GPUs, time and disk. Nothing is started.
+
+    It goes by what earlier runs took, on these workers or similar ones.
+
+    Parameters
+    ----------
+    like
+        Output folders of earlier runs with the same options; the study's own when not given.
+    cluster
+        local, or the cluster file that it is to run on.
+    workers
+        Worker processes on this machine; one per core when not given.
+    """
+    from tomostat.cluster import places_of
+    from tomostat.costs import read_costs
+    from tomostat.plan import plan_study, plan_table
+
+    study = study_of(source, spacing, out, name, given).with_options(**options)
+    print(plan_table(plan_study(study, read_costs(like or (study.output,)), places_of(cluster, workers))))
+
+
+app.command(_with_options_of_all_stages(plan), sort_key=1)
+
+
 @app.command(sort_key=2)
 def ingest(
     source: Source = None,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomostat.cluster.description import read_cluster_file
 from tomostat.cluster.security import certificates
-from tomostat.workers import GPU
+from tomostat.workers import CPU, GPU, Place
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -86,16 +86,44 @@ open_client = open_cluster
 """The former name of `open_cluster`."""
 
 
+def places_of(cluster: str, workers: int | None = None) -> dict[str, Place]:
+    """Workers that a cluster will have, by the resource of their tasks, without starting any.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        When it is neither ``local`` nor a cluster file that can be.
+    """
+    from distributed.system import MEMORY_LIMIT
+
+    if cluster == "local":
+        count = workers or local_workers()
+        return {CPU: Place(slots=count, memory=int(MEMORY_LIMIT / count))}
+    if not cluster.endswith((".yaml", ".yml")):
+        raise ValueError(f"cluster is {cluster!r}; expected local or a cluster file (.yaml)")
+    pools = read_cluster_file(cluster).pools.values()
+    return {
+        pool.resource: Place(slots=pool.most * pool.processes * pool.slots, memory=pool.memory_per_task)
+        for pool in pools
+    }
+
+
+def local_workers() -> int:
+    """Workers on this machine: one per core, as memory allows."""
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(CPU_COUNT, int(MEMORY_LIMIT / MEMORY_PER_WORKER)))
+
+
 def _local(workers: int | None, dashboard: bool) -> Any:
     """Processes of one thread each: kernels and the network then repeat bit for bit."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(f"tomostat: {GUARD}")  # a worker process that imports the script
     import dask
-    from dask.system import CPU_COUNT
     from distributed import LocalCluster
-    from distributed.system import MEMORY_LIMIT
 
-    count = workers or max(1, min(CPU_COUNT, int(MEMORY_LIMIT / MEMORY_PER_WORKER)))
+    count = workers or local_workers()
     environment = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in ALLOCATOR.items()}
     with dask.config.set(environment), _interrupts_held_back():
         try:

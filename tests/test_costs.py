@@ -1,0 +1,106 @@
+"""What earlier runs took: read from logs, every task once, wall time shared out among the stages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from studies import at, first_field
+from tomostat import pipeline
+from tomostat.costs import read_costs
+from tomostat.execution import Execution
+from tomostat.manifest import Layout
+from tomostat.runlog import read_run_log
+
+
+@pytest.fixture
+def folder(study, tmp_path) -> Layout:
+    """An output folder with one field that is ingested, and an empty log."""
+    layout = pipeline.run(first_field(study, tmp_path / "out"), stages=["ingest"])
+    layout.run_log.write_text("")
+    return layout
+
+
+def write_log(folder: Layout, *events: tuple[float, str, str, dict[str, object]]) -> None:
+    """Add events of the field: when, what, of which stage."""
+    lines = [
+        json.dumps({"time": time, "event": event, "stage": stage, "field": "slow-1", **about})
+        for time, event, stage, about in events
+    ]
+    folder.run_log.write_text(folder.run_log.read_text() + "\n".join(lines) + "\n")
+
+
+def task(time: float, stage: str, name: str, seconds: float, **about: object) -> tuple:
+    """A task that ended."""
+    cost = {"seconds": seconds, "cpu_seconds": seconds / 2, "bytes_read": 3, "bytes_written": 2, "peak_memory": 5}
+    return time, "task ended", stage, {"step": "work", "task": name, "worker": "w", "cost": cost, **about}
+
+
+def test_moments_are_shared_by_the_tasks_that_run_and_else_by_the_stages_under_way(folder):
+    write_log(
+        folder,
+        (100, "stage started", "phases", {}),
+        task(104, "phases", "a", 4),
+        (104, "stage ended", "phases", {}),
+        (102, "stage started", "detect", {}),
+        task(106, "detect", "a", 4),
+        (108, "stage ended", "detect", {}),
+    )
+    stages = read_costs([folder.root]).stages
+    assert {name: (cost.working, cost.idle) for name, cost in stages.items()} == {"phases": (3, 0), "detect": (3, 2)}
+
+
+def test_workers_that_wait_for_the_last_task_are_not_in_use(folder):
+    write_log(
+        folder,
+        (100, "stage started", "phases", {}),
+        task(104, "phases", "a", 4, worker="0"),
+        task(102, "phases", "b", 2, worker="1"),
+        (104, "stage ended", "phases", {}),
+    )
+    cost = read_costs([folder.root]).stages["phases"]
+    assert (cost.workers, cost.use) == (2, 0.75)
+    assert (cost.blocks, cost.tasks, cost.seconds, cost.cpu_seconds, cost.bytes_read) == (2, 2, 6, 3, 6)
+    assert cost.voxels == 24 * 80 * 80
+
+
+def test_a_task_that_was_done_twice_counts_once_and_an_end_without_a_start_not_at_all(folder):
+    events = (
+        (100, "stage started", "detect", {}),
+        task(104, "detect", "a", 4, resource="GPU"),
+        (105, "stage ended", "detect", {}),
+    )
+    write_log(folder, *events)
+    once = read_costs([folder.root]).stages
+    write_log(folder, *events, (106, "stage ended", "phases", {}), (107, "stage started", "phases", {}))
+    assert read_costs([folder.root]).stages == once
+    assert once["detect"].resource == "GPU"
+
+
+def test_several_folders_add_up(folder, study, tmp_path):
+    other = pipeline.run(at(study, tmp_path / "other"), stages=["ingest"])
+    one, both = read_costs([other.root]), read_costs([folder.root, other.root, other.root])
+    assert both.stages["ingest"] == dataclasses.replace(
+        one.stages["ingest"],
+        **{
+            name: 2 * getattr(one.stages["ingest"], name)
+            for name in ("scopes", "voxels", "blocks", "tasks", "seconds", "cpu_seconds", "working", "idle")
+        },
+        bytes_read=2 * one.stages["ingest"].bytes_read,
+        bytes_written=2 * one.stages["ingest"].bytes_written,
+    )
+
+
+def test_wall_times_add_up_to_that_of_the_run(study, tmp_path):
+    layout = pipeline.run(at(study, tmp_path / "out"), stages=["ingest", "phases"], execution=Execution())
+    times = [event["time"] for event in read_run_log(layout.run_log)]
+    stages = read_costs([layout.root]).stages.values()
+    whole = times[-1] - times[0]
+    assert 0.8 * whole < sum(cost.working + cost.idle for cost in stages) <= whole + 0.01
+
+
+def test_folders_without_a_log_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="name its output folder with --like"):
+        read_costs([tmp_path])

@@ -1,0 +1,97 @@
+"""What a study will take: what earlier runs took, scaled to its volumes."""
+
+from __future__ import annotations
+
+import pytest
+
+from studies import WATERSHED, at, first_field
+from tomostat import cli, pipeline
+from tomostat.costs import Costs, StageCost, read_costs
+from tomostat.manifest import Layout
+from tomostat.phases.options import PhasesOptions
+from tomostat.plan import plan_study, plan_table, study_voxels
+from tomostat.runlog import read_run_log
+from tomostat.workers import Place
+
+LAPTOP = {"CPU": Place(slots=2, memory=2**33)}
+
+
+@pytest.fixture
+def pilot(study, tmp_path) -> Layout:
+    """Output folder of a run of the study's first field."""
+    return pipeline.run(first_field(study, tmp_path / "pilot"), stages=["ingest", "phases"])
+
+
+def detect_cost(study, **about: object) -> Costs:
+    """What detection of the whole study took: an hour on two workers."""
+    sizes = study_voxels(study)
+    known = {"scopes": len(sizes), "voxels": sum(sizes.values()), "tasks": 40, "blocks": 20, "workers": 2}
+    cost = StageCost(**{**known, "seconds": 3600, "cpu_seconds": 3000, "working": 1800, "peak_memory": 2**30, **about})
+    return Costs({"detect": cost}, disk=2.0, largest=max(sizes.values()))
+
+
+def test_the_plan_of_a_study_that_was_run_is_what_it_took(study, tmp_path):
+    layout = pipeline.run(at(study, tmp_path / "out"), stages=["ingest", "phases"])
+    events = list(read_run_log(layout.run_log))
+    took = [event["cost"] for event in events if event["event"] == "task ended"]
+    plan = plan_study(study, read_costs([layout.root]), LAPTOP)
+    assert [stage.stage for stage in plan.stages] == ["ingest", "phases"]
+    assert sum(stage.tasks for stage in plan.stages) == len(took)
+    for name in ("bytes_read", "bytes_written"):
+        assert sum(getattr(stage, name) for stage in plan.stages) == sum(cost[name] for cost in took)
+    assert 3600 * plan.hours("CPU") == pytest.approx(sum(cost["cpu_seconds"] for cost in took))
+    assert plan.wall_seconds == pytest.approx(events[-1]["time"] - events[0]["time"], rel=0.25)
+    assert plan.disk == sum(path.lstat().st_size for path in layout.root.rglob("*"))
+    assert not plan.notes
+
+
+def test_one_field_tells_what_two_take(study, pilot):
+    costs = read_costs([pilot.root])
+    one, two = (plan_study(which, costs, LAPTOP) for which in (first_field(study, pilot.root), study))
+    for half, whole in zip(one.stages, two.stages, strict=True):
+        assert (whole.blocks, whole.tasks) == (2 * half.blocks, 2 * half.tasks)
+        assert whole.hours == pytest.approx(2 * half.hours)
+        assert whole.wall_seconds == pytest.approx(2 * half.wall_seconds)
+        assert whole.peak_memory == half.peak_memory
+
+
+def test_more_workers_take_less_time_as_long_as_there_are_tasks_for_them(study):
+    costs = detect_cost(study, idle=60)
+    few, more, many = (
+        plan_study(study, costs, {"CPU": Place(slots=slots, memory=2**33)}).wall_seconds for slots in (2, 20, 1000)
+    )
+    assert (few, more, many) == (1860, 240, 60 + 3600 / 40)
+
+
+def test_tasks_on_a_gpu_count_as_hours_of_gpus(study):
+    plan = plan_study(study, detect_cost(study, resource="GPU"), {**LAPTOP, "GPU": Place(slots=1, memory=2**35)})
+    assert (plan.hours("GPU"), plan.hours("CPU"), plan.wall_seconds) == (1, 0, 3600)
+    assert "0 CPU hours, 1 GPU hours, 1:00:00, 1.00 GiB for each worker" in plan_table(plan)
+
+
+def test_other_options_and_larger_fields_are_noted(study, pilot):
+    other = study.with_options(detect=WATERSHED, phases=PhasesOptions(smoothing=1.0))
+    plan = plan_study(other, read_costs([pilot.root]), LAPTOP)
+    assert plan.notes == ["phases took that with other options: smoothing was 0.7, is 1.0"]
+    small = detect_cost(study)
+    plan = plan_study(study, Costs(small.stages, small.disk, 1000, {}), LAPTOP)
+    assert "memory is that of smaller fields, and may be more" in plan_table(plan)
+
+
+def test_workers_that_are_too_small_are_refused_before_any_is_there(study, simulated, pilot, tmp_path, capsys):
+    (tmp_path / "cluster.yaml").write_text("jobqueue: {slurm: {cores: 4, memory: 200 MiB, walltime: '01:00:00'}}")
+    tokens = ["plan", str(simulated), "--like", str(pilot.root)]
+    assert cli.main(tokens) == 0
+    assert "CPU hours" in capsys.readouterr().out
+    assert cli.main([*tokens, "--cluster", str(tmp_path / "cluster.yaml")]) == 2
+    assert "GiB but a worker has 0.05 GiB" in capsys.readouterr().err
+
+
+def test_a_plan_without_an_earlier_run_says_what_to_do(simulated, tmp_path, capsys):
+    assert cli.main(["plan", str(simulated), "--like", str(tmp_path)]) == 2
+    assert "name its output folder with --like" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_runs_is_no_place_to_plan_for(simulated, pilot, capsys):
+    assert cli.main(["plan", str(simulated), "--like", str(pilot.root), "--cluster", "tcp://host:8786"]) == 2
+    assert "expected local or a cluster file" in capsys.readouterr().err

@@ -1,0 +1,201 @@
+"""What earlier runs took, by stage, from the logs that they left in their output folders."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dask.system import CPU_COUNT
+
+from tomostat.events import StageEnded, StageStarted, TaskEnded
+from tomostat.manifest import Content, Layout
+from tomostat.runlog import KINDS, read_run_log
+from tomostat.stage import all_stages
+from tomostat.volume import describe
+from tomostat.workers import CPU
+
+Scope = tuple[str, str]
+"""A stage, and the field that it works on; an empty one for the whole study."""
+
+Span = tuple[float, float]
+"""Start and end, in seconds since 1970."""
+
+
+@dataclass(kw_only=True)
+class StageCost:
+    """What a stage took, all fields and runs together.
+
+    Attributes
+    ----------
+    scopes, voxels
+        Fields, or studies, that it was run on, and their voxels.
+    blocks, tasks
+        Places where it worked, and tasks in all steps.
+    seconds, cpu_seconds
+        Time of its tasks, and time on a processor.
+    bytes_read, bytes_written
+        Bytes that its tasks read and wrote.
+    working
+        Wall time in which its tasks ran. Moments are shared with the tasks of other stages that ran then.
+    idle
+        Wall time in which it was under way and no task ran, shared likewise: work of the head process.
+    workers
+        Workers that had its tasks.
+    peak_memory
+        Largest memory of a worker in bytes. It depends on the block, not on the volume.
+    resource
+        Worker resource that the tasks asked for.
+    """
+
+    scopes: int = 0
+    voxels: int = 0
+    blocks: int = 0
+    tasks: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    working: float = 0.0
+    idle: float = 0.0
+    workers: int = 0
+    peak_memory: int = 0
+    resource: str = CPU
+
+    @property
+    def use(self) -> float:
+        """Mean share of the workers that had a task while some had."""
+        return min(1.0, self.seconds / (self.working * self.workers)) if self.working else 1.0
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Count a task."""
+        cost = event["cost"]
+        self.tasks += 1
+        self.seconds += cost["seconds"]
+        self.cpu_seconds += cost["cpu_seconds"]
+        self.bytes_read += cost["bytes_read"]
+        self.bytes_written += cost["bytes_written"]
+        self.peak_memory = max(self.peak_memory, int(cost["peak_memory"]))
+        self.resource = event.get("resource") or self.resource
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What earlier runs took.
+
+    Attributes
+    ----------
+    stages
+        By name of the stage, in the order of the data's way.
+    disk
+        Bytes of an output folder for each voxel of its study.
+    largest
+        Voxels of the largest field.
+    options
+        Options that the stages were run with, by name.
+    """
+
+    stages: Mapping[str, StageCost]
+    disk: float = 0.0
+    largest: int = 0
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def read_costs(folders: Sequence[Path]) -> Costs:
+    """Read from their logs what earlier runs took; every task as it was done last, whichever run did it.
+
+    Parameters
+    ----------
+    folders
+        Output folders.
+
+    Raises
+    ------
+    ValueError
+        When no run is logged there.
+    """
+    found: dict[str, StageCost] = {}
+    options: dict[str, Mapping[str, Any]] = {}
+    disk = voxels = largest = 0
+    for layout in map(Layout, folders):
+        if events := list(read_run_log(layout.run_log)):
+            sizes = _sizes(layout, events)
+            _add(found, [event for event in events if event["field"] in sizes], sizes)
+            options |= {name.rpartition("/")[2]: one.options for name, one in Content.read(layout.root).stages.items()}
+            disk += sum(path.lstat().st_size for path in layout.root.rglob("*"))
+            voxels += sizes.pop("")
+            largest = max(largest, *sizes.values())
+    if not voxels:
+        raise ValueError(
+            f"no earlier run is logged in {', '.join(map(str, folders))}; run one field of the study first, and name "
+            "its output folder with --like"
+        )
+    order = [stage.name for stage in all_stages() if stage.name in found]
+    return Costs({name: found[name] for name in order}, disk / voxels, largest, options)
+
+
+def _sizes(layout: Layout, events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Voxels of the fields of which something is logged, as far as they are there, and of all of them as ``""``."""
+    paths = {name: layout.volume(name) for name in {event["field"] for event in events} if name}
+    sizes = {name: math.prod(describe(path).shape) for name, path in paths.items() if path.exists()}
+    return {**sizes, "": sum(sizes.values())}
+
+
+def _add(found: dict[str, StageCost], events: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]) -> None:
+    """Add what is logged of one output folder."""
+    tasks = {
+        (event["stage"], event["field"], event["step"], event["task"]): event
+        for event in events
+        if event["event"] == KINDS[TaskEnded]
+    }
+    spans = _spans(events)
+    for stage, scope in spans:
+        cost = found.setdefault(stage, StageCost())
+        mine = {key: event for key, event in tasks.items() if key[:2] == (stage, scope)}
+        for event in mine.values():
+            cost.add(event)
+        cost.scopes += 1
+        cost.voxels += sizes[scope]
+        cost.blocks += len({task for *_, task in mine})
+        cost.workers = max(cost.workers, len({event["worker"] for event in mine.values()} - {""}) or CPU_COUNT)
+    for name, shares in _shares(tasks.values(), spans).items():
+        found[name].working += shares[0]
+        found[name].idle += shares[1]
+
+
+def _spans(events: Iterable[Mapping[str, Any]]) -> dict[Scope, Span]:
+    """When stages were under way last, of those that came to an end."""
+    started: dict[Scope, float] = {}
+    spans: dict[Scope, Span] = {}
+    for event in events:
+        scope = event["stage"], event["field"]
+        if event["event"] == KINDS[StageStarted]:
+            started[scope] = event["time"]
+        elif event["event"] == KINDS[StageEnded] and scope in started:
+            spans[scope] = started[scope], event["time"]
+    return spans
+
+
+def _shares(tasks: Iterable[Mapping[str, Any]], spans: Mapping[Scope, Span]) -> dict[str, tuple[float, float]]:
+    """Wall time of every stage with tasks and without: they add up to the time in which any stage was under way.
+
+    Each moment is shared by the tasks that run then; where none runs, by the stages that are under way.
+    """
+    changes = [(span[edge], 1, scope[0], 1 - 2 * edge) for scope, span in spans.items() for edge in (0, 1)]
+    for event in tasks:
+        start = event["time"] - event["cost"]["seconds"]
+        changes += [(start, 0, event["stage"], 1), (event["time"], 0, event["stage"], -1)]
+    now = (Counter[str](), Counter[str]())  # tasks that run, stages that are under way
+    shares = {stage: [0.0, 0.0] for stage, _ in spans}
+    last = 0.0
+    for moment, what, stage, step in sorted(changes):
+        idle = not now[0].total()
+        total = now[idle].total() or 1
+        for name, count in now[idle].items():
+            shares[name][idle] += (moment - last) * count / total
+        now[what][stage] += step
+        last = moment
+    return {stage: (working, idle) for stage, (working, idle) in shares.items()}
