@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,10 @@ from cli.standins import command, end_group
 from tomostat import pipeline
 from tomostat.cluster import open_cluster
 from tomostat.execution import Execution
+from tomostat.phantom import PhantomOptions, simulate_volume
+from tomostat.runlog import read_run_log
 from tomostat.study import study_of_volume
+from tomostat.volume import open_volume
 
 TESTS = Path(__file__).parents[1]
 pytestmark = pytest.mark.slurm
@@ -107,9 +111,8 @@ def test_jobs_that_do_not_start_are_told_about_until_the_limit(tmp_path, small, 
     status, lines = ended(start(*words, jobs=2, queue="full"))
     said = " ".join(" ".join(lines).split())
     assert status == 2, lines
-    assert said.count("0 of 2 jobs run: 2 pending (PartitionDown); logs in logs") == 2, (
-        "once meanwhile, once at the end"
-    )
+    assert "dashboard at http://127.0.0.1:" in said
+    assert said.count("WARNING 0 of 2 jobs run: 2 pending (PartitionDown); logs in logs") == 1, said
     assert "tomostat: no worker with the resource CPU came within 0.3 minutes: 0 of 2 jobs run" in said
     assert not jobs(slurm_environment)
 
@@ -178,4 +181,63 @@ def test_lost_jobs_are_replaced(tmp_path, slurm_environment, monkeypatch, lost):
             Client(client.scheduler.address, timeout="2s")
     assert list(values) == list(tasks)
     assert set(values.values()) & {"cpu-2", "cpu-3"}, "a job that came later"
+    assert not jobs(slurm_environment)
+
+
+@pytest.mark.slow
+def test_jobs_are_renewed_before_their_walltime(tmp_path, slurm_environment, monkeypatch):
+    monkeypatch.setenv("SLURM_CONF", slurm_environment["SLURM_CONF"])
+    monkeypatch.setenv("PYTHONPATH", f"{TESTS.parent}:{TESTS}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "cluster.yaml").write_text(
+        "jobs: 1\njobqueue: {slurm: {cores: 1, memory: 2 GiB, walltime: '00:01:00', log_directory: logs}}"
+    )
+    tasks = {str(i): dask.delayed(napping, pure=False)(tmp_path / "runs", str(i)) for i in range(150)}
+    with open_cluster(tmp_path / "cluster.yaml") as client:
+        values = Execution(client=client, markers=tmp_path / "markers").run("work", tasks)
+    assert list(values) == list(tasks)
+    assert len(set(values.values())) > 1, "a job that came later"
+    said = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
+    assert "DUE TO TIME LIMIT" not in said
+    runs = Counter(path.name.partition("-")[0] for path in (tmp_path / "runs").iterdir())
+    assert runs.total() - len(tasks) < len(set(values.values())), "at most the task that a worker was doing"
+
+
+SMALLER = {
+    "jobs: 8 ": "jobs: 2 ",
+    "cores: 16 ": "cores: 1 ",
+    "64 GiB": "4 GiB",
+    "cores: 4": "cores: 1",
+    "32 GiB": "4 GiB",
+}
+"""The sizes of the shipped file, for a machine of two cores."""
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_shipped_file_brings_both_pools_and_the_same_particles(tmp_path, slurm_environment, monkeypatch):
+    text = (TESTS.parent / "deploy" / "slurm.yaml").read_text()
+    for shipped, smaller in SMALLER.items():
+        assert text.count(shipped) == 1
+        text = text.replace(shipped, smaller)
+    (tmp_path / "slurm.yaml").write_text(text)
+    monkeypatch.setenv("SLURM_CONF", slurm_environment["SLURM_CONF"])
+    monkeypatch.setenv("PYTHONPATH", str(TESTS.parent))
+    monkeypatch.chdir(tmp_path)
+    path = simulate_volume(tmp_path / "e.zarr", PhantomOptions(shape=(32, 96, 96)))
+    stages = ["ingest", "phases", "detect", "stitch"]
+    with open_cluster("slurm.yaml") as client:
+        found = pipeline.run(study_of_volume(path, "out"), stages=stages, execution=Execution(client=client))
+        eventually(lambda: len(jobs(slurm_environment)) == 2, 30)  # that with the GPU is let go
+    local = pipeline.run(study_of_volume(path, "local"), stages=stages)
+    pools: dict[str, set[str]] = {}
+    for event in read_run_log(found.run_log):
+        if event["event"] == "task ended" and event["worker"]:
+            pools.setdefault(event["stage"], set()).add(event["worker"].partition("-")[0])
+    assert pools == {"ingest": {"cpu"}, "phases": {"cpu"}, "detect": {"gpu"}, "stitch": {"cpu"}}
+    for label in ("phases", "particles"):
+        one, other = (open_volume(layout.volume("e"), label).values for layout in (found, local))
+        np.testing.assert_array_equal(one, other)
+        assert one.max() > 1
     assert not jobs(slurm_environment)

@@ -18,6 +18,7 @@ from typing import Any
 
 from distributed import Scheduler, SchedulerPlugin, SpecCluster
 from distributed.security import Security
+from distributed.utils import format_dashboard_link
 
 from tomostat.cluster.description import ClusterFile, Pool
 from tomostat.cluster.systems import RUNNING, JobState, QueryError, System
@@ -187,6 +188,13 @@ class JobCluster(SpecCluster):
             self.close()
             raise
         self._keeper = self.sync(self._start_keeper)
+
+    @property
+    def dashboard_link(self) -> str:
+        """Address of dask's pages where they listen; distributed names the scheduler's host in any case."""
+        host = str(self.scheduler_spec["options"]["dashboard_address"]).rpartition(":")[0]
+        port = self.scheduler_info.get("services", {}).get("dashboard")
+        return format_dashboard_link(host, port) if host and port else str(super().dashboard_link)
 
     # What `tomostat.workers` asks.
 
