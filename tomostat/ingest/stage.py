@@ -11,6 +11,7 @@ from tomostat.options import is_within
 from tomostat.stage import FieldStage, FieldWork, Json
 
 if TYPE_CHECKING:
+    from tomostat.ingest import Source
     from tomostat.manifest import Layout
     from tomostat.study import Field, Study
 
@@ -31,19 +32,21 @@ class Ingest(FieldStage[IngestOptions]):
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """The sources, the volume's reader, and its voxel size and density scale in the study."""
-        from tomostat.ingest import choose_reader, find_source, split_dataset
+        from tomostat.ingest import choose_reader, find_source, open_source
         from tomostat.manifest import fingerprint
 
+        def files_of(source: Source) -> list[Json]:
+            return fingerprint(source.path, () if source.path.is_dir() else source.files)
+
         field = work.field
-        given: list[Json] = [[str(path), *fingerprint(split_dataset(path)[0])] for path in _given(field)]
+        given: list[Json] = [[str(path), *files_of(open_source(path))] for path in _given(field)]
         if field.phase_codes is not None:
             given.append({str(code): name for code, name in field.phase_codes.items()})
         if field.path is None:
             return [field.spacing, *given]
         options = self.options_of(work.study)
-        beside = () if field.path.is_dir() else find_source(field.path, options).source.files
         reader = choose_reader(field.path, options)
-        known = [fingerprint(field.path, beside), reader.identity, field.spacing]
+        known: list[Json] = [files_of(find_source(field.path, options).source), reader.identity, field.spacing]
         return [*known, field.density_scale, field.density_offset, *given]
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:

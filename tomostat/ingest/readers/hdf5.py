@@ -198,33 +198,33 @@ def _linked_files(path: Path, dataset: h5py.Dataset, options: IngestOptions) -> 
         When one is missing or too short, or lies outside the folder.
     """
     home = Path(dataset.file.filename)
-    files = [path]
-    if home.resolve() != path.resolve():
-        files.append(check_inside(path, str(home.resolve()), options))
-    missing = []
-    for name, offset, size in dataset.external or ():
-        files.append(check_inside(home, name, options))
-        if not files[-1].is_file() or files[-1].stat().st_size < offset + min(size, dataset.nbytes):
-            missing.append(files[-1])
-    for source in dataset.virtual_sources() if dataset.is_virtual else ():
-        if source.file_name == ".":
-            continue
-        files.append(check_inside(home, source.file_name, options))
-        if not _holds(files[-1], source.dset_name):
-            missing.append(files[-1])
+    first = path if home.resolve() == path.resolve() else check_inside(path, str(home.resolve()), options)
+    files = {path: True, first: True}
+    _add_parts(first, dataset, options, files)
+    missing = [file for file, complete in files.items() if not complete]
     if missing and not options.incomplete:
         names = ", ".join(sorted({file.name for file in missing}))
         raise ValueError(f"{path}: {dataset.name} is put together from other files, of which {names} is missing or "
                          f"lacks its part; copy it as well, {TAKE_ANYWAY}")  # fmt: skip
-    return tuple(dict.fromkeys(file for file in files if file not in missing))
+    return tuple(file for file, complete in files.items() if complete)
 
 
-def _holds(path: Path, name: str) -> bool:
-    """Whether an HDF5 file is there and holds an object."""
-    if not path.is_file():
-        return False
-    with _opened(path) as file:
-        return name in file
+def _add_parts(path: Path, dataset: h5py.Dataset, options: IngestOptions, files: dict[Path, bool]) -> None:
+    """Add the files outside of `path` that hold voxels of a dataset in it, and whether each holds what it should."""
+    for name, offset, size in dataset.external or ():
+        file = check_inside(path, name, options)
+        files[file] = file.is_file() and file.stat().st_size >= offset + min(size, dataset.nbytes)
+    for source in dataset.virtual_sources() if dataset.is_virtual else ():
+        if source.file_name == ".":
+            continue
+        file = check_inside(path, source.file_name, options)
+        files[file] = files.get(file, True) and file.is_file()
+        if files[file]:
+            with _opened(file) as opened:
+                part = opened.get(source.dset_name)
+                files[file] = isinstance(part, h5py.Dataset)
+                if files[file]:
+                    _add_parts(file, part, options, files)
 
 
 def _check_filters(path: Path, dataset: h5py.Dataset) -> None:
