@@ -180,3 +180,7 @@ def test_commands_say_no_more_than_they_must(tmp_path):
     done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
     assert "INFO" not in done.stdout + done.stderr
     assert (tmp_path / "demo").exists()
+
+
+def test_words_without_a_meaning(tmp_path, capsys):
+    assert refused(capsys, "report", tmp_path, "--again", "twice").startswith("tomostat: 'twice' has no meaning here")

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnusedCliTokensError
 
 from tomostat.cli import maps, results, stages, tools  # noqa: F401 - they add their commands
 from tomostat.cli.app import app
@@ -30,6 +30,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     tokens = sys.argv[1:] if tokens is None else list(tokens)
     try:
         status = app(tokens, exit_on_error=False, print_error=False)
+    except UnusedCliTokensError as error:
+        return _refuse(f"{' '.join(error.unused_tokens or ())!r} has no meaning here; --help says what has")
     except CycloptsError as error:
         return _refuse(" ".join(str(error).split()))
     except (KeyboardInterrupt, Terminated) as error:

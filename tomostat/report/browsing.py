@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import dask
@@ -15,6 +16,7 @@ from tomostat.report.embedding import base64_text, webp
 from tomostat.report.fields import FieldView, level_spacing
 from tomostat.report.kernels.layers import grey_layer, label_layer, map_layer
 from tomostat.volume import VolumeInfo, read_box
+from tomostat.volume.store import CHUNK
 
 BUDGET = 6_000_000
 """Characters of the page that slices of all fields take at most, about."""
@@ -26,8 +28,6 @@ WIDE = 512
 """Pixels of a slice along its longer side."""
 QUALITY = 45
 """Quality of grey values, from 0 to 100."""
-GROUP = 4
-"""Slices of one task."""
 
 
 def browsing_level(info: VolumeInfo) -> int:
@@ -74,10 +74,10 @@ def field_slices(
     places = slice_places(views)
     for view in views:
         known = dict(rows.get(view.name, {}))
-        for start in range(0, len(places[view.name]), GROUP):
+        for _, near in groupby(places[view.name], lambda place: place // CHUNK[0]):
             key = f"{len(tasks):06d}"
             owners[key] = view.name
-            tasks[key] = draw(view.info, view.images, places[view.name][start : start + GROUP], known, top)
+            tasks[key] = draw(view.info, view.images, list(near), known, top)
     lines: dict[str, list[str]] = {view.name: [] for view in views}
     for key, drawn in execution.run("slices", tasks).items():
         lines[owners[key]] += drawn
@@ -87,25 +87,25 @@ def field_slices(
 def _draw_slices(
     info: VolumeInfo, images: Sequence[str], places: Sequence[int], rows: Mapping[int, int], top: float
 ) -> list[str]:
-    """Lines of some slices of a field."""
+    """Lines of some slices of a field that lie in the same chunks, which are read once."""
     level = browsing_level(info)
     shape = info.levels[level]
+    box: Any = (slice(places[0], places[-1] + 1), slice(0, shape[1]), slice(0, shape[2]))
+    which = [place - places[0] for place in places]
+
+    def read(name: str | None, there: bool = True) -> Iterable[NDArray[Any] | None]:
+        return read_box(info.path, box, name, level)[which] if there else [None] * len(which)
+
+    stacks = [read(name, name in images) for name in ("particles", "phases")]
+    stacks += [read(f"maps/{name}", (info.path / "maps" / name).is_dir()) for name in ("resistance", "contact")]
     lines = []
-    for place in places:
-        box: Any = (slice(place, place + 1), slice(0, shape[1]), slice(0, shape[2]))
-
-        def read(name: str | None, box: Any = box) -> NDArray[Any]:
-            return read_box(info.path, box, name, level)[0]
-
-        labels, phases = (read(name) if name in images else None for name in ("particles", "phases"))
-        maps = [
-            (read(f"maps/{name}"), full) if (info.path / "maps" / name).is_dir() else None
-            for name, full in (("resistance", top), ("contact", 1.0))
-        ]
-        grey = grey_layer(read(None))
-        parts = [webp(grey, QUALITY), webp(label_layer(grey.shape[:2], labels, phases, rows))]
-        parts.append(webp(map_layer(grey.shape[:2], maps)))
-        lines.append(",".join(map(base64_text, parts)))
+    for grey, labels, phases, resistance, contact in zip(read(None), *stacks, strict=True):
+        layers = (
+            webp(grey_layer(grey), QUALITY),
+            webp(label_layer(grey.shape, labels, phases, rows)),
+            webp(map_layer(grey.shape, [(resistance, top), (contact, 1.0)])),
+        )
+        lines.append(",".join(map(base64_text, layers)))
     return lines
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dask
 import numpy as np
 import xarray as xr
 from dask.delayed import Delayed
+from numpy.typing import NDArray
 
 from tomostat.execution import Execution
 from tomostat.report.embedding import base64_text, webp
@@ -29,8 +29,6 @@ CELLS = 0.235
 """Cells of the grid of surfaces per pixel of sections."""
 QUALITY = 45
 """Quality of grey values, from 0 to 100."""
-GROUP = 16
-"""Particles of one task."""
 FINE = 96
 """Voxels along the edge of a particle's cube, beyond which a coarser level is read."""
 BYTES_PER_VOXEL = 60
@@ -100,15 +98,33 @@ def particle_pictures(
     draw = dask.delayed(_draw_group, pure=False)
     for name, view in views.items():
         rows = [row for row in chosen if fields[row] == name]
-        for start in range(0, len(rows), GROUP):
+        subjects = _subjects(particles, rows)
+        for level, members in _neighbours(view.info, subjects):
             key = f"{len(tasks):06d}"
-            places[key] = rows[start : start + GROUP]
-            tasks[key] = draw(view.info, view.images, _subjects(particles, places[key]), size, top)
+            places[key] = [rows[i] for i in members]
+            tasks[key] = draw(view.info, view.images, level, [subjects[i] for i in members], size, top)
     lines = [""] * len(fields)
     for key, drawn in execution.run("pictures", tasks, need=(2 * FINE) ** 3 * BYTES_PER_VOXEL).items():
         for row, line in zip(places[key], drawn, strict=True):
             lines[row] = line
     return lines
+
+
+def _neighbours(info: VolumeInfo, subjects: Sequence[Subject]) -> list[tuple[int, list[int]]]:
+    """Particles that are read together, as chunks hold parts of several: the level, and their indices.
+
+    A particle is read at the finest level at which its cube is no wider than `FINE`, with those whose centres lie in
+    the same cube of that size.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, subject in enumerate(subjects):
+        level = next(
+            (i for i in range(len(info.levels)) if 2 * subject.reach <= FINE * min(level_spacing(info, i))),
+            len(info.levels) - 1,
+        )
+        cell = (c / (FINE * s) for c, s in zip(subject.centre, level_spacing(info, level), strict=True))
+        groups.setdefault((level, *map(int, cell)), []).append(index)
+    return [(level, members) for (level, *_), members in groups.items()]
 
 
 def _subjects(particles: xr.Dataset, rows: Sequence[int]) -> list[Subject]:
@@ -123,44 +139,79 @@ def _subjects(particles: xr.Dataset, rows: Sequence[int]) -> list[Subject]:
 
 
 def _draw_group(
-    info: VolumeInfo, images: Sequence[str], subjects: Sequence[Subject], size: int, top: float
+    info: VolumeInfo, images: Sequence[str], level: int, subjects: Sequence[Subject], size: int, top: float
 ) -> list[str]:
-    """Lines of some particles of a field."""
-    return [_draw(info, images, subject, size, top) for subject in subjects]
-
-
-def _draw(info: VolumeInfo, images: Sequence[str], subject: Subject, size: int, top: float) -> str:
-    """The line of one particle."""
-    level = next(
-        (i for i in range(len(info.levels)) if 2 * subject.reach <= FINE * min(level_spacing(info, i))),
-        len(info.levels) - 1,
-    )
-    spacing = np.array(level_spacing(info, level))
-    middle = np.array(subject.centre) / spacing
-    reach = subject.reach / spacing
-    start = np.maximum(np.floor(middle - reach).astype(int), 0)
-    stop = np.minimum(np.ceil(middle + reach).astype(int) + 1, info.levels[level])
-    box: Any = tuple(slice(a, max(b, a + 1)) for a, b in zip(start.tolist(), stop.tolist(), strict=True))
-    own = read_box(info.path, box, "particles", level) == subject.label
-    maps = {name: _own_map(info.path, box, name, level, own) for name in ("contact", "resistance")}
-    inside, half = tuple((middle - start).tolist()), tuple(reach.tolist())
-    phases = read_box(info.path, box, "phases", level) if "phases" in images else None
-    grey = read_box(info.path, box, level=level)
-    shades, codes = sections(grey, own, phases, maps["contact"], inside, half, size)
-    unknown = np.full(own.shape, np.nan, np.float32)
-    values = [
-        (unknown if maps[name] is None else maps[name], full) for name, full in (("contact", 1.0), ("resistance", top))
+    """Lines of particles of a field that lie close together, at one of its levels."""
+    boxes = [_box(info, level, subject) for subject in subjects]
+    start, stop = np.min([first for first, _ in boxes], axis=0), np.max([last for _, last in boxes], axis=0)
+    near = _Images.read(info, images, level, _slices(start, stop))
+    return [
+        _draw(near.part(_slices(first - start, last - start)), subject, first, level_spacing(info, level), size, top)
+        for (first, last), subject in zip(boxes, subjects, strict=True)
     ]
-    surface = coarse_surface(own, values, inside, half, round(CELLS * size)) if min(own.shape) > 1 else None
+
+
+def _box(info: VolumeInfo, level: int, subject: Subject) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First voxel of the box around a particle and the one behind its last, along z, y, x."""
+    middle, reach = _in_voxels(subject, level_spacing(info, level))
+    start = np.maximum(np.floor(middle - reach).astype(np.int64), 0)
+    stop = np.minimum(np.ceil(middle + reach).astype(np.int64) + 1, info.levels[level])
+    return start, np.maximum(stop, start + 1)
+
+
+def _in_voxels(subject: Subject, spacing: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre and reach of a particle along z, y, x."""
+    return np.array(subject.centre) / spacing, subject.reach / np.array(spacing)
+
+
+def _slices(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Any:
+    return tuple(map(slice, start.tolist(), stop.tolist()))
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Images (z, y, x) of a box: particles, grey values, and what the field has of phases and maps."""
+
+    labels: NDArray[Any]
+    grey: NDArray[Any]
+    phases: NDArray[Any] | None
+    contact: NDArray[Any] | None
+    resistance: NDArray[Any] | None
+
+    @classmethod
+    def read(cls, info: VolumeInfo, images: Sequence[str], level: int, box: Any) -> _Images:
+        """Read a box of a field at one of its levels."""
+
+        def find(name: str, there: bool) -> NDArray[Any] | None:
+            return read_box(info.path, box, name, level) if there else None
+
+        labels, grey = read_box(info.path, box, "particles", level), read_box(info.path, box, level=level)
+        maps = (find(f"maps/{name}", (info.path / "maps" / name).is_dir()) for name in ("contact", "resistance"))
+        return cls(labels, grey, find("phases", "phases" in images), *maps)
+
+    def part(self, box: Any) -> _Images:
+        """The images of a box within."""
+        others = (None if image is None else image[box] for image in (self.phases, self.contact, self.resistance))
+        return _Images(self.labels[box], self.grey[box], *others)
+
+
+def _draw(
+    near: _Images, subject: Subject, start: NDArray[np.int64], spacing: Sequence[float], size: int, top: float
+) -> str:
+    """The line of one particle, from the images of a box that begins at a voxel."""
+    centre, reach = _in_voxels(subject, spacing)
+    middle, half = tuple((centre - start).tolist()), tuple(reach.tolist())
+    own = near.labels == subject.label
+    contact, resistance = (
+        None if values is None else np.where(own, values, np.float32(np.nan))
+        for values in (near.contact, near.resistance)
+    )
+    shades, codes = sections(near.grey, own, near.phases, contact, middle, half, size)
+    unknown = np.full(own.shape, np.nan, np.float32)
+    maps = [(unknown if values is None else values, full) for values, full in ((contact, 1.0), (resistance, top))]
+    surface = coarse_surface(own, maps, middle, half, round(CELLS * size)) if min(own.shape) > 1 else None
     parts = [webp(_grey(shades), QUALITY), webp(_grey(codes)), surface.encode() if surface else b""]
     return ",".join([f"{subject.reach:.3f}", *map(base64_text, parts)])
-
-
-def _own_map(path: Path, box: Any, name: str, level: int, own: Any) -> Any:
-    """A map where the particle is; None where the field has none."""
-    if not (path / "maps" / name).is_dir():
-        return None
-    return np.where(own, read_box(path, box, f"maps/{name}", level), np.float32(np.nan))
 
 
 def _grey(image: Any) -> Any:

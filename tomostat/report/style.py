@@ -127,4 +127,5 @@ def save_svg(figure: Figure, path: Path, **options: Any) -> str:
 
 def save_png(figure: Figure, path: Path, **options: Any) -> None:
     """Write a picture at twice the page's resolution."""
-    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None}, **options)
+    quick = {"compress_level": 3}  # a third of the time for a few percent more bytes
+    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs=quick, **options)

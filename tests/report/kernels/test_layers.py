@@ -27,6 +27,6 @@ def test_labels_become_rows_of_the_table() -> None:
 
 def test_maps_in_steps() -> None:
     values = np.array([[np.nan, 0.0], [1.0, 9.0]], np.float32)
-    layer = map_layer(values.shape, [(values, 2.0), None])
+    layer = map_layer(values.shape, [(values, 2.0), (None, 1.0)])
     np.testing.assert_array_equal(layer[..., 0], [[UNKNOWN, 0], [STEPS // 2, STEPS]])
     assert (layer[..., 1:] == UNKNOWN).all()

@@ -52,12 +52,11 @@ def label_layer(
     return layer
 
 
-def map_layer(shape: tuple[int, ...], maps: Sequence[tuple[NDArray[np.float32], float] | None]) -> Layer:
-    """Up to three maps in steps from 0 to `STEPS`, the value beside each; `UNKNOWN` off the surface."""
+def map_layer(shape: tuple[int, ...], maps: Sequence[tuple[NDArray[np.float32] | None, float]]) -> Layer:
+    """Up to three maps in steps from 0 to `STEPS`, the value beside each; `UNKNOWN` off the surface, or without one."""
     layer = np.full((*shape, 3), UNKNOWN, np.uint8)
-    for channel, given in enumerate(maps):
-        if given is not None:
-            values, top = given
+    for channel, (values, top) in enumerate(maps):
+        if values is not None:
             known = np.isfinite(values)
             layer[known, channel] = np.clip(np.rint(values[known] / top * STEPS), 0, STEPS).astype(np.uint8)
     return layer
