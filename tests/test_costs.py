@@ -9,7 +9,7 @@ import pytest
 
 from studies import at, first_field
 from tomostat import pipeline
-from tomostat.costs import read_costs
+from tomostat.costs import Size, read_costs
 from tomostat.execution import Execution
 from tomostat.manifest import Layout
 from tomostat.runlog import read_run_log
@@ -63,7 +63,7 @@ def test_workers_that_wait_for_the_last_task_are_not_in_use(folder):
     cost = read_costs([folder.root]).stages["phases"]
     assert (cost.workers, cost.use) == (2, 0.75)
     assert (cost.blocks, cost.tasks, cost.seconds, cost.cpu_seconds, cost.bytes_read) == (2, 2, 6, 3, 6)
-    assert cost.voxels == 24 * 80 * 80
+    assert cost.size == Size(24 * 80 * 80, 1)
 
 
 def test_a_task_that_was_done_twice_counts_once_and_an_end_without_a_start_not_at_all(folder):
@@ -86,8 +86,9 @@ def test_several_folders_add_up(folder, study, tmp_path):
         one.stages["ingest"],
         **{
             name: 2 * getattr(one.stages["ingest"], name)
-            for name in ("scopes", "voxels", "blocks", "tasks", "seconds", "cpu_seconds", "working", "idle")
+            for name in ("scopes", "blocks", "tasks", "seconds", "cpu_seconds", "working", "idle")
         },
+        size=one.size + one.size,
         bytes_read=2 * one.stages["ingest"].bytes_read,
         bytes_written=2 * one.stages["ingest"].bytes_written,
     )
@@ -99,6 +100,10 @@ def test_wall_times_add_up_to_that_of_the_run(study, tmp_path):
     stages = read_costs([layout.root]).stages.values()
     whole = times[-1] - times[0]
     assert 0.8 * whole < sum(cost.working + cost.idle for cost in stages) <= whole + 0.01
+
+
+def test_shards_of_a_size():
+    assert Size.of((96, 128, 300)) + Size.of((64, 256, 256)) == Size(96 * 128 * 300 + 64 * 256 * 256, 2 * 2 + 1)
 
 
 def test_folders_without_a_log_are_refused(tmp_path):

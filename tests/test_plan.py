@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from studies import WATERSHED, at, first_field
+from studies import SMALL, WATERSHED, at, first_field
 from tomostat import cli, pipeline
-from tomostat.costs import Costs, StageCost, read_costs
+from tomostat.costs import Costs, Size, StageCost, read_costs
 from tomostat.manifest import Layout
 from tomostat.phases.options import PhasesOptions
-from tomostat.plan import plan_study, plan_table, study_voxels
+from tomostat.plan import plan_study, plan_table
 from tomostat.runlog import read_run_log
 from tomostat.workers import Place
 
@@ -22,12 +24,15 @@ def pilot(study, tmp_path) -> Layout:
     return pipeline.run(first_field(study, tmp_path / "pilot"), stages=["ingest", "phases"])
 
 
-def detect_cost(study, **about: object) -> Costs:
+ONE = Size.of(SMALL.shape)
+"""Size of one of the study's two fields."""
+
+
+def detect_cost(**about: object) -> Costs:
     """What detection of the whole study took: an hour on two workers."""
-    sizes = study_voxels(study)
-    known = {"scopes": len(sizes), "voxels": sum(sizes.values()), "tasks": 40, "blocks": 20, "workers": 2}
-    cost = StageCost(**{**known, "seconds": 3600, "cpu_seconds": 3000, "working": 1800, "peak_memory": 2**30, **about})
-    return Costs({"detect": cost}, disk=2.0, largest=max(sizes.values()))
+    known = {"scopes": 2, "size": ONE + ONE, "tasks": 40, "blocks": 20, "workers": 2, "peak_memory": 2**30}
+    cost = StageCost(**{**known, "seconds": 3600, "cpu_seconds": 3000, "working": 1800, **about})
+    return Costs({"detect": cost}, disk=2, size=ONE + ONE, largest=ONE.voxels)
 
 
 def test_the_plan_of_a_study_that_was_run_is_what_it_took(study, tmp_path):
@@ -56,7 +61,7 @@ def test_one_field_tells_what_two_take(study, pilot):
 
 
 def test_more_workers_take_less_time_as_long_as_there_are_tasks_for_them(study):
-    costs = detect_cost(study, idle=60)
+    costs = detect_cost(idle=60)
     few, more, many = (
         plan_study(study, costs, {"CPU": Place(slots=slots, memory=2**33)}).wall_seconds for slots in (2, 20, 1000)
     )
@@ -64,7 +69,7 @@ def test_more_workers_take_less_time_as_long_as_there_are_tasks_for_them(study):
 
 
 def test_tasks_on_a_gpu_count_as_hours_of_gpus(study):
-    plan = plan_study(study, detect_cost(study, resource="GPU"), {**LAPTOP, "GPU": Place(slots=1, memory=2**35)})
+    plan = plan_study(study, detect_cost(resource="GPU"), {**LAPTOP, "GPU": Place(slots=1, memory=2**35)})
     assert (plan.hours("GPU"), plan.hours("CPU"), plan.wall_seconds) == (1, 0, 3600)
     assert "0 CPU hours, 1 GPU hours, 1:00:00, 1.00 GiB for each worker" in plan_table(plan)
 
@@ -73,8 +78,8 @@ def test_other_options_and_larger_fields_are_noted(study, pilot):
     other = study.with_options(detect=WATERSHED, phases=PhasesOptions(smoothing=1.0))
     plan = plan_study(other, read_costs([pilot.root]), LAPTOP)
     assert plan.notes == ["phases took that with other options: smoothing was 0.7, is 1.0"]
-    small = detect_cost(study)
-    plan = plan_study(study, Costs(small.stages, small.disk, 1000, {}), LAPTOP)
+    small = detect_cost()
+    plan = plan_study(study, dataclasses.replace(small, largest=1000), LAPTOP)
     assert "memory is that of smaller fields, and may be more" in plan_table(plan)
 
 

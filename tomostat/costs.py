@@ -15,7 +15,7 @@ from tomostat.events import StageEnded, StageStarted, TaskEnded
 from tomostat.manifest import Content, Layout
 from tomostat.runlog import KINDS, read_run_log
 from tomostat.stage import all_stages
-from tomostat.volume import describe
+from tomostat.volume import SHARD, describe
 from tomostat.workers import CPU
 
 Scope = tuple[str, str]
@@ -25,14 +25,36 @@ Span = tuple[float, float]
 """Start and end, in seconds since 1970."""
 
 
+@dataclass(frozen=True)
+class Size:
+    """Size of one or more volumes.
+
+    Attributes
+    ----------
+    voxels, shards
+        Voxels, and shards that they are stored in: those of a small volume are smaller than `tomostat.volume.SHARD`.
+    """
+
+    voxels: int = 0
+    shards: int = 0
+
+    @classmethod
+    def of(cls, shape: Sequence[int]) -> Size:
+        """Size of a volume with so many voxels (z, y, x)."""
+        return cls(math.prod(shape), math.prod(math.ceil(n / s) for n, s in zip(shape, SHARD, strict=True)))
+
+    def __add__(self, other: Size) -> Size:
+        return Size(self.voxels + other.voxels, self.shards + other.shards)
+
+
 @dataclass(kw_only=True)
 class StageCost:
     """What a stage took, all fields and runs together.
 
     Attributes
     ----------
-    scopes, voxels
-        Fields, or studies, that it was run on, and their voxels.
+    scopes, size
+        Fields, or studies, that it was run on, and their size.
     blocks, tasks
         Places where it worked, and tasks in all steps.
     seconds, cpu_seconds
@@ -52,7 +74,7 @@ class StageCost:
     """
 
     scopes: int = 0
-    voxels: int = 0
+    size: Size = Size()
     blocks: int = 0
     tasks: int = 0
     seconds: float = 0.0
@@ -90,8 +112,8 @@ class Costs:
     ----------
     stages
         By name of the stage, in the order of the data's way.
-    disk
-        Bytes of an output folder for each voxel of its study.
+    disk, size
+        Bytes of the output folders, and size of the fields in them.
     largest
         Voxels of the largest field.
     options
@@ -99,7 +121,8 @@ class Costs:
     """
 
     stages: Mapping[str, StageCost]
-    disk: float = 0.0
+    disk: int
+    size: Size
     largest: int = 0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -119,32 +142,32 @@ def read_costs(folders: Sequence[Path]) -> Costs:
     """
     found: dict[str, StageCost] = {}
     options: dict[str, Mapping[str, Any]] = {}
-    disk = voxels = largest = 0
+    disk, largest, size = 0, 0, Size()
     for layout in map(Layout, folders):
         if events := list(read_run_log(layout.run_log)):
             sizes = _sizes(layout, events)
             _add(found, [event for event in events if event["field"] in sizes], sizes)
             options |= {name.rpartition("/")[2]: one.options for name, one in Content.read(layout.root).stages.items()}
             disk += sum(path.lstat().st_size for path in layout.root.rglob("*"))
-            voxels += sizes.pop("")
-            largest = max(largest, *sizes.values())
-    if not voxels:
+            size += sizes.pop("")
+            largest = max(largest, *(one.voxels for one in sizes.values()))
+    if not size.voxels:
         raise ValueError(
             f"no earlier run is logged in {', '.join(map(str, folders))}; run one field of the study first, and name "
             "its output folder with --like"
         )
     order = [stage.name for stage in all_stages() if stage.name in found]
-    return Costs({name: found[name] for name in order}, disk / voxels, largest, options)
+    return Costs({name: found[name] for name in order}, disk, size, largest, options)
 
 
-def _sizes(layout: Layout, events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Voxels of the fields of which something is logged, as far as they are there, and of all of them as ``""``."""
+def _sizes(layout: Layout, events: Iterable[Mapping[str, Any]]) -> dict[str, Size]:
+    """Sizes of the fields of which something is logged, as far as they are there, and of all of them as ``""``."""
     paths = {name: layout.volume(name) for name in {event["field"] for event in events} if name}
-    sizes = {name: math.prod(describe(path).shape) for name, path in paths.items() if path.exists()}
-    return {**sizes, "": sum(sizes.values())}
+    sizes = {name: Size.of(describe(path).shape) for name, path in paths.items() if path.exists()}
+    return {**sizes, "": sum(sizes.values(), Size())}
 
 
-def _add(found: dict[str, StageCost], events: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]) -> None:
+def _add(found: dict[str, StageCost], events: Sequence[Mapping[str, Any]], sizes: Mapping[str, Size]) -> None:
     """Add what is logged of one output folder."""
     tasks = {
         (event["stage"], event["field"], event["step"], event["task"]): event
@@ -158,7 +181,7 @@ def _add(found: dict[str, StageCost], events: Sequence[Mapping[str, Any]], sizes
         for event in mine.values():
             cost.add(event)
         cost.scopes += 1
-        cost.voxels += sizes[scope]
+        cost.size += sizes[scope]
         cost.blocks += len({task for *_, task in mine})
         cost.workers = max(cost.workers, len({event["worker"] for event in mine.values()} - {""}) or CPU_COUNT)
     for name, shares in _shares(tasks.values(), spans).items():

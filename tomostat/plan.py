@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dask.utils import format_bytes
 
 from tomostat.blocks import check_memory
-from tomostat.costs import Costs, StageCost
-from tomostat.ingest import open_source, probe
-from tomostat.ingest.options import IngestOptions
+from tomostat.costs import Costs, Size, StageCost
+from tomostat.ingest import field_shape
+from tomostat.ingest.stage import INGEST
 from tomostat.options import as_dict
-from tomostat.stage import AnyStage, FieldStage, stage_named
+from tomostat.stage import FieldStage, stage_named
 from tomostat.staleness import changed_options
-from tomostat.study import Field, Study
+from tomostat.study import Study
 from tomostat.workers import CPU, GPU, Place
 
 LARGER = 2.0
@@ -31,7 +30,7 @@ class StagePlan:
     stage
         Its name.
     blocks, tasks, bytes_read, bytes_written
-        As earlier runs had them, scaled to the voxels of the study.
+        As earlier runs had them, scaled to the size of the study.
     peak_memory
         Largest memory of a worker in bytes, as earlier runs had it.
     hours
@@ -81,22 +80,6 @@ class Plan:
         return sum(stage.wall_seconds for stage in self.stages)
 
 
-def study_voxels(study: Study) -> dict[str, int]:
-    """Voxels of every field of a study, without reading them."""
-    options = study.options["ingest"]
-    known = options if isinstance(options, IngestOptions) else IngestOptions()
-    return {field.name: _voxels(field, known) for field in study.fields}
-
-
-def _voxels(field: Field, options: IngestOptions) -> int:
-    """Voxels of a field; of its labels or phases where it has no grey values."""
-    if field.path is not None:
-        shape = probe(field.path, spacing=field.spacing, options=options, need_spacing=False).shape
-    else:
-        shape = open_source(field.labels or field.phases_image or "").shape
-    return math.prod(map(int, shape))
-
-
 def plan_study(study: Study, costs: Costs, places: Mapping[str, Place]) -> Plan:
     """Estimate what a study will take.
 
@@ -114,24 +97,34 @@ def plan_study(study: Study, costs: Costs, places: Mapping[str, Place]) -> Plan:
     ValueError
         When workers are too small for a block.
     """
-    sizes = study_voxels(study)
-    stages = []
+    options = INGEST.options_of(study)
+    sizes = [Size.of(field_shape(field, options)) for field in study.fields]
+    size, stages = sum(sizes, Size()), []
     for name, cost in costs.stages.items():
         place = places.get(cost.resource, places[CPU])
         check_memory(cost.peak_memory, place.memory, name)
-        stages.append(_plan_stage(stage_named(name), cost, sizes, place))
-    return Plan(stages, round(costs.disk * sum(sizes.values())), list(_notes(study, costs, sizes)))
+        scopes = len(sizes) if isinstance(stage_named(name), FieldStage) else 1
+        stages.append(_plan_stage(name, cost, size, scopes, place))
+    larger = max(one.voxels for one in sizes) > LARGER * costs.largest
+    return Plan(stages, round(costs.disk * _scale(size, costs.size)), list(_notes(study, costs, larger)))
 
 
-def _plan_stage(stage: AnyStage, cost: StageCost, sizes: Mapping[str, int], place: Place) -> StagePlan:
-    """Scale the cost of a stage: what its tasks took by voxels, what the head process took besides by fields."""
-    scale = sum(sizes.values()) / cost.voxels
-    scopes = len(sizes) if isinstance(stage, FieldStage) else 1
-    tasks, seconds = math.ceil(cost.tasks * scale), cost.seconds * scale
+def _scale(size: Size, measured: Size) -> float:
+    """What was measured at one size has to be multiplied by this at another.
+
+    Where volumes are smaller than a shard, about half of what a task takes does not depend on how much smaller.
+    """
+    return (size.voxels / measured.voxels + size.shards / measured.shards) / 2
+
+
+def _plan_stage(stage: str, cost: StageCost, size: Size, scopes: int, place: Place) -> StagePlan:
+    """Scale the cost of a stage: what its tasks took by size, what the head process did besides by fields."""
+    scale = _scale(size, cost.size)
+    tasks, seconds = round(cost.tasks * size.shards / cost.size.shards), cost.seconds * scale
     at_a_time = max(min(place.slots * cost.use, tasks), 1)
     return StagePlan(
-        stage=stage.name,
-        blocks=math.ceil(cost.blocks * scale),
+        stage=stage,
+        blocks=round(cost.blocks * size.shards / cost.size.shards),
         tasks=tasks,
         bytes_read=round(cost.bytes_read * scale),
         bytes_written=round(cost.bytes_written * scale),
@@ -142,13 +135,13 @@ def _plan_stage(stage: AnyStage, cost: StageCost, sizes: Mapping[str, int], plac
     )
 
 
-def _notes(study: Study, costs: Costs, sizes: Mapping[str, int]) -> Iterator[str]:
+def _notes(study: Study, costs: Costs, larger: bool) -> Iterator[str]:
     """What makes the study another than those that were run."""
     for name in costs.stages:
         stage = stage_named(name)
         if changes := changed_options(costs.options.get(name, {}), as_dict(stage.options_of(study))):
             yield f"{name} took that with other options: {'; '.join(changes)}"
-    if max(sizes.values()) > LARGER * costs.largest:
+    if larger:
         yield "memory is that of smaller fields, and may be more"
 
 

@@ -7,14 +7,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tomostat.blocks import Shape
 from tomostat.ingest.conversion import find_conversion
 from tomostat.ingest.options import IngestOptions
 from tomostat.ingest.source import Reader, Source
 from tomostat.plugins import Plugin, Registry
 from tomostat.volume import Spacing, check_spacing
+
+if TYPE_CHECKING:
+    from tomostat.study import Field
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +88,22 @@ def open_source(name: str | Path) -> Source:
         As `probe`, whatever type and voxel size.
     """
     return find_named(name).source
+
+
+def field_shape(field: Field, options: IngestOptions) -> Shape:
+    """Voxels (z, y, x) of a field, without reading them: of its labels or phases where it has no grey values.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `probe`, whatever voxel size.
+    """
+    if field.path is not None:
+        found = probe(field.path, spacing=field.spacing, options=options, need_spacing=False)
+    else:
+        found = open_source(field.labels or field.phases_image or "")
+    z, y, x = map(int, found.shape)
+    return z, y, x
 
 
 def find_named(name: str | Path) -> FoundSource:
