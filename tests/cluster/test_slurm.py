@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -19,9 +20,13 @@ from distributed import Client, get_worker
 
 import slurm
 from cli.standins import command, end_group
+from kills import Kill, done_twice, kill_head, run_under_fire
+from shapes import ball_at
+from studies import first_field, science
 from tomostat import pipeline
 from tomostat.cluster import open_cluster
 from tomostat.execution import Execution
+from tomostat.manifest import Layout
 from tomostat.phantom import PhantomOptions, simulate_volume
 from tomostat.runlog import read_run_log
 from tomostat.study import study_of_volume
@@ -45,7 +50,8 @@ def scan(tmp_path) -> Path:
 
 @pytest.fixture
 def small(tmp_path) -> Path:
-    tifffile.imwrite(tmp_path / "small.tif", np.random.default_rng(0).integers(0, 200, (16, 48, 48), np.uint8))
+    grey = 60 + 120 * ball_at((16, 48, 48), (8, 24, 24), 6)
+    tifffile.imwrite(tmp_path / "small.tif", grey.astype(np.uint8))
     return tmp_path / "small.tif"
 
 
@@ -241,3 +247,29 @@ def test_the_shipped_file_brings_both_pools_and_the_same_particles(tmp_path, slu
         np.testing.assert_array_equal(one, other)
         assert one.max() > 1
     assert not jobs(slurm_environment)
+
+
+def cancel_job(environment: dict[str, str]) -> Kill:
+    """Cancels a job of Slurm."""
+
+    def cancel(run: subprocess.Popen[bytes], rng: random.Random) -> bool:
+        there = jobs(environment, "--states=R")
+        if there:
+            slurm.call(environment, "scancel", rng.choice(there))
+        return bool(there)
+
+    return cancel
+
+
+@pytest.mark.slow
+def test_a_run_whose_jobs_are_killed_has_the_same_results(tmp_path, slurm_environment, study, results):
+    (tmp_path / "cluster.yaml").write_text(
+        "jobs: 2\njobqueue: {slurm: {cores: 1, memory: 2 GiB, walltime: '01:00:00', log_directory: logs}}"
+    )
+    one = first_field(study, tmp_path / "out")
+    kills = {"head": kill_head, "job": cancel_job(slurm_environment)}
+    environment = {**slurm_environment, "PYTHONPATH": str(TESTS.parent)}
+    killed = run_under_fire(one, kills, [5, 20, 35, 50], 1, tmp_path / "cluster.yaml", environment)
+    assert set(killed) == set(kills)
+    assert science(Layout(one.output), one.fields[0].name) == science(results, one.fields[0].name)
+    assert not done_twice(one.output)
