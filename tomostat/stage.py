@@ -74,6 +74,8 @@ class Stage(ABC, Generic[Options]):
         Names of what it needs and makes; they put the stages in order and tell what is stale.
     brings
         Worker resources that are wanted for its tasks alone: workers that are brought for them go when it is finished.
+    small
+        Voxels of a study up to which its tasks take less time than workers take to start.
     part_of
         Stage with which this one is always run; it then has no command and no options of its own.
     """
@@ -85,6 +87,7 @@ class Stage(ABC, Generic[Options]):
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]]
     brings: ClassVar[tuple[str, ...]] = ()
+    small: ClassVar[int] = 0
     part_of: ClassVar[str | None] = None
 
     def options_of(self, study: Study) -> Options:

@@ -33,26 +33,38 @@ class Terminated(BaseException):
 
 
 @contextlib.contextmanager
-def session(place: Place | None) -> Iterator[Execution]:
-    """An execution on the cluster that a command names; how far it is, and what its stages took, on standard error."""
+def session(place: Place | None, *, here: bool = False) -> Iterator[Execution]:
+    """An execution on the cluster that a command names; how far it is, and what its stages took, on standard error.
+
+    Parameters
+    ----------
+    place
+        Where the work is done.
+    here
+        Do it in threads of this process where the place is this machine and nothing else is said of it.
+    """
     from tomostat.cluster import open_cluster
     from tomostat.events import to_all
     from tomostat.execution import Execution
 
+    here = here and replace(place or Place(), verbose=False) == Place()
     place, console = place or Place(), stderr()
     configure_logging(place.verbose, console)
     limit = None if place.wait_limit is None else 60 * place.wait_limit
     dashboard = place.dashboard or place.performance_report is not None
     with (
         _ended_by_sigterm(),
-        open_cluster(place.cluster, workers=place.workers, dashboard=dashboard) as client,
+        contextlib.nullcontext()
+        if here
+        else open_cluster(place.cluster, workers=place.workers, dashboard=dashboard) as client,
         progress_bars(console) if console.is_terminal else contextlib.nullcontext() as bars,
         _performance_report(place.performance_report),
     ):
-        if client.dashboard_link and (dashboard or place.cluster != "local"):
+        if client is not None and client.dashboard_link and (dashboard or place.cluster != "local"):
             console.print(f"dashboard at {client.dashboard_link} of {platform.node()}", soft_wrap=True)
         execution = Execution(client=client, wait_limit=limit)
-        count, summary = _Count(client), Summary(execution.at_a_time)
+        count = execution.at_a_time if client is None else _Count(client)
+        summary = Summary(execution.at_a_time)
         say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
         show = StepBars(bars, count) if bars else StepLines(say, count)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,5 +81,16 @@ def run_stages(study: Study, stages: Sequence[str] | None, place: Place | None, 
     from tomostat import pipeline
 
     pipeline.check_inputs(study, stages)
-    with session(place) as execution:
+    with session(place, here=_is_small(study, stages)) as execution:
         return pipeline.run_checked(study, stages, execution, again)
+
+
+def _is_small(study: Study, stages: Sequence[str] | None) -> bool:
+    """Whether the tasks of all stages take less time than workers take to start."""
+    from tomostat.ingest import field_shape
+    from tomostat.ingest.stage import INGEST
+    from tomostat.stage import all_stages
+
+    limit = min(stage.small for stage in all_stages() if stages is None or stage.name in stages)
+    options = INGEST.options_of(study)
+    return limit > 0 and sum(math.prod(field_shape(field, options)) for field in study.fields) <= limit

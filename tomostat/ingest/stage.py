@@ -24,6 +24,7 @@ class Ingest(FieldStage[IngestOptions]):
     options = IngestOptions
     version = 3
     writes = ("grey",)
+    small = 2**24
 
     def check(self, study: Study) -> None:
         """Refuse sources that are missing, damaged, of unknown voxel size, or that do not belong together."""
