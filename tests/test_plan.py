@@ -8,6 +8,7 @@ import pytest
 
 from studies import SMALL, WATERSHED, at, first_field
 from tomostat import cli, pipeline
+from tomostat.cluster import places_of
 from tomostat.costs import Costs, Size, StageCost, read_costs
 from tomostat.manifest import Layout
 from tomostat.phases.options import PhasesOptions
@@ -72,6 +73,22 @@ def test_tasks_on_a_gpu_count_as_hours_of_gpus(study):
     plan = plan_study(study, detect_cost(resource="GPU"), {**LAPTOP, "GPU": Place(slots=1, memory=2**35)})
     assert (plan.hours("GPU"), plan.hours("CPU"), plan.wall_seconds) == (1, 0, 3600)
     assert "0 CPU hours, 1 GPU hours, 1:00:00, 1.00 GiB for each worker" in plan_table(plan)
+
+
+def test_other_workers_are_noted(study):
+    with_gpu = {**LAPTOP, "GPU": Place(slots=1, memory=2**35)}
+    assert plan_study(study, detect_cost(), with_gpu).notes == [
+        "detect took that on a CPU, and will run on workers with a GPU: it will take less"
+    ]
+    assert plan_study(study, detect_cost(resource="GPU"), LAPTOP).notes == [
+        "detect took that on workers with a GPU, which are not there: it will take longer"
+    ]
+
+
+def test_local_workers_that_share_a_gpu(monkeypatch):
+    monkeypatch.setattr("tomostat.cluster.connect.gpus_here", lambda: ["0"])
+    places = places_of("local", 6)
+    assert {name: place.slots for name, place in places.items()} == {"CPU": 6, "GPU": 2}
 
 
 def test_other_options_and_larger_fields_are_noted(study, pilot):

@@ -106,7 +106,10 @@ def plan_study(study: Study, costs: Costs, places: Mapping[str, Place]) -> Plan:
         scopes = len(sizes) if isinstance(stage_named(name), FieldStage) else 1
         stages.append(_plan_stage(name, cost, size, scopes, place))
     larger = max(one.voxels for one in sizes) > LARGER * costs.largest
-    return Plan(stages, round(costs.disk * _scale(size, costs.size)), list(_notes(study, costs, larger)))
+    notes = [*_notes_on_places(costs, places), *_notes_on_options(study, costs)]
+    if larger:
+        notes.append("memory is that of smaller fields, and may be more")
+    return Plan(stages, round(costs.disk * _scale(size, costs.size)), notes)
 
 
 def _scale(size: Size, measured: Size) -> float:
@@ -135,14 +138,20 @@ def _plan_stage(stage: str, cost: StageCost, size: Size, scopes: int, place: Pla
     )
 
 
-def _notes(study: Study, costs: Costs, larger: bool) -> Iterator[str]:
-    """What makes the study another than those that were run."""
-    for name in costs.stages:
-        stage = stage_named(name)
-        if changes := changed_options(costs.options.get(name, {}), as_dict(stage.options_of(study))):
+def _notes_on_options(study: Study, costs: Costs) -> Iterator[str]:
+    """Stages that were run with other options."""
+    for name in filter(costs.options.__contains__, costs.stages):
+        if changes := changed_options(costs.options[name], as_dict(stage_named(name).options_of(study))):
             yield f"{name} took that with other options: {'; '.join(changes)}"
-    if larger:
-        yield "memory is that of smaller fields, and may be more"
+
+
+def _notes_on_places(costs: Costs, places: Mapping[str, Place]) -> Iterator[str]:
+    """Stages that were run on other workers than they will be."""
+    for name, cost in costs.stages.items():
+        if cost.resource not in places:
+            yield f"{name} took that on workers with a {cost.resource}, which are not there: it will take longer"
+        elif cost.resource == CPU and set(stage_named(name).brings) & set(places):
+            yield f"{name} took that on a CPU, and will run on workers with a GPU: it will take less"
 
 
 def plan_table(plan: Plan) -> str:

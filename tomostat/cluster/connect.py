@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,9 @@ def places_of(cluster: str, workers: int | None = None) -> dict[str, Place]:
 
     if cluster == "local":
         count = workers or local_workers()
-        return {CPU: Place(slots=count, memory=int(MEMORY_LIMIT / count))}
+        place = Place(slots=count, memory=int(MEMORY_LIMIT / count))
+        gpus = len(gpus_here())
+        return {CPU: place} | ({GPU: replace(place, slots=min(count, WORKERS_PER_GPU * gpus))} if gpus else {})
     if not cluster.endswith((".yaml", ".yml")):
         raise ValueError(f"cluster is {cluster!r}; expected local or a cluster file (.yaml)")
     pools = read_cluster_file(cluster).pools.values()
