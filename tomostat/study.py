@@ -96,6 +96,16 @@ class Field:
         if self.phase_codes is not None:
             object.__setattr__(self, "phase_codes", _phase_codes(self.phase_codes))
 
+    @property
+    def particles_given(self) -> bool:
+        """Whether another program found the particles."""
+        return self.labels is not None
+
+    @property
+    def phases_given(self) -> bool:
+        """Whether another program segmented the phases; without grey values they follow from its labels."""
+        return self.phases_image is not None or self.path is None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:

@@ -29,7 +29,7 @@ class Detect(FieldStage[DetectOptions]):
 
     def given(self, field: Field) -> bool:
         """Whether another program found the particles."""
-        return field.labels is not None
+        return field.particles_given
 
     def check(self, study: Study) -> None:
         """Refuse a detector that does not exist or cannot work."""

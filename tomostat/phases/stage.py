@@ -39,8 +39,7 @@ class Phases(FieldStage[PhasesOptions]):
         """Estimate shading, blur, noise and thresholds, and write the labels unless the field comes with them."""
         from tomostat.phases import describe_phases, segment_phases
 
-        given = work.field.phases_image is not None or work.field.path is None
-        find = describe_phases if given else segment_phases
+        find = describe_phases if work.field.phases_given else segment_phases
         find(work.layout.volume(work.field.name), options=self.options_of(work.study), execution=work.execution)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,13 @@ from tomostat.report.text import condition_names, short_units
 
 LIMITATIONS, FINDINGS = "notes", "findings"
 """Attributes of the results on disk that list their limitations, and what was found."""
+
+
+class Origin(NamedTuple):
+    """Where a field comes from; empty texts where that is not known."""
+
+    sample: str = ""
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,16 @@ class ReportData:
         """Diameter in micrometers that separates small from big particles."""
         return float(self.results["size_split"])
 
+    @property
+    def border(self) -> str:
+        """How particles at the border of their field were treated: weighted, kept or excluded."""
+        return str(self._analysis["border"])
+
+    def option(self, stage: str, name: str) -> Any:
+        """An option of a stage; None where the study is not known."""
+        study = self.provenance.study
+        return getattr(study.options[stage], name) if study else None
+
     @cached_property
     def _analysis(self) -> dict[str, Any]:
         """Options of the analysis."""
@@ -107,17 +124,20 @@ class ReportData:
         """Whether the detachment of any particle is known."""
         return "detachment" in self.particles and bool(np.isfinite(self.particles["detachment"]).any())
 
+    def origin(self, field: str) -> Origin:
+        """Sample and condition of a field: from the study where it is known, else from the table."""
+        return self._origins.get(field, Origin())
+
     @cached_property
-    def origins(self) -> dict[str, tuple[str, str]]:
-        """Sample and condition of every field: from the study where it is known, else from the table."""
-        found: dict[str, tuple[str, str]] = {}
+    def _origins(self) -> dict[str, Origin]:
+        found: dict[str, Origin] = {}
         columns = [self._names(name) for name in ("field", "sample", "condition")]
         for field, sample, condition in zip(*columns, strict=True):
-            found.setdefault(field, (sample, condition))
+            found.setdefault(field, Origin(sample, condition))
         study = self.provenance.study
         for sample in study.samples if study else ():
             for item in sample.fields:
-                found[item.name] = (sample.name, sample.condition)
+                found[item.name] = Origin(sample.name, sample.condition)
         return found
 
     @cached_property

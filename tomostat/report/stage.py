@@ -19,7 +19,7 @@ class Report(StudyStage[ReportOptions]):
     name = "report"
     help = "Write the page with figures, tables and pictures."
     options = ReportOptions
-    version = 3
+    version = 4
     reads = ("particles of all fields", "analysis", "structure")
     writes = ("report",)
 

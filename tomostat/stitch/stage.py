@@ -27,7 +27,7 @@ class Stitch(FieldStage[StitchOptions]):
 
     def given(self, field: Field) -> bool:
         """Whether another program found the particles."""
-        return field.labels is not None
+        return field.particles_given
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """The corrections by hand."""

@@ -30,8 +30,7 @@ def charge(data: ReportData) -> str:
     if "electron_density" not in particles or not np.isfinite(particles["electron_density"]).any():
         return ""
     known = "soc" in particles and bool(np.isfinite(particles["soc"]).any())
-    study = data.provenance.study
-    path = getattr(study.options.get("measure"), "curve", None) if study else None
+    path = data.option("measure", "curve")
     placed = (
         "Dots are particles, at the state of charge that the curve gives them"
         if known

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
 from tomostat.report.data import ReportData
-from tomostat.report.fields import FieldView
 from tomostat.report.sections import Section
 from tomostat.report.tables import table
 from tomostat.report.text import TIMES, percent, significant
@@ -16,7 +14,8 @@ from tomostat.report.text import TIMES, percent, significant
 DEFINITIONS = """<h3>Definitions</h3>
 <p><b>Degree of detachment</b>: share of a particle's outer surface that is not in contact with the carbon-binder
 domain; cracks and pores inside do not count, surface cut by the field's border is left out of both areas.
-<b>Local resistance</b>: length of the detour over the surface to the nearest contact, in equivalent radii.
+<b>Local resistance</b>: length of the shortest path to the nearest contact, over the surface (through the solid where
+the option <code>measure.path</code> says so), in equivalent radii.
 <b>Equivalent diameter</b>: that of the ball of equal volume. <b>Peak</b>: place of the highest kernel estimate
 (Gaussian, Silverman's width, reflected at 0 and 1).</p>
 <p><b>Intervals</b> ({confidence:.0%}): whole samples, whole fields and particles are resampled, each level separately;
@@ -27,19 +26,18 @@ the percentile interval of each is widened to allow for few units, and the wides
 
 def making(data: ReportData) -> str:
     """What was run, and how numbers are defined."""
-    counts = {view.name: data.count(view.name) for view in data.views}
-    parts = [field_table(data.views, data.origins, counts)] if data.views else []
+    parts = [field_table(data)] if data.views else []
     parts.append(DEFINITIONS.format(confidence=data.confidence))
     for heading, listed in data.provenance.listings().items():
         parts.append(f"<details><summary>{escape(heading)}</summary><pre>{escape(listed)}</pre></details>")
     return "".join(parts)
 
 
-def field_table(views: Sequence[FieldView], places: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) -> str:
+def field_table(data: ReportData) -> str:
     """What each field is, and what the phases stage found in it."""
     rows = []
-    for view in views:
-        sample, condition = places.get(view.name, ("", ""))
+    for view in data.views:
+        sample, condition = data.origin(view.name)
         shape, spacing = view.info.shape, view.info.spacing
         rows.append(
             [
@@ -49,7 +47,7 @@ def field_table(views: Sequence[FieldView], places: Mapping[str, tuple[str, str]
                 TIMES.join(map(str, shape)),
                 TIMES.join(f"{n * s:.3g}" for n, s in zip(shape, spacing, strict=True)),
                 TIMES.join(f"{s:g}" for s in spacing) if len(set(spacing)) > 1 else f"{spacing[0]:g}",
-                str(counts.get(view.name, 0)),
+                str(data.count(view.name)),
                 *(significant(view.fit and getattr(view.fit.levels, phase)) for phase in ("pore", "cbd", "active")),
                 significant(view.fit and view.fit.noise, 2),
                 significant(view.fit and view.fit.blur, 2),

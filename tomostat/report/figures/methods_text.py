@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from tomostat.report.data import ReportData
 from tomostat.report.provenance import versions
 from tomostat.report.sections import Section
 from tomostat.report.text import TIMES, join_words, plural
+
+if TYPE_CHECKING:
+    from tomostat.study import Study
 
 CITATIONS = {
     "Jiang": "Z. Jiang, J. Li, Y. Yang et al., Machine-learning-revealed statistics of the particle-carbon/binder "
@@ -28,9 +31,11 @@ CITATIONS = {
 
 def methods_text(data: ReportData) -> str:
     """The text and its references; nothing where the study is not known."""
-    if data.provenance.study is None:
+    study = data.provenance.study
+    if study is None:
         return ""
-    text = " ".join([*_volumes(data), *_segmentation(data), *_measures(data), *_statistics(data)])
+    parts = (_volumes, _phases, _particles, _measures, _statistics)
+    text = " ".join(sentence for part in parts for sentence in part(study, data))
     first = sorted((text.index(f"[{name}]"), name) for name in CITATIONS if f"[{name}]" in text)
     cited = {name: number for number, (_, name) in enumerate(first, 1)}
     for name, number in cited.items():
@@ -39,17 +44,9 @@ def methods_text(data: ReportData) -> str:
     return f"<h3>Text on methods</h3><p class=methods>{text}</p><ol class=small>{references}</ol>"
 
 
-def _options(data: ReportData, stage: str) -> Any:
-    study = data.provenance.study
-    if study is None:
-        raise ValueError("the study is not known")
-    return study.options[stage]
-
-
-def _volumes(data: ReportData) -> Iterator[str]:
+def _volumes(study: Study, data: ReportData) -> Iterator[str]:
     """What was imaged."""
-    study = data.provenance.study
-    if study is None or not data.views:
+    if not data.views:
         return
     shapes = sorted({TIMES.join(map(str, view.info.shape)) for view in data.views})
     steps = sorted({TIMES.join(f"{s:g}" for s in view.info.spacing) for view in data.views})
@@ -61,58 +58,82 @@ def _volumes(data: ReportData) -> Iterator[str]:
     )
 
 
-def _segmentation(data: ReportData) -> Iterator[str]:
-    """How voxels got a phase, and particles were found."""
-    fits = [view.fit for view in data.views if view.fit is not None]
-    phases, detect, stitch = (_options(data, stage) for stage in ("phases", "detect", "stitch"))
-    if fits:
-        how = "given thresholds" if phases.thresholds else "multi-level Otsu thresholds [Otsu]"
-        shading = " after an additive shading was subtracted" if phases.shading else ""
-        noise, blur = (join_range([getattr(fit, name) for fit in fits]) for name in ("noise", "blur"))
+def _phases(study: Study, data: ReportData) -> Iterator[str]:
+    """How voxels got a phase, and how sharp the images are."""
+    options: Any = study.options["phases"]
+    own = [not field.phases_given for field in study.fields]
+    if any(own):
+        how = "given thresholds" if options.thresholds else "multi-level Otsu thresholds [Otsu]"
+        shading = " after an additive shading was subtracted" if options.shading else ""
         yield (
-            f"Voxels were assigned to {phases.phases} phases by {how} on grey values smoothed with a Gaussian of "
-            f"{phases.smoothing:g} voxels{shading}; the noise was {noise} grey levels and the blur {blur} voxels "
-            "(standard deviations)."
+            f"Voxels were assigned to {options.phases} phases by {how} on grey values smoothed with a Gaussian of "
+            f"{options.smoothing:g} voxels{shading}{_part(own)}."
         )
-    network = f"a Mask R-CNN [He] (weights: {escape(str(detect.weights))}, score at least {detect.score:g})"
-    found = network if detect.detector == "maskrcnn" else f"the detector {escape(detect.detector)}"
-    yield (
-        f"Particles were found slice by slice with {found}. Instances of neighbouring slices were linked "
-        f"(intersection over union at least {stitch.min_iou:g} or containment at least {stitch.min_containment:g}, "
-        f"gaps of up to {plural(stitch.max_gap, 'slice')}), and all doubtful links were decided together in a merge "
-        f"graph; particles of fewer than {plural(stitch.min_slices, 'slice')} were dropped. Boundaries follow the half "
-        "height of the grey edge."
-    )
+    if not all(own):
+        yield f"Phases were taken from another segmentation{_part([not one for one in own])}."
+    fits = [view.fit for view in data.views if view.fit is not None and not view.info.rendered]
+    if fits:
+        blurs = [fit.blur for fit in fits if fit.blur is not None]
+        blur = f" and the blur {join_range(blurs)} voxels" if blurs else ""
+        yield f"The noise was {join_range([fit.noise for fit in fits])} grey levels{blur} (standard deviations)."
 
 
-def _measures(data: ReportData) -> Iterator[str]:
+def _particles(study: Study, data: ReportData) -> Iterator[str]:
+    """How particles were found."""
+    detect: Any = study.options["detect"]
+    stitch: Any = study.options["stitch"]
+    own = [not field.particles_given for field in study.fields]
+    if any(own):
+        network = f"a Mask R-CNN [He] (weights: {escape(str(detect.weights))}, score at least {detect.score:g})"
+        found = network if detect.detector == "maskrcnn" else f"the detector {escape(detect.detector)}"
+        yield (
+            f"Particles were found slice by slice with {found}{_part(own)}. Instances of neighbouring slices were "
+            f"linked (intersection over union at least {stitch.min_iou:g} or containment at least "
+            f"{stitch.min_containment:g}, gaps of up to {plural(stitch.max_gap, 'slice')}), and all ambiguous links "
+            f"were decided together in a merge graph; particles of fewer than {plural(stitch.min_slices, 'slice')} "
+            "were dropped. Boundaries follow the half height of the grey edge."
+        )
+    if not all(own):
+        yield f"Particles were taken from another segmentation{_part([not one for one in own])}."
+
+
+def _part(fields: Sequence[bool]) -> str:
+    """In how many fields something was done, from whether it was done in each; empty where it was in all."""
+    return "" if all(fields) else f" in {sum(fields)} of {len(fields)} fields of view"
+
+
+def _measures(study: Study, data: ReportData) -> Iterator[str]:
     """What was measured of particles."""
-    measure, count = _options(data, "measure"), data.counted.sizes["particle"]
+    options: Any = study.options["measure"]
+    count = data.counted.sizes["particle"]
     if not data.measured:
         yield f"{plural(count, 'particle')} were measured; the degree of detachment was not known for any."
         return
     known = int(np.isfinite(data.counted["detachment"].to_numpy()).sum())
-    path = {"surface": "over the surface", "solid": "through the solid"}.get(measure.path, escape(str(measure.path)))
-    touching = "left out" if measure.exclude_particle_contact else "counted as detached"
+    path = {"surface": "over the surface", "solid": "through the solid"}[options.path]
+    touching = "left out" if options.exclude_particle_contact else "counted as detached"
     yield (
         f"{plural(count, 'particle')} were measured. The degree of detachment [Jiang] is the share of a particle's "
         "outer surface that is not in contact with the carbon-binder domain, decided from the grey value of the layer "
-        f"up to {plural(measure.tolerance, 'voxel')} outside the edge; surface that touches other particles was "
+        f"up to {plural(options.tolerance, 'voxel')} outside the edge; surface that touches other particles was "
         f"{touching}. It is known for {plural(known, 'particle')}. The local resistance is the shortest path {path} "
         "to the nearest contact, over the radius of the ball of equal volume [Jiang]."
     )
 
 
-def _statistics(data: ReportData) -> Iterator[str]:
+AT_BORDER = {
+    "weighted": "left out, the others weighted by the inverse of the probability that a particle of their size lies "
+    "inside [Miles]",
+    "excluded": "left out",
+    "kept": "kept",
+}
+"""What happened to particles at the border, by the option border of analyze."""
+
+
+def _statistics(study: Study, data: ReportData) -> Iterator[str]:
     """How populations were compared."""
-    options = _options(data, "analyze")
-    border = {
-        "weighted": "Particles cut by the border of their field were left out, the others weighted by the inverse of "
-        "the probability that a particle of their size lies inside [Miles].",
-        "excluded": "Particles cut by the border of their field were left out.",
-        "kept": "Particles cut by the border of their field were kept.",
-    }
-    yield border.get(options.border, "")
+    options: Any = study.options["analyze"]
+    yield f"Particles cut by the border of their field were {AT_BORDER[options.border]}."
     ways = "; ".join(
         f"{float(number):.4g} ways to permute whole {unit}"
         for number, unit in zip(data.results["permutations"].values, data.results["permuted"].values, strict=True)

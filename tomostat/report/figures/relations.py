@@ -22,6 +22,9 @@ SHOWN = 2
 
 COLUMNS_BY_PREFERENCE = ("electron_density", "relative_intensity", "soc", "depth")
 
+ROUND_GAP = "The dashed line is a ball whose gap is one round cap; particles below it have several or elongated gaps."
+"""What `round_gap_resistance` shows; it holds for paths over the surface."""
+
 
 def relations(data: ReportData) -> str:
     """Resistance, density and other columns against the detachment."""
@@ -36,13 +39,15 @@ def resistance(data: ReportData) -> str:
         return ""
     labels = {"resistance_mean": "mean local resistance", "resistance_std": "spread of local resistance"}
     shown = [(name, f"{label} (relative)") for name, label in labels.items() if name in particles]
+    solid = data.option("measure", "path") == "solid"
+    way = "through the solid" if solid else "over the surface"
     return data.svg_figure(
         "resistance",
-        against_detachment(particles, data.conditions, shown, _round_gap_curves()),
+        against_detachment(particles, data.conditions, shown, {} if solid else _round_gap_curves()),
         "Local electrical resistance, mean and spread over the surface, against degree of detachment.",
-        "<b>Local resistance.</b> The detour of electrons over the surface to the nearest contact, in radii of "
-        "the ball of equal volume: mean and standard deviation over the whole surface. The dashed line is a "
-        "ball whose gap is one round cap; particles below it have several or elongated gaps.",
+        f"<b>Local resistance.</b> The shortest path of electrons {way} to the nearest contact, in radii of "
+        "the ball of equal volume: mean and standard deviation over the whole surface."
+        + ("" if solid else f" {ROUND_GAP}"),
         particle_rows(particles, "detachment", *labels),
     )
 

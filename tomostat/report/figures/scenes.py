@@ -28,7 +28,7 @@ def scenes(data: ReportData) -> str:
     parts: list[str] = []
     seen: set[str] = set()
     for view in data.views:
-        condition = data.origins.get(view.name, ("", ""))[1]
+        condition = data.origin(view.name).condition
         if condition in seen or view.info.shape[0] == 1 or len(seen) >= 4:
             continue
         labels, spacing = view.coarse()

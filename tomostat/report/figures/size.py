@@ -13,6 +13,13 @@ from tomostat.report.sections import Section
 from tomostat.report.style import MUTED, colour, new_figure
 from tomostat.report.tables import condition_cell, particle_rows, table, with_interval
 
+AT_BORDER = {
+    "weighted": "left out and the others weighted for it",
+    "excluded": "left out",
+    "kept": "kept, with the part of them that is inside",
+}
+"""What happens to particles at the border, by the option border of analyze."""
+
 
 def size(data: ReportData) -> str:
     """Sizes, and detachment against volume."""
@@ -60,8 +67,7 @@ def percentile_table(data: ReportData) -> str:
     head = ["condition", "by", *(f"D{percent} (µm)" for percent in results["percentile"].values), "span"]
     caption = (
         f"Diameter below which 10, 50 and 90 % of the particles, or of their volume, lie, with {data.confidence:.0%} "
-        "intervals; particles that the border cuts are left out and the others weighted for it. The span is "
-        "(D90 - D10) / D50."
+        f"intervals; particles that the border cuts are {AT_BORDER[data.border]}. The span is (D90 - D10) / D50."
     )
     return table(head, rows, 2, caption)
 

@@ -38,7 +38,7 @@ def browsed(data: ReportData, views: Sequence[FieldView]) -> str:
     rows = {view.name: data.rows_by_label(view.name) for view in views}
     slices = field_slices(views, rows, resistance_top(data.particles), data.execution)
     places = slice_places(views)
-    known = [described_field(view, data.origins.get(view.name, ("", ""))[1], places[view.name]) for view in views]
+    known = [described_field(view, data.origin(view.name).condition, places[view.name]) for view in views]
     lines = "\n\n".join("\n".join(slices[view.name]) for view in views)
     return (
         '<div id="browser" class="screen"></div>'
@@ -51,13 +51,13 @@ def first_of_each(data: ReportData, views: Sequence[FieldView]) -> list[FieldVie
     """The first field of every condition."""
     found: dict[str, FieldView] = {}
     for view in views:
-        found.setdefault(data.origins.get(view.name, ("", ""))[1], view)
+        found.setdefault(data.origin(view.name).condition, view)
     return list(found.values())
 
 
 def _printed(data: ReportData, view: FieldView) -> str:
     """A field as a figure."""
-    condition = data.origins.get(view.name, ("", ""))[1]
+    condition = data.origin(view.name).condition
     degrees = data.detachments(view.name)
     # outlines are coloured by the detachment where it is known, else by label
     tint = "their detachment" if any_known(degrees) else "label"
@@ -75,11 +75,10 @@ def _printed(data: ReportData, view: FieldView) -> str:
 
 def in_turn(data: ReportData, count: int) -> list[FieldView]:
     """Fields taken in turn from the conditions, in the order of the study."""
-    places = data.origins
     order: dict[str, int] = {}
     ranked = []
     for place, view in enumerate(data.views):
-        condition = places.get(view.name, ("", ""))[1]
+        condition = data.origin(view.name).condition
         order[condition] = order.get(condition, 0) + 1
         ranked.append((order[condition], place))
     chosen = sorted(place for _, place in sorted(ranked)[:count])

@@ -29,7 +29,7 @@ def structure(data: ReportData) -> str:
     """Table of all fields, and curves of convergence."""
     if not data.structures:
         return ""
-    rows = [_row(name, *data.origins.get(name, ("", "")), one) for name, one in data.structures.items()]
+    rows = [_row(name, data.origin(name).condition, one) for name, one in data.structures.items()]
     head = ["field", "condition", *(f"{what} {phase}" for what in ("volume:", "surface:") for phase in PHASES)]
     head += ["tortuosity: pore z y x", "solid z y x"]
     caption = "Share of the volume, and surface over the volume of all in 1/µm. Tortuosity with --structure.tortuosity."
@@ -48,7 +48,7 @@ PHASES = {"pore": "pore", "cbd": "carbon-binder", "active": "active"}
 """Phases of the table by their name in the results."""
 
 
-def _row(field: str, sample: str, condition: str, found: xr.Dataset) -> list[str]:
+def _row(field: str, condition: str, found: xr.Dataset) -> list[str]:
     """Cells of one field: values of its whole volume."""
     whole = found.isel(division=0)
     values = [number(whole[name].sel(phase=phase), 3) for name in ("fraction", "specific_surface") for phase in PHASES]
