@@ -140,8 +140,9 @@ def _plan_stage(stage: str, cost: StageCost, size: Size, scopes: int, place: Pla
 
 def _notes_on_options(study: Study, costs: Costs) -> Iterator[str]:
     """Stages that were run with other options."""
-    for name in filter(costs.options.__contains__, costs.stages):
-        if changes := changed_options(costs.options[name], as_dict(stage_named(name).options_of(study))):
+    for name in costs.stages:
+        noted = costs.options.get(name)
+        if noted and (changes := changed_options(noted, as_dict(stage_named(name).options_of(study)))):
             yield f"{name} took that with other options: {'; '.join(changes)}"
 
 
@@ -161,7 +162,7 @@ def plan_table(plan: Plan) -> str:
             stage.stage,
             f"{stage.blocks}",
             f"{stage.tasks}",
-            *map(format_bytes, (stage.bytes_read, stage.bytes_written, stage.peak_memory)),
+            *map(_bytes, (stage.bytes_read, stage.bytes_written, stage.peak_memory)),
             *(f"{stage.hours:.2g}" if stage.resource == which else "-" for which in (CPU, GPU)),
             _clock(stage.wall_seconds),
         )
@@ -177,6 +178,11 @@ def plan_table(plan: Plan) -> str:
         f"{format_bytes(memory)} for each worker, {format_bytes(plan.disk)} of disk"
     )
     return "\n".join([*lines, *plan.notes])
+
+
+def _bytes(size: int) -> str:
+    """Bytes with a unit."""
+    return format_bytes(size) if size else "-"
 
 
 def _clock(seconds: float) -> str:
