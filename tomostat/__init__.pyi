@@ -19,6 +19,7 @@ from .phase import Phase, PhaseFit
 from .phases import PhasesOptions, segment_phases
 from .pipeline import run
 from .postprocess import export_study
+from .preview import preview
 from .report import ReportOptions, write_report
 from .simulation import simulate_study
 from .stitch import StitchOptions, stitch_particles
@@ -61,6 +62,7 @@ __all__ = [
     "open_flat",
     "open_particles",
     "open_volume",
+    "preview",
     "read_fit",
     "read_instances",
     "run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,31 @@ def box_between(low: Iterable[int], high: Iterable[int]) -> Box:
     """The box from its first voxel (z, y, x) to that after its last one."""
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     return z, y, x
+
+
+def box_of(shape: Sequence[int]) -> Box:
+    """The box (z, y, x) of all voxels."""
+    return box_between((0, 0, 0), shape)
+
+
+def box_text(box: Box) -> str:
+    """A box as on the command line, ``z0:z1,y0:y1,x0:x1``; `parse_box` reads it back."""
+    return ",".join(f"{part.start}:{part.stop}" for part in box)
+
+
+def parse_box(text: str) -> Box:
+    """A box from ``z0:z1,y0:y1,x0:x1``, the first voxel and the one after the last along each axis.
+
+    Raises
+    ------
+    ValueError
+        When it is written otherwise.
+    """
+    ends = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+),(\d+):(\d+)", re.sub(r"\s", "", text))
+    if ends is None:
+        raise ValueError(f"box is {text!r}; expected z0:z1,y0:y1,x0:x1 in voxels, such as 100:132,0:256,0:256")
+    numbers = [int(end) for end in ends.groups()]
+    return box_between(numbers[::2], numbers[1::2])
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,43 @@ def plan(
 app.command(_with_options_of_all_stages(plan), sort_key=1)
 
 
+def try_settings(
+    source: Path,
+    /,
+    *,
+    spacing: Spacing = None,
+    box: str | None = None,
+    field: str | None = None,
+    out: Path = Path("preview.png"),
+    **options: Any,
+) -> None:
+    """Show phases and outlines of particles in a small box of a volume, as a picture, before a long run.
+
+    It takes the options of `run`, so that what suits can be given there. Only the box is read.
+
+    Parameters
+    ----------
+    source
+        A volume in a format that `tomostat info --formats` lists, or a study file (.yaml).
+    box
+        First voxel and the one after the last along each axis, z0:z1,y0:y1,x0:x1; 32 x 256 x 256 voxels in the middle
+        when not given.
+    field
+        Field of a study file; the first one when not given.
+    out
+        Picture to write (.png).
+    """
+    from tomostat.blocks import parse_box
+    from tomostat.preview import preview
+
+    study = study_of(source, spacing, out.with_suffix(""), None, None).with_options(**options)
+    found = preview(study, out, field=field, box=None if box is None else parse_box(box))
+    print("\n".join([*found.lines(), f"picture: {out}"]))
+
+
+app.command(_with_options_of_all_stages(try_settings), name="try", sort_key=1)
+
+
 @app.command(sort_key=2)
 def ingest(
     source: Source = None,

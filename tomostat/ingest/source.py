@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.blocks import Box, Shape
+from tomostat.blocks import Box, Shape, box_between, box_of, box_text
 from tomostat.ingest.axes import Axes
 from tomostat.ingest.options import IngestOptions
 from tomostat.plugins import Plugin
@@ -96,8 +96,7 @@ class Source(ABC):
 
     def read_all(self) -> NDArray[Any]:
         """Read all voxels (z, y, x)."""
-        z, y, x = (slice(0, n) for n in self.shape)
-        return self.read((z, y, x))
+        return self.read(box_of(self.shape))
 
     def record(self, reader: Plugin[Reader]) -> SourceRecord:
         """Provenance of the voxels, as stored with the volume."""
@@ -134,6 +133,47 @@ class ArraySource(Source):
     """
 
     axes: Axes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PartSource(Source):
+    """A box of another source; only what lies in it is read.
+
+    Attributes
+    ----------
+    whole
+        The other source.
+    start
+        First voxel (z, y, x) of the box.
+    """
+
+    whole: Source
+    start: Shape
+
+    @classmethod
+    def of(cls, whole: Source, box: Box) -> PartSource:
+        """A box (z, y, x) of a source; what it is made of is noted in its attributes.
+
+        Raises
+        ------
+        ValueError
+            When the box is empty, or reaches beyond the source.
+        """
+        if not all(0 <= part.start < part.stop <= n for part, n in zip(box, whole.shape, strict=True)):
+            raise ValueError(
+                f"box is {box_text(box)}; expected a part of {whole.path}, which is {box_text(box_of(whole.shape))}"
+            )
+        z, y, x = box
+        return cls(
+            path=whole.path, kind=whole.kind, shape=(z.stop - z.start, y.stop - y.start, x.stop - x.start),
+            dtype=whole.dtype, chunk=whole.chunk, spacing=whole.spacing, dataset=whole.dataset, files=whole.files,
+            attributes={**whole.attributes, "part": box_text(box)}, whole=whole, start=(z.start, y.start, x.start),
+        )  # fmt: skip
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Read a box (z, y, x) of the part."""
+        low = [part.start + first for part, first in zip(box, self.start, strict=True)]
+        return self.whole.read(box_between(low, [a + p.stop - p.start for a, p in zip(low, box, strict=True)]))
 
 
 class Reader(ABC):

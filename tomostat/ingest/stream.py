@@ -25,7 +25,7 @@ from tomostat.ingest.choose import FoundSource, choose_spacing, find_source, nam
 from tomostat.ingest.conversion import Conversion, find_conversion
 from tomostat.ingest.kernels.looks import has_dark_particles, looks_like_labels
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import Source
+from tomostat.ingest.source import PartSource, Source
 from tomostat.options import as_dict
 from tomostat.plugins import PluginError
 from tomostat.volume import (
@@ -55,6 +55,7 @@ def ingest_volume(
     spacing: float | Sequence[float] | None = None,
     options: IngestOptions | None = None,
     attributes: Mapping[str, Any] | None = None,
+    box: Box | None = None,
     execution: Execution | None = None,
 ) -> VolumeInfo:
     """Copy grey values into an OME-Zarr volume with a pyramid of lower resolutions.
@@ -76,6 +77,8 @@ def ingest_volume(
         Reader and dataset, where they are not clear; shape and type of a raw file.
     attributes
         Stored with the volume, such as ``density_scale`` and ``density_offset`` (delta = grey * scale + offset).
+    box
+        Part (z, y, x) of the source that is copied; all of it when not given.
     execution
         Where to run, who receives events, and where finished tasks are recorded; threads of this process when None.
 
@@ -90,11 +93,13 @@ def ingest_volume(
     ------
     FileNotFoundError, ValueError
         When the source is missing, damaged, of unknown kind, type or voxel size, in colour, constant, or infinite; when
-        its particles seem to be dark and `IngestOptions.invert` is not given; when the destination cannot be written or
-        is too small. Nothing is left half-written.
+        the box is no part of it; when its particles seem to be dark and `IngestOptions.invert` is not given; when the
+        destination cannot be written or is too small. Nothing is left half-written.
     """
     path, options = Path(path), options or IngestOptions()
     found = find_source(Path(source), options)
+    if box is not None:
+        found = dataclasses.replace(found, source=PartSource.of(found.source, box))
     size = choose_spacing(found.source, spacing)
     convert = find_conversion(str(found.source.path), found.source.dtype, bool(options.invert))
     middle = convert(_read_middle(found))

@@ -1,23 +1,26 @@
-"""What several pictures of fields and particles share: colours of labels, outlines, scales."""
+"""What several pictures of fields and particles share: colours of labels, outlines, planes, scales."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from tomostat.report.style import INK, degrees_map
+from tomostat.report.fields import Plane
+from tomostat.report.style import INK, MUTED, PHASES, degrees_map, frameless
 
 Array = NDArray[np.float64]
 
@@ -84,3 +87,41 @@ def scale_bar(axes: Axes, reach: float) -> None:
         right - length / 2, 0.055, f"{length:g} µm", ha="center", va="bottom", size=7.5, transform=at,
         path_effects=clear,
     )  # fmt: skip
+
+
+def draw_grey(axes: Axes, plane: Plane, degrees: Mapping[int, float]) -> None:
+    """Draw the grey values of a plane with the outlines of its labels, coloured as `label_colours` says."""
+    low, high = np.percentile(plane.grey, [0.5, 99.5])
+    axes.imshow(plane.grey, cmap="gray", vmin=low, vmax=high, extent=plane.extent)
+    if plane.labels is not None:
+        lines, owners = outlines(plane.labels, plane.extent)
+        tints = label_colours(plane.labels, degrees)
+        axes.add_collection(LineCollection(lines, colors=[(0, 0, 0, 0.55)], linewidths=2.4))
+        axes.add_collection(LineCollection(lines, colors=tints[owners] if owners else None, linewidths=1.3))
+    _bare(axes, f"{plane.axes[0]} (µm)")
+
+
+def draw_phases(axes: Axes, plane: Plane) -> None:
+    """Draw the phases of a plane, with thin outlines of its labels."""
+    tints = ListedColormap([tint for _, tint in PHASES.values()])
+    axes.imshow(np.asarray(plane.phases), cmap=tints, vmin=-0.5, vmax=4.5, extent=plane.extent)
+    if plane.labels is not None:
+        lines, _ = outlines(plane.labels, plane.extent)
+        axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.7))
+    _bare(axes, "")
+
+
+def _bare(axes: Axes, label: str) -> None:
+    frameless(axes)
+    axes.set_ylabel(label)
+    axes.set_aspect("equal")
+
+
+def phase_handles(planes: Sequence[Plane]) -> list[Patch]:
+    """What a legend says of the phases in some planes."""
+    present = np.unique(np.concatenate([s.phases.ravel() for s in planes if s.phases is not None]))
+    return [
+        Patch(facecolor=tint, edgecolor=MUTED, linewidth=0.5, label=name)
+        for code, (name, tint) in PHASES.items()
+        if code in present
+    ]

@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from tomostat.report import text
 from tomostat.report.browsing import described_field, field_slices, slice_places
 from tomostat.report.data import ReportData
-from tomostat.report.drawing import any_known, degree_bar, label_colours, outlines
-from tomostat.report.fields import FieldView, Plane
+from tomostat.report.drawing import any_known, degree_bar, draw_grey, draw_phases, phase_handles
+from tomostat.report.fields import FieldView
 from tomostat.report.figures.explorer import resistance_top, script_json
 from tomostat.report.sections import Section
-from tomostat.report.style import INK, MUTED, PHASES, frameless, new_figure
+from tomostat.report.style import new_figure
 from tomostat.report.tables import particle_rows
 
 
@@ -95,54 +90,19 @@ def draw_field(view: FieldView, degrees: Mapping[int, float]) -> Figure:
     figure = new_figure(panel * columns + 1.6, panel * sum(heights) / length + 0.35 * len(planes) + 0.6)
     grid = figure.subplots(len(planes), columns, squeeze=False, height_ratios=heights, sharex=True)
     for row, plane in zip(grid, planes, strict=True):
-        _grey(row[0], plane, degrees)
+        draw_grey(row[0], plane, degrees)
         other = "z" if plane.axes == ("y", "x") else "y"
         row[0].set_title(f"{other} = {plane.place:.1f} µm", weight="normal", size=9)
         if columns == 2:
-            _phases(row[1], plane)
+            draw_phases(row[1], plane)
     for axes in grid[-1]:
         axes.set_xlabel("x (µm)")
     if columns == 2:
         grid[0][1].set_title("phases", weight="normal", size=9)
-        figure.legend(handles=_phase_handles(planes), loc="outside lower right", ncols=4, fontsize=8)
+        figure.legend(handles=phase_handles(planes), loc="outside lower right", ncols=4, fontsize=8)
     if planes[0].labels is not None and any_known(degrees):
         degree_bar(figure, grid[:, -1].tolist(), 0.025)
     return figure
-
-
-def _grey(axes: Axes, plane: Plane, degrees: Mapping[int, float]) -> None:
-    low, high = np.percentile(plane.grey, [0.5, 99.5])
-    axes.imshow(plane.grey, cmap="gray", vmin=low, vmax=high, extent=plane.extent)
-    if plane.labels is not None:
-        lines, owners = outlines(plane.labels, plane.extent)
-        tints = label_colours(plane.labels, degrees)
-        axes.add_collection(LineCollection(lines, colors=[(0, 0, 0, 0.55)], linewidths=2.4))
-        axes.add_collection(LineCollection(lines, colors=tints[owners] if owners else None, linewidths=1.3))
-    _bare(axes, f"{plane.axes[0]} (µm)")
-
-
-def _phases(axes: Axes, plane: Plane) -> None:
-    tints = ListedColormap([tint for _, tint in PHASES.values()])
-    axes.imshow(np.asarray(plane.phases), cmap=tints, vmin=-0.5, vmax=4.5, extent=plane.extent)
-    if plane.labels is not None:
-        lines, _ = outlines(plane.labels, plane.extent)
-        axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.7))
-    _bare(axes, "")
-
-
-def _bare(axes: Axes, label: str) -> None:
-    frameless(axes)
-    axes.set_ylabel(label)
-    axes.set_aspect("equal")
-
-
-def _phase_handles(planes: list[Plane]) -> list[Patch]:
-    present = np.unique(np.concatenate([s.phases.ravel() for s in planes if s.phases is not None]))
-    return [
-        Patch(facecolor=tint, edgecolor=MUTED, linewidth=0.5, label=name)
-        for code, (name, tint) in PHASES.items()
-        if code in present
-    ]
 
 
 FIELDS = Section(anchor="fields", heading="Fields of view", position=50, make=fields)
