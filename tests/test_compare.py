@@ -100,3 +100,15 @@ def test_annotations_are_the_truth(tmp_path, capsys):
     assert cli.main(["evaluate", str(path), str(tmp_path / "found.npy")]) == 0
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert (printed["found"], printed["f1"]) == ("1", "1.0000")
+
+
+def test_an_annotation_file_is_truth(tmp_path, capsys):
+    """What lies outside of the outlines counts as found falsely; a plane is the same as a volume of one slice."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((60, 80), np.uint8))
+    truth = write_via(tmp_path, [(SQUARE, "particle")])
+    found = np.zeros((1, 60, 80), np.uint8)
+    found[:, 10:30, 10:30], found[:, 40:50, 40:50] = 1, 2
+    tifffile.imwrite(tmp_path / "found.tif", found)
+    assert cli.main(["evaluate", str(truth), str(tmp_path / "found.tif")]) == 0
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (printed["truth"], printed["found"], printed["matched"]) == ("1", "2", "1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tomostat.phantom import PhantomOptions
 from tomostat.phantom.scene import _intended_detachment
@@ -28,3 +29,10 @@ def test_spread_grows_as_particles_get_smaller() -> None:
     options = PhantomOptions(detachment_mean=0.4, detachment_spread=0.1, detachment_spread_power=1.5)
     found = _intended_detachment(options, diameters, rng).reshape(3, -1).std(axis=1)
     np.testing.assert_allclose(found, 0.1 * (11 / np.array([6, 11, 16])) ** 1.5, rtol=0.05)
+
+
+@pytest.mark.parametrize("condition", ["../../x", "a/b", "", ".."])
+def test_conditions_stay_in_the_folder(tmp_path: Path, condition: str) -> None:
+    with pytest.raises(ValueError, match="condition"):
+        simulate_study(tmp_path / "inside" / "s", {"a": 0.1, condition: 0.2}, options=PhantomOptions(shape=(8, 24, 24)))
+    assert not list(tmp_path.rglob("*.*"))

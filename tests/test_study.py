@@ -182,3 +182,15 @@ def test_any_file_name_makes_a_field_name(file, name):
 def test_a_given_name_is_not_changed():
     with pytest.raises(ValueError, match=r"field name is 'pos 2'; expected letters.*\(--name, or name: in"):
         Field(path="a.tif", name="pos 2")
+
+
+def test_paths_are_relative_to_the_file_and_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = STUDY.replace("output: out", "output: ~/results").replace("path: a.tif", "path: ~/a.tif")
+    study = load_study(write(tmp_path, text + "detect:\n  weights: own.safetensors\nmeasure:\n  curve: ~/ocv.csv\n"))
+    assert study.output == tmp_path / "home" / "results"
+    assert study.fields[0].path == tmp_path / "home" / "a.tif"
+    assert study.options["detect"].weights == str(tmp_path / "own.safetensors")
+    assert study.options["measure"].curve == str(tmp_path / "home" / "ocv.csv")
+    shipped = load_study(write(tmp_path, STUDY + "detect:\n  weights: accurate\n"))
+    assert shipped.options["detect"].weights == "accurate"

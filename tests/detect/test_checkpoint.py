@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import shutil
 
 import pytest
@@ -13,7 +15,7 @@ from networks import TINY
 from tomostat.detect import checkpoint
 from tomostat.detect.checkpoint import Header, TrainingRecord, file_hash, load_checkpoint, read_header, save_checkpoint
 from tomostat.detect.detector import make_detector
-from tomostat.detect.kernels.maskrcnn import build
+from tomostat.detect.kernels.maskrcnn import MaskRCNN, build
 from tomostat.detect.options import DetectOptions
 
 
@@ -72,3 +74,23 @@ def test_damaged_shipped_weights_are_refused(tmp_path, monkeypatch, weights):
         make_detector(DetectOptions(weights="fast"))
     monkeypatch.setitem(checkpoint.SHIPPED, "fast", file_hash(path))
     assert make_detector(DetectOptions(weights="fast")).weights == str(path)
+
+
+def test_a_checkpoint_has_the_rights_of_any_new_file(tmp_path):
+    old = os.umask(0o027)
+    try:
+        save_checkpoint(tmp_path / "a.safetensors", build(TINY, seed=0))
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o640
+
+
+def test_weights_that_do_not_fit_take_no_memory(tmp_path, weights, monkeypatch):
+    """The shapes in the header are compared first: no tensor is read, no network is built."""
+    tensors = load_file(weights)
+    tensors[next(iter(tensors))] = torch.zeros(7)
+    record = {"format": checkpoint.FORMAT, "config": json.dumps(dataclasses.asdict(TINY))}
+    save_file(tensors, tmp_path / "other.safetensors", record)
+    monkeypatch.setattr(MaskRCNN, "load_state_dict", lambda *_: pytest.fail("weights were read"))
+    with pytest.raises(ValueError, match=r"other.safetensors does not fit .* shape \[7\], the architecture needs"):
+        load_checkpoint(tmp_path / "other.safetensors")

@@ -243,3 +243,11 @@ def test_outcomes_agree_with_scores(seed):
     assert (of_found == Outcome.MERGED).sum() == scores.merges
     assert (of_truth > 0).sum() == scores.truth
     assert (of_found > 0).sum() == scores.found
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.int64, np.uint64])
+def test_labels_of_any_type_and_size(true_and_found, dtype):
+    truth, found = true_and_found
+    big = np.iinfo(dtype).max // 10
+    moved = [np.where(image > 0, image.astype(dtype) + dtype(big), dtype(0)) for image in (truth, found)]
+    assert score_labels(*moved) == score_labels(truth, found)

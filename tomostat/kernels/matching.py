@@ -146,7 +146,7 @@ def _dense_labels(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]
         raise ValueError(f"the lowest label is {lowest}; expected 0 for background and positive labels")
     if highest < DENSE_LABELS * flat.size + 256:
         return flat, np.arange(highest + 1, dtype=np.int64)
-    values, dense = np.unique(np.append(flat, 0), return_inverse=True)  # 0 stays 0
+    values, dense = np.unique(np.append(flat, flat.dtype.type(0)), return_inverse=True)  # 0 stays 0
     return dense[:-1].astype(np.int32), values.astype(np.int64)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from sources import GREY, SHAPE, assert_refused, hdf5
+from tomostat.execution import Execution
 from tomostat.ingest import IngestOptions, open_source, probe
 from tomostat.ingest.stage import INGEST
+from tomostat.manifest import Layout
 from tomostat.stage import FieldWork
 from tomostat.study import study_of_volume
 
@@ -109,7 +111,7 @@ def test_parts_count_in_the_key(tmp_path):
     hdf5(tmp_path / "target.h5", {"v": (GREY > 30000).astype(np.uint8)})
     labels = linking(tmp_path / "labels.h5", "target.h5")
     study = study_of_volume(path, tmp_path / "out", spacing=1, labels=labels)
-    work = FieldWork(study=study, layout=None, field=study.fields[0], execution=None)
+    work = FieldWork(study, Layout(study.output), Execution(), study.fields[0])
     known = [INGEST.depends(work)]
     for name, array in (("part1.h5", GREY[:3]), ("target.h5", (GREY > 9).astype(np.uint16))):
         hdf5(tmp_path / name, {"v": array, "more": np.arange(9)})

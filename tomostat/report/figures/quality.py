@@ -46,7 +46,7 @@ def checked(data: ReportData) -> str:
     elif problems:
         parts.append(f"<p>Nothing is wrong in the labels of {plural(len(problems), 'field')}.</p>")
     if missing:
-        command = escape(f"tomostat check {data.provenance.study.output}")
+        command = escape(f"tomostat check {data.provenance.study.output.name}")
         which = "No field" if len(missing) == len(data.views) else f"Not every field ({escape(', '.join(missing))} not)"
         parts.append(f"<p>{which} was checked as it is now: <code>{command}</code>, then the report again.</p>")
     return f"<h3>Check of the labels</h3>{''.join(parts)}" if parts else ""
@@ -105,7 +105,7 @@ def decisions(data: ReportData) -> str:
 def command(data: ReportData, one: Decision) -> str:
     """The command that turns a decision over."""
     study = data.provenance.study
-    where = study.output if study else "OUTPUT"
+    where = study.output.name if study else "OUTPUT"
     field = f" --field {one.field}" if len(data.views) > 1 else ""
     return f"tomostat stitch {where} --{'cut' if one.joined else 'join'} {one.a} {one.b}{field}"
 
