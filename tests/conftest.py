@@ -12,13 +12,13 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from properties import DEEP, examples
-from studies import SMALL, WATERSHED
+from studies import BRIEF, SMALL, WATERSHED
 
 if TYPE_CHECKING:
     from tomostat.manifest import Layout
     from tomostat.study import Study
 
-settings.register_profile("tomostat", examples(100))
+settings.register_profile("tomostat", examples(40))
 settings.load_profile("tomostat")
 
 
@@ -33,10 +33,10 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(simulated: Path) -> Study:
-    """That study, with the watershed."""
+    """That study, with the watershed and a brief report."""
     from tomostat.study import load_study
 
-    return load_study(simulated).with_options(detect=WATERSHED)
+    return load_study(simulated).with_options(detect=WATERSHED, report=BRIEF)
 
 
 @pytest.fixture(scope="session")

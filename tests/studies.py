@@ -10,12 +10,15 @@ from tomostat.datasets import flatten, open_particles
 from tomostat.detect.options import DetectOptions
 from tomostat.manifest import Layout
 from tomostat.phantom.options import PhantomOptions
+from tomostat.report.options import ReportOptions
 from tomostat.study import Study
 
 SMALL = PhantomOptions(shape=(24, 80, 80), diameters=(4.0, 7.0))
 WATERSHED = DetectOptions(detector="watershed", slices=8)
+BRIEF = ReportOptions(gallery=1, pictured_fields=1, pictured_particles=6, decisions=1)
+"""A page with few pictures: drawing takes longer than all that goes before."""
 UP_TO_TABLE = ("ingest", "phases", "detect", "stitch", "measure")
-"""Stages up to the particle table: figures of the report take longer than all of them."""
+"""Stages up to the particle table."""
 
 
 def at(study: Study, output: Path) -> Study:

@@ -11,7 +11,7 @@ import tifffile
 
 import tomostat as ts
 import tomostat.stitch
-from studies import UP_TO_TABLE, WATERSHED, at, first_field, science
+from studies import BRIEF, UP_TO_TABLE, WATERSHED, at, first_field, science
 from tomostat import pipeline
 from tomostat.cluster import open_cluster
 from tomostat.events import INTERRUPTED, Event, StageEnded, TaskEnded
@@ -68,7 +68,7 @@ def test_a_changed_option_makes_what_follows_stale_and_nothing_else(results, stu
     assert made == {"stitch", "measure", "table", "analyze", "report"}, "the last two are no longer finished"
 
 
-@pytest.mark.parametrize("slices", [5, 24])
+@pytest.mark.parametrize("slices", [5, pytest.param(24, marks=pytest.mark.slow)])
 def test_the_block_of_slices_changes_nothing(results, study, tmp_path, slices):
     options = dataclasses.replace(WATERSHED, slices=slices)
     again = first_field(study, tmp_path / "out").with_options(detect=options)
@@ -86,7 +86,10 @@ class Killed(BaseException):
     """The process died."""
 
 
-@pytest.mark.parametrize("stage", ["ingest", "phases", "detect", "stitch", "measure"])
+@pytest.mark.parametrize(
+    "stage",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("ingest", "phases", "stitch")), "detect", "measure"],
+)
 def test_a_kill_and_the_same_command_give_the_same_bits(results, study, tmp_path, stage):
     """The stage dies after some of its blocks; the same run then goes on from there."""
     seen: list[str] = []
@@ -119,7 +122,7 @@ def test_a_field_without_particles_gives_an_empty_table(results, tmp_path, caplo
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "empty.tif", rng.normal(60, 4, (16, 48, 48)).astype("u1"))
     study = study_of_volume(tmp_path / "empty.tif", tmp_path / "out", spacing=0.2)
-    study = study.with_options(detect=WATERSHED, phases=PhasesOptions(phases=2, thresholds=(200.0,)))
+    study = study.with_options(detect=WATERSHED, report=BRIEF, phases=PhasesOptions(phases=2, thresholds=(200.0,)))
     empty = ts.open_particles(pipeline.run(study).particles)
     full = ts.open_particles(results.particles)
     assert empty.sizes["particle"] == 0
@@ -154,10 +157,11 @@ def test_implausible_sizes_are_warned_of(tmp_path, caplog, spacing, limits, said
 
 def test_particles_of_implausible_size_are_warned_of(results, study, tmp_path):
     shutil.copytree(results.root, tmp_path / "copy")
-    changed = at(study, tmp_path / "copy").with_options(measure=MeasureOptions(plausible_diameter=(20.0, 90.0)))
+    changed = first_field(study, tmp_path / "copy")
+    changed = changed.with_options(measure=MeasureOptions(plausible_diameter=(20.0, 90.0)))
     layout = pipeline.run(changed, stages=["measure"])
     warnings = Content.read(layout.root).warnings()
-    assert {(one.scope, one.stage) for one in warnings} == {("slow-1", "measure"), ("fast-1", "measure")}
+    assert {(one.scope, one.stage) for one in warnings} == {("slow-1", "measure")}
     assert "a median diameter of" in warnings[0].text
 
 
@@ -174,7 +178,8 @@ def test_terminal_and_report_give_the_same_numbers(results):
 def test_one_slice_is_a_volume(simulated, tmp_path):
     grey = ts.open_volume(load_study(simulated).fields[0].path)[12].values
     tifffile.imwrite(tmp_path / "slice.tif", grey)
-    study = study_of_volume(tmp_path / "slice.tif", tmp_path / "out", spacing=0.2).with_options(detect=WATERSHED)
+    study = study_of_volume(tmp_path / "slice.tif", tmp_path / "out", spacing=0.2)
+    study = study.with_options(detect=WATERSHED, report=BRIEF)
     particles = ts.open_particles(pipeline.run(study).particles)
     assert particles.sizes["particle"] > 3
     assert not particles["touches_border"].values.all()

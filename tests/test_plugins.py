@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from studies import BRIEF
 from tomostat.datasets import open_dataset, open_particles
 from tomostat.instances import read_metadata
 from tomostat.manifest import Content
+from tomostat.options import as_dict
 from tomostat.phantom import PhantomOptions, make_scene, render
 from tomostat.plugins import Registry
 
@@ -63,6 +65,7 @@ def results(environment, volume, tmp_path_factory) -> Path:
         "detect": {"detector": "blobs", "settings": {"least": 30}},
         "measure": {"extra": ["brightest"]},
         "analyze": {"border": "kept"},
+        "report": as_dict(BRIEF),
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     tomostat("run", folder / "study.yaml", "--workers", 1, environment=environment)
@@ -153,6 +156,7 @@ def test_a_study_file_names_no_objects(volume, environment, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
+@pytest.mark.slow
 def test_an_object_by_a_flag_is_not_imported_again_from_the_record(results, environment, tmp_path):
     out, words = tmp_path / "out", ("--workers", 1)
     subprocess.run(["cp", "-r", str(results), str(out)], check=True)

@@ -112,6 +112,7 @@ def test_fields_of_one_reason_share_a_line():
     assert lines_of([]) == []
 
 
+@pytest.mark.slow
 def test_a_moved_folder_works_where_it_is(results, study, copy, tmp_path, capsys, place):
     moved = copy.output.rename(tmp_path / "moved")
     assert load_study(moved / "study.yaml", record=True).output == moved

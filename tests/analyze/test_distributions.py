@@ -57,6 +57,7 @@ def test_equal_seeds_give_equal_results(results: xr.Dataset) -> None:
     assert other["summary"].equals(results["summary"])
 
 
+@pytest.mark.slow
 def test_more_samples_narrow_the_interval_of_the_mean() -> None:
     width = [
         np.ptp(analyze_particles(study(2, samples=n), options=FEW)["summary_interval"].values[0, 0, 0]) for n in (2, 6)
@@ -74,6 +75,7 @@ def test_no_detachment_at_all() -> None:
     assert np.isfinite(found["quantity_median"].sel(size="all", quantity="volume")).all()
 
 
+@pytest.mark.slow
 def test_border_options() -> None:
     table = study(particles=20)
     border = table["touches_border"].values

@@ -122,6 +122,7 @@ def test_recall_by_contrast():
     assert [result.value for result in results[2:]] == [0, 1, 0]
 
 
+@pytest.mark.slow
 def test_every_disturbance_is_in_the_table(capsys, monkeypatch, tiny):
     grey, labels = random_slice(np.random.default_rng(0), (96, 80))
     case = bench_detect.Case(grey[None], np.zeros((1, 96, 80), np.uint8), Instances.from_labels(labels, 0))
@@ -131,6 +132,7 @@ def test_every_disturbance_is_in_the_table(capsys, monkeypatch, tiny):
     assert all(name in printed for name in ("unchanged", *DISTURBANCES))
 
 
+@pytest.mark.slow
 def test_table_of_a_gpu(capsys, monkeypatch, tiny):
     """The table is made on a CPU, whose results do not differ from its own."""
     monkeypatch.setitem(bench_detect.NETWORKS, "resnet101", NetworkConfig(channels=16, box_units=16))

@@ -17,6 +17,7 @@ from tomostat.detect.kernels.maskrcnn import build
 from tomostat.detect.predict import Detections
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_a_checkpoint_and_keeps_the_best(tmp_path):
     start = build(TINY, seed=1)
     save_checkpoint(tmp_path / "start.safetensors", start)
@@ -32,6 +33,7 @@ def test_fine_tuning_starts_from_a_checkpoint_and_keeps_the_best(tmp_path):
     assert all(moved)
 
 
+@pytest.mark.slow
 def test_mean_with_the_initial_weights_is_kept_where_it_is_best(tmp_path, monkeypatch):
     start = tmp_path / "start.safetensors"
     save_checkpoint(start, build(TINY, seed=1))

@@ -30,6 +30,7 @@ def test_slices_do_not_depend_on_their_block(weights):
     assert equal(whole, parts)
 
 
+@pytest.mark.slow
 def test_tiles_are_normalised_by_their_slice(weights):
     """A change in the middle of a slice is felt by the tile in its corner, which does not show the middle."""
     grey = np.random.default_rng(0).random((1, 300, 300), np.float32)

@@ -65,6 +65,7 @@ def test_scale_does_not_matter(slices, weights):
     assert score_instances(small, found).f1 > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", SHIPPED)
 def test_tiles_find_what_a_single_pass_finds(slices, weights):
     grey, _ = slices

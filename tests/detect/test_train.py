@@ -59,6 +59,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_pa
     assert all(torch.isfinite(value).all() for value in last.network.state_dict().values())
 
 
+@pytest.mark.slow
 def test_best_checkpoint_is_kept(tmp_path):
     scores = iter([0.2, 0.7, 0.4])  # before the first step, then every second one
     best = train(build(TINY), squares, tmp_path, options=SHORT, validate=lambda network: next(scores))
@@ -69,6 +70,7 @@ def test_best_checkpoint_is_kept(tmp_path):
     assert load_checkpoint(best).training.validation == 0.7
 
 
+@pytest.mark.slow
 def test_training_that_scores_lower_keeps_the_initial_weights(tmp_path):
     scores = iter([0.9, 0.7, 0.4])
     start = build(TINY)

@@ -137,6 +137,7 @@ def test_levels_blur_and_noise_are_found_from_grey_and_phases(tmp_path: Path) ->
     assert (read_whole(layout.volume("grey"), "phases") == np.select([codes == 85, codes == 170], [2, 1])).all()
 
 
+@pytest.mark.slow
 def test_true_labels_beside_the_normal_run(study: Study, results: Any, tmp_path: Path) -> None:
     """Detachment is that of true labels inside tomostat, whatever their numbers; detect and stitch are left out."""
     import shutil

@@ -274,6 +274,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFram
     return path, truth_table(scene), image.grey, image.labels
 
 
+@pytest.mark.slow
 def test_detachment_on_a_blurred_noisy_phantom(phantom: tuple[Path, pd.DataFrame, Image, Image]) -> None:
     """Close to the truth, where a threshold and a count of voxels errs several times as much."""
     path, truth, grey, labels = phantom

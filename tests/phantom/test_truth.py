@@ -89,6 +89,7 @@ def test_extreme_detachment_is_exact(mean):
     assert table.contact_particle.max() < 0.02
 
 
+@pytest.mark.slow
 def test_conditions_differ_and_small_particles_spread_more():
     def draw(mean: float) -> tuple[np.ndarray, np.ndarray]:  # diameters, degrees
         scene = make_scene(PhantomOptions(shape=(160, 300, 300), diameters=(4.0, 16.0), detachment_mean=mean, seed=4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tifffile
 
 from stores import read_whole
@@ -12,6 +13,7 @@ from tomostat.phases import segment_phases
 from tomostat.phases.options import PhasesOptions
 
 
+@pytest.mark.slow
 def test_real_sand(data, tmp_path):
     """Grains against the hand-drawn truth of slices 1 to 3; a plain Otsu in the field of view gives 0.918."""
     truth = tifffile.imread(data / "sand_ct_truth.tif") > 0
@@ -26,6 +28,7 @@ def test_real_sand(data, tmp_path):
     assert np.allclose(fit.circle, (255.5, 255.5, 256), atol=0.7)
 
 
+@pytest.mark.slow
 def test_real_slice_at_the_edge_of_its_field(data, tmp_path):
     ingest_volume(data / "nmc_fullres.tif", tmp_path / "v.zarr", spacing=0.05)
     fit = segment_phases(tmp_path / "v.zarr")

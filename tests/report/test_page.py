@@ -14,12 +14,12 @@ import pytest
 
 from browsers import opened
 from reports import FEW, Written, columns_of, joined_table, make_field
+from studies import BRIEF
 from tables import study
 from tomostat.analyze import analyze_particles
 from tomostat.report import ReportOptions, write_report
 from tomostat.report.embedding import asset
 
-BRIEF = ReportOptions(gallery=1, pictured_fields=1)
 LIBRARY = asset("vendor/plotly-gl3d.min.js")
 
 
@@ -92,6 +92,7 @@ def test_table_and_file(written: Written) -> None:
     np.testing.assert_allclose(table["centroid_x"], particles["centroid"].sel(axis="x"))
 
 
+@pytest.mark.slow
 def test_equal_input_gives_an_equal_report(written: Written, tmp_path: Path) -> None:
     particles, results = written.particles, written.results
     fields = {"slow-0": written.fields["slow-0"]}
@@ -110,9 +111,11 @@ def test_report_replaces_an_older_one(written: Written, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "old.txt").touch()
     options = ReportOptions(title="Other <title>", gallery=0, pictured_fields=0, table_rows=3)
+    styles = dict(mpl.rcParams)
     page = write_report(tmp_path / "report", particles, results, fields, options=options)
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
     assert not (tmp_path / "report" / "old.txt").exists()
+    assert dict(mpl.rcParams) == styles, "styles of the caller stay"
     html = page.read_text(encoding="utf-8")
     assert "Other &lt;title&gt;" in html
     assert '"rows":3' in html
@@ -167,11 +170,3 @@ def test_page_in_a_browser(written: Written, width: int, dark: bool) -> None:
         assert browser.page.locator("#table tbody tr").count() == written.particles.sizes["particle"]
         assert browser.page.inner_text("#theme") == ("Light" if dark else "Dark")
         assert browser.complaints == []
-
-
-def test_styles_of_the_caller_stay(tmp_path: Path) -> None:
-    particles = study(particles=6)
-    results = analyze_particles(particles, options=FEW)
-    before = dict(mpl.rcParams)
-    write_report(tmp_path / "report", particles, results, {}, options=BRIEF)
-    assert dict(mpl.rcParams) == before

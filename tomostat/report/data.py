@@ -26,6 +26,9 @@ from tomostat.report.scatter import in_condition
 from tomostat.report.style import save_png, save_svg
 from tomostat.report.text import condition_names, short_units
 
+PAD = 0.05
+"""Inches around what is drawn of a figure of pixels."""
+
 LIMITATIONS, FINDINGS = "notes", "findings"
 """Attributes of the results on disk that list their limitations, and what was found."""
 
@@ -187,21 +190,21 @@ class ReportData:
         self, name: str, figure: Figure, alt: str, caption: str, table: pd.DataFrame, tight: bool = True
     ) -> str:
         """Write a figure of pixels with its data, and give the HTML that shows it."""
-        crop = {"bbox_inches": "tight", "pad_inches": 0.05} if tight else {}
-        self._write(name, figure, table, **crop)
+        self._write(name, figure, table, tight)
         picture = webp_uri(read_png(self.folder / "figures" / f"{name}.png"))
         width = _width(figure)
         image = f'<img class=picture src="{picture}" alt="{escape(alt)}" style="width:{width}px">'
         return _figure(name, image, width, caption)
 
-    def _write(self, name: str, figure: Figure, table: pd.DataFrame, **options: Any) -> str:
+    def _write(self, name: str, figure: Figure, table: pd.DataFrame, tight: bool = False) -> str:
         """Write a figure as drawing and picture, and its data; gives the drawing."""
         files = self.folder / "figures"
         table.to_csv(files / f"{name}.csv", index=False)
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # found once for both files
-        save_png(figure, files / f"{name}.png", **options)
-        return save_svg(figure, files / f"{name}.svg", **options)
+        figure.set_layout_engine("none")  # found once for both files, as the part that is written
+        part = figure.get_tightbbox().padded(PAD) if tight else None
+        save_png(figure, files / f"{name}.png", bbox_inches=part)
+        return save_svg(figure, files / f"{name}.svg", bbox_inches=part)
 
 
 def _width(figure: Figure) -> int:

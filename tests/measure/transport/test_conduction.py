@@ -159,6 +159,7 @@ def capped(fine: int, *, crack: bool = False, budget: int = 10**9) -> dict[str, 
     return conduction_columns(surface, cap(surface, 0.3, 0.05 / fine), np.ones(len(surface), bool), void, budget=budget)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crack", [False, True])
 def test_on_a_finer_grid(crack: bool) -> None:
     coarse, fine = capped(1, crack=crack), capped(2, crack=crack)

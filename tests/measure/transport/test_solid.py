@@ -24,6 +24,7 @@ def test_solid_path_in_a_ball(spacing: Spacing) -> None:
     assert abs(error).mean() < 0.015
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normal", [(1, 0, 0), (1, 1, 1), (0.7, 0.5, 0.2)])
 def test_no_path_through_the_solid_crosses_a_crack(normal: tuple[float, float, float]) -> None:
     """The crack is inside the filled particle: the surface goes over its mouth, the way through the solid around it."""
@@ -41,6 +42,7 @@ def test_no_path_through_the_solid_crosses_a_crack(normal: tuple[float, float, f
     assert surface_distance(surface, contact)[second] < 8
 
 
+@pytest.mark.slow
 def test_solid_path_on_a_finer_grid() -> None:
     values = []
     for fine in (1, 2):

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 from reports import FEW
@@ -46,6 +47,7 @@ def shares(picture: np.ndarray) -> tuple[float, float]:
     return float(far.sum() / coloured.sum()), float(contact.sum() / coloured.sum())
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_maps(tmp_path: Path) -> None:
     """The detached half faces the viewer in the front view, the half in contact when the ball is turned."""
     path = half_ball(tmp_path / "half.zarr")
