@@ -204,14 +204,17 @@ class Execution:
             self.refuse_missing(label, resources)
         if todo and need:
             check_memory(need, self.memory_per_task(resources), label)
-        about = {"stage": self.stage, "step": step, "field": self.field, "total": len(tasks)}
-        about["resource"] = next(iter(resources or ()), "")
-        self.listener(StepStarted(**about, done=len(done)))  # type: ignore[arg-type]
+        started = StepStarted(
+            stage=self.stage, step=step, field=self.field, done=len(done), total=len(tasks),
+            resource=next(iter(resources or ()), ""),
+        )  # fmt: skip
+        self.listener(started)
         for key, result in self._results(label, tasks, todo, retries, resources):
             if folder is not None:
                 _write_marker(folder, key, result.value)
             done[key] = result.value
-            self.listener(TaskEnded(**about, done=len(done), task=key, cost=result.cost, worker=result.worker))  # type: ignore[arg-type]
+            about = vars(started) | {"done": len(done)}
+            self.listener(TaskEnded(**about, task=key, cost=result.cost, worker=result.worker))
         return {key: done[key] for key in tasks}
 
     def side_by_side(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:

@@ -1,4 +1,4 @@
-"""Words for people: values and errors in one line."""
+"""Words for people: values, counts and errors in one line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ LONGEST = 120
 def shorten(value: object, longest: int = LONGEST) -> str:
     """A value as `repr` gives it; of a long one the beginning and the end."""
     return cut(repr(value), longest)
+
+
+def plural(count: int, word: str) -> str:
+    """A count with its noun."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def cut(text: str, longest: int) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from tomostat.analyze.estimators import effect_estimators, estimate_in, summarize
+from tomostat.analyze.estimators import Stream, effect_estimators, estimate_in, summarize
 from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimate, difference, group_numbers, permutation_p, permute_groups
 from tomostat.analyze.options import AnalyzeOptions
@@ -51,7 +51,7 @@ def compare(
         for place, mask in enumerate(pair.measured_groups())
         for number, one in enumerate(effect_estimators(pair.detachment, is_second, mask))
     }
-    for where, found in estimate_in(pair, options, effects, index, 4).items():
+    for where, found in estimate_in(pair, options, effects, index, Stream.EFFECTS).items():
         results.put("effect_size", (index, *where), found, options.confidence)
     _permute(results, index, pair, is_second, options)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from tomostat.analyze.estimators import estimate_in
+from tomostat.analyze.estimators import Stream, estimate_in
 from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimator, sign_flip_p
 from tomostat.analyze.options import AnalyzeOptions
@@ -15,7 +15,6 @@ from tomostat.analyze.results import interval_variable
 from tomostat.analyze.table import Array, Mask, Table
 
 ALL = "all conditions"
-STREAM = 3
 LEAST = 3
 """Fewest small, and fewest big, particles from which the scatter of a condition is estimated."""
 
@@ -114,7 +113,7 @@ def dispersion(table: Table, options: AnalyzeOptions) -> xr.Dataset:
         ``dispersion_p``, ``dispersion_ways``.
     """
     strata = [*(table.take(table.condition == name) for name in table.conditions), table]
-    found = [compare_dispersion(one, options, STREAM, index) for index, one in enumerate(strata)]
+    found = [compare_dispersion(one, options, Stream.DISPERSION, index) for index, one in enumerate(strata)]
     long_name = "mean deviation of the detachment from its median, small over big particles"
     dims = ("stratum",)
     interval = np.stack([one.interval for one in found])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import IntEnum
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,18 @@ from tomostat.analyze.kernels.resample import Estimate, Estimator, Key, estimate
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import BINS, DEGREES
 from tomostat.analyze.table import Array, Mask, Table
+
+
+class Stream(IntEnum):
+    """Streams of random numbers: the parts of an analysis take their resamples from different ones."""
+
+    CORRELATIONS = 2
+    DISPERSION = 3
+    EFFECTS = 4
+    VARIANCE = 5
+    SENSITIVITY = 6
+    SIZES = 8
+
 
 EFFECT_SIZES: tuple[tuple[Callable[..., Array], tuple[float, float]], ...] = (
     (statistics.standardized_difference, (-np.inf, np.inf)),

@@ -11,6 +11,7 @@ from tomostat.analyze.dispersion import ALL
 from tomostat.analyze.kernels.variance import LEVELS
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.table import DETACHMENT
+from tomostat.messages import plural
 
 CORRELATIONS = 8
 """Most correlations that are reported."""
@@ -54,11 +55,6 @@ def probability(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def counted(count: int, word: str) -> str:
-    """A count with its noun."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 def _means(results: xr.Dataset) -> Iterator[str]:
     for name in results["condition"].values:
         one = results.sel(condition=name, size="all")
@@ -66,8 +62,8 @@ def _means(results: xr.Dataset) -> Iterator[str]:
         if np.isfinite(mean):
             yield (
                 f"Mean detachment of {name}: {percent(float(mean))} ({interval(ends)}), of "
-                f"{counted(int(one['n_particles']), 'particle')} in {counted(int(one['n_fields']), 'field')} of "
-                f"{counted(int(one['n_samples']), 'sample')}."
+                f"{plural(int(one['n_particles']), 'particle')} in {plural(int(one['n_fields']), 'field')} of "
+                f"{plural(int(one['n_samples']), 'sample')}."
             )
 
 

@@ -10,14 +10,13 @@ import numpy as np
 import xarray as xr
 from scipy.stats import false_discovery_control
 
-from tomostat.analyze.estimators import by_name, estimate_in
+from tomostat.analyze.estimators import Stream, by_name, estimate_in
 from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimator
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import QUANTILES, interval_variable
 from tomostat.analyze.table import COVARIATES, Array, Mask, Table
 
-STREAM = 2
 STEPS = 41
 """Places along a covariate at which quantiles are taken."""
 LEAST = 10
@@ -50,7 +49,7 @@ def correlations(table: Table, options: AnalyzeOptions) -> xr.Dataset:
         one = table.take(table.condition == condition)
         groups = dict(enumerate(_pairs_by_particles(one)))
         estimators = {key: _matrix_estimator(one, mask, members) for key, (mask, members, _) in groups.items()}
-        for key, found in estimate_in(one, options, estimators, index, STREAM).items():
+        for key, found in estimate_in(one, options, estimators, index, Stream.CORRELATIONS).items():
             _, members, pairs = groups[key]
             ends, level = found.interval(options.confidence), found.p_value()
             for a, b in pairs:

@@ -12,14 +12,13 @@ import numpy as np
 import xarray as xr
 
 from tomostat.analyze.dispersion import compare_dispersion
-from tomostat.analyze.estimators import by_name, estimate_in
+from tomostat.analyze.estimators import Stream, by_name, estimate_in
 from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimate, Estimator, difference
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import estimates_variables, interval_variable
 from tomostat.analyze.table import DETACHMENT, Table, read_table
 
-STREAM = 6
 SPLIT_STEP = 1.0
 """Micrometers by which the size split is moved."""
 UNCERTAIN = 0.9
@@ -121,7 +120,7 @@ def sensitivity(particles: xr.Dataset, table: Table, options: AnalyzeOptions) ->
         counts.append(int(one.measured_groups()[0].sum()))
         means.append(_stacked(found, (0.0, 1.0)))
         differences.append(_stacked([difference(found[a], found[b]) for a, b in pairs], (-1.0, 1.0)))
-        ratios.append(compare_dispersion(one, options, STREAM, 0))
+        ratios.append(compare_dispersion(one, options, Stream.SENSITIVITY, 0))
     by_condition, by_pair, alone = ("variant", "condition"), ("variant", "pair"), ("variant",)
     level = options.confidence
     ratio_text = "mean deviation of the detachment from its median, small over big particles"
@@ -150,7 +149,7 @@ def _mean(table: Table, options: AnalyzeOptions, index: int) -> Estimate:
     """Mean detachment of the particles of a condition."""
     mask = table.measured_groups()[0]
     one = Estimator(mask, by_name(partial(statistics.mean, table.detachment[mask])), (0.0, 1.0))
-    return estimate_in(table, options, {"mean": one}, index, STREAM)["mean"]
+    return estimate_in(table, options, {"mean": one}, index, Stream.SENSITIVITY)["mean"]
 
 
 def _stacked(found: list[Estimate], bounds: tuple[float, float]) -> Estimate:

@@ -7,14 +7,13 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from tomostat.analyze.estimators import by_name, estimate_in
+from tomostat.analyze.estimators import Stream, by_name, estimate_in
 from tomostat.analyze.kernels.resample import Estimator
 from tomostat.analyze.kernels.statistics import size_percentiles
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import interval_variable
 from tomostat.analyze.table import Table
 
-STREAM = 8
 PERCENTILES = (10, 50, 90)
 WEIGHTINGS = {"number": 0, "volume": 3}
 """Power of the diameter with which a particle counts, by name."""
@@ -49,7 +48,7 @@ def sizes(table: Table, options: AnalyzeOptions) -> xr.Dataset:
             name: Estimator(used, by_name(partial(percentiles, power=power)), (0.0, np.inf))
             for name, power in WEIGHTINGS.items()
         }
-        for place, found in enumerate(estimate_in(one, options, estimators, STREAM, index).values()):
+        for place, found in enumerate(estimate_in(one, options, estimators, Stream.SIZES, index).values()):
             value[index, place], interval[index, place] = found.value, found.interval(options.confidence)
     text = "diameter below which a share of the particles, or of their volume, lies"
     span = "span of the diameters, (D90 - D10) / D50"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from tomostat.analyze.estimators import Stream
 from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.power import comparison_power
 from tomostat.analyze.kernels.resample import Codes, group_numbers
@@ -15,7 +16,6 @@ from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import interval_variable
 from tomostat.analyze.table import Array, Table
 
-STREAM = 5
 DIFFERENCES = (0.02, 0.05, 0.1, 0.15, 0.2)
 """Differences of the mean detachment for which the power is given."""
 COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
@@ -108,7 +108,7 @@ def variance(table: Table, options: AnalyzeOptions) -> xr.Dataset:
         codes = [group_numbers(one[used].astype(str)) for one in (table.stratum, sample, field)]
         anova = nested_anova(values[used], *codes)
         components[row] = anova.components()
-        rng = np.random.default_rng([options.seed, row, STREAM])
+        rng = np.random.default_rng([options.seed, row, Stream.VARIANCE])
         shares[row], interval[row] = variance_shares(anova, options.confidence, rng)
     dims = ("measure", "level")
     text = "share of samples, fields and particles in the variance within conditions"

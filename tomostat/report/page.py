@@ -13,6 +13,7 @@ import xarray as xr
 from tomostat.datasets import flatten
 from tomostat.execution import Execution
 from tomostat.files import atomic
+from tomostat.messages import plural
 from tomostat.report.data import ReportData
 from tomostat.report.embedding import asset
 from tomostat.report.fields import view_field
@@ -20,7 +21,7 @@ from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance, versions
 from tomostat.report.sections import all_parts
 from tomostat.report.style import styled
-from tomostat.report.text import TIMES, plural
+from tomostat.report.text import TIMES
 
 LIBRARY = "vendor/plotly-gl3d.min.js"
 """What draws the linked plots and turns the particles: plotly.js, MIT licence, as its authors distribute it."""
@@ -98,10 +99,9 @@ def write_report(
 
 def _page(data: ReportData) -> str:
     """The whole page as HTML."""
-    bodies = [(part, part.html(data)) for part in all_parts()]
-    shown = [(part, body) for part, body in bodies if body]
+    shown = [(part, content) for part in all_parts() if (content := part.html(data))]
     sections = "\n".join(
-        f'<section id="{part.anchor}">\n<h2>{part.heading}</h2>\n{body}\n</section>' for part, body in shown
+        f'<section id="{part.anchor}">\n<h2>{part.heading}</h2>\n{content}\n</section>' for part, content in shown
     )
     return Template(asset("page.html")).substitute(
         title=escape(data.title),

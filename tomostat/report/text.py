@@ -53,11 +53,6 @@ def between(interval: Any, scale: float = 100, digits: int = 0) -> str:
     return f"[{low:z.{digits}f}, {high:z.{digits}f}]" if np.isfinite(low + high) else ""
 
 
-def plural(count: int, word: str) -> str:
-    """A count with its noun."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 def join_words(words: Sequence[str]) -> str:
     """Words with commas and an "and"."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -3,35 +3,35 @@ const browser = document.getElementById("browser");
 const fields = browser ? JSON.parse(document.getElementById("fields-data").textContent) : [];
 const slices = browser ? document.getElementById("fields-slices").textContent.split("\n\n").map((lines) => lines.split("\n")) : [];
 const UNKNOWN_STEP = 255;
-const look = { field: 0, slice: 0, layer: "detachment", outlines: true, ticket: 0, data: null };
+const browsed = { field: 0, slice: 0, layer: "detachment", outlines: true, clicked: false, ticket: 0, data: null };
 
 // The slice that is shown, decoded.
 async function load() {
-  const ticket = ++look.ticket;
-  const [grey, labels, maps] = await Promise.all(slices[look.field][look.slice].split(",").map(decoded));
-  if (ticket !== look.ticket) return;
-  look.data = { grey: pixels(grey), labels: pixels(labels).data, maps: pixels(maps).data };
+  const ticket = ++browsed.ticket;
+  const [grey, labels, maps] = await Promise.all(slices[browsed.field][browsed.slice].split(",").map(decoded));
+  if (ticket !== browsed.ticket) return;
+  browsed.data = { grey: pixels(grey), labels: pixels(labels).data, maps: pixels(maps).data };
   paint();
 }
-const rowAt = (i) => look.data.labels[4 * i] + 256 * look.data.labels[4 * i + 1] - 1;
+const rowAt = (i) => browsed.data.labels[4 * i] + 256 * browsed.data.labels[4 * i + 1] - 1;
 const COLOURS = {
   none: () => null,
-  phases: (i) => [...rgb(study.phases[look.data.labels[4 * i + 2]].colour), 150],
+  phases: (i) => [...rgb(study.phases[browsed.data.labels[4 * i + 2]].colour), 150],
   detachment: (i) => {
     const value = column.detachment?.values[rowAt(i)];
     return value === null || value === undefined ? null : [...rgb(scaled("detachment", value)), 110];
   },
-  resistance: (i) => mapped("resistance", look.data.maps[4 * i]),
-  contact: (i) => mapped("contact", look.data.maps[4 * i + 1]),
+  resistance: (i) => mapped("resistance", browsed.data.maps[4 * i]),
+  contact: (i) => mapped("contact", browsed.data.maps[4 * i + 1]),
 };
 const mapped = (name, step) => (step === UNKNOWN_STEP ? null : [...rgb(scaled(name, step / 254)), 255]);
 
 function paint() {
-  if (!look.data) return;
-  const { grey } = look.data, { width, height } = grey;
+  if (!browsed.data) return;
+  const { grey } = browsed.data, { width, height } = grey;
   const scale = Math.max(1, Math.round(1000 / width));
   const image = new ImageData(width * scale, height * scale);
-  const colourOf = COLOURS[look.layer];
+  const colourOf = COLOURS[browsed.layer];
   const tints = Array.from({ length: width * height }, (_, i) => colourOf(i));
   for (let y = 0, at = 0; y < height * scale; y++) {
     for (let x = 0; x < width * scale; x++, at += 4) {
@@ -39,16 +39,16 @@ function paint() {
       const over = tints[i], share = over ? over[3] / 255 : 0, base = grey.data[4 * i] * (1 - share);
       for (let c = 0; c < 3; c++) image.data[at + c] = base + (over ? over[c] * share : 0);
       image.data[at + 3] = 255;
-      if (look.outlines || rowAt(i) === state.shown) outline(image, at, i, x, y, width, scale);
+      if (browsed.outlines || rowAt(i) === state.shown) outline(image, at, i, x, y, width, scale);
     }
   }
-  look.canvas.width = width * scale;
-  look.canvas.height = height * scale;
-  look.canvas.getContext("2d").putImageData(image, 0, 0);
-  const { name, places, pixel } = fields[look.field];
-  look.place.textContent = `${name}, z = ${places[look.slice]} µm, ${(width * pixel[1]).toFixed(0)} × ${(height * pixel[0]).toFixed(0)} µm`;
-  look.canvas.setAttribute("aria-label", `Slice of ${look.place.textContent}`);
-  look.legend.replaceChildren(...(study.scales[look.layer] ? [scaleBar(look.layer)] : look.layer === "phases" ? phaseKeys() : []));
+  browsed.canvas.width = width * scale;
+  browsed.canvas.height = height * scale;
+  browsed.canvas.getContext("2d").putImageData(image, 0, 0);
+  const { name, places, pixel } = fields[browsed.field];
+  browsed.place.textContent = `${name}, z = ${places[browsed.slice]} µm, ${(width * pixel[1]).toFixed(0)} × ${(height * pixel[0]).toFixed(0)} µm`;
+  browsed.canvas.setAttribute("aria-label", `Slice of ${browsed.place.textContent}`);
+  browsed.legend.replaceChildren(...(study.scales[browsed.layer] ? [scaleBar(browsed.layer)] : browsed.layer === "phases" ? phaseKeys() : []));
 }
 const phaseKeys = () => study.phases.map(({ name, colour }) => element("span", { class: "key", style: `--tint: ${colour}` }, name));
 
@@ -68,7 +68,7 @@ if (browser && fields.length) {
   };
   const slider = element("input", { type: "range", min: 0, step: 1, "aria-label": "Slice" });
   const to = (field, slice) => {
-    Object.assign(look, { field, slice });
+    Object.assign(browsed, { field, slice });
     slider.max = fields[field].places.length - 1;
     slider.value = slice;
     chooser.value = field;
@@ -78,29 +78,29 @@ if (browser && fields.length) {
   const chooser = choice(fields.map((one, i) => [[one.condition, one.name].filter(Boolean).join(" · "), i]), "Field", (field) => to(Number(field), middle(field)));
   const layers = choice([["degree of detachment", "detachment"], ["phases", "phases"], ["contact", "contact"], ["local resistance", "resistance"], ["grey values only", "none"]],
     "Layer", (layer) => {
-      look.layer = layer;
+      browsed.layer = layer;
       paint();
     });
   const lines = element("input", { type: "checkbox", checked: "" });
-  look.canvas = element("canvas", { role: "img", class: "slice" });
-  look.place = element("span", { class: "small", "aria-live": "polite" });
-  look.legend = element("span", { class: "small keys" });
+  browsed.canvas = element("canvas", { role: "img", class: "slice" });
+  browsed.place = element("span", { class: "small", "aria-live": "polite" });
+  browsed.legend = element("span", { class: "small keys" });
   browser.append(
-    element("div", { class: "axes" }, chooser, layers, element("label", {}, lines, " outlines"), look.legend),
-    element("div", { class: "axes" }, slider, look.place), look.canvas,
+    element("div", { class: "axes" }, chooser, layers, element("label", {}, lines, " outlines"), browsed.legend),
+    element("div", { class: "axes" }, slider, browsed.place), browsed.canvas,
   );
-  slider.addEventListener("input", () => to(look.field, Number(slider.value)));
+  slider.addEventListener("input", () => to(browsed.field, Number(slider.value)));
   lines.addEventListener("change", () => {
-    look.outlines = lines.checked;
+    browsed.outlines = lines.checked;
     paint();
   });
-  look.canvas.addEventListener("click", (event) => {
-    if (!look.data) return;
-    const box = look.canvas.getBoundingClientRect(), { width, height } = look.data.grey;
+  browsed.canvas.addEventListener("click", (event) => {
+    if (!browsed.data) return;
+    const box = browsed.canvas.getBoundingClientRect(), { width, height } = browsed.data.grey;
     const x = Math.floor(((event.clientX - box.left) / box.width) * width), y = Math.floor(((event.clientY - box.top) / box.height) * height);
-    look.own = true;
+    browsed.clicked = true;
     show(rowAt(y * width + x));
-    look.own = false;
+    browsed.clicked = false;
   });
   let near = false;
   whenNear(browser, () => {
@@ -111,7 +111,7 @@ if (browser && fields.length) {
   state.addEventListener("show", () => {
     const field = fields.findIndex((one) => one.name === column.field?.values[state.shown]);
     if (!near) return;
-    if (look.own || field < 0) return paint();
+    if (browsed.clicked || field < 0) return paint();
     const away = fields[field].places.map((place) => Math.abs(place - study.heights[state.shown]));
     to(field, away.indexOf(Math.min(...away)));
   });

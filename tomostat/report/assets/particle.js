@@ -10,8 +10,9 @@ function roundLength(reach) {
   const length = [50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1].find((step) => step <= reach * 0.7) ?? 0.1;
   return { length, share: length / (2 * reach) };
 }
-async function drawSections(canvas, [reach, grey, codes]) {
+async function drawSections(canvas, [reach, grey, codes], ticket) {
   const [shades, marks] = await Promise.all([decoded(grey), decoded(codes)]);
+  if (ticket !== view.ticket) return; // another particle is shown meanwhile
   const size = shades.naturalHeight, scale = Math.max(2, Math.round(480 / size));
   canvas.width = 3 * size * scale;
   canvas.height = size * scale;
@@ -98,7 +99,7 @@ async function drawParticle() {
   missing.textContent = parts[1] ? (parts[3] ? "" : "Too small for a surface.") : "No pictures: the page holds those of a part of the particles.";
   canvas.setAttribute("aria-label", `Three sections through ${named(row)}`);
   legend.replaceChildren(...(parts[3] ? [scaleBar(view.by)] : []));
-  if (parts[1]) await drawSections(canvas, parts);
+  if (parts[1]) await drawSections(canvas, parts, ticket);
   if (!parts[3]) return;
   const mesh = meshOf(await inflated(parts[3]));
   if (ticket === view.ticket) drawMesh(solid, mesh);

@@ -136,7 +136,7 @@ def resistance_top(particles: xr.Dataset) -> float:
 
 
 def contact_map() -> mpl.colors.Colormap:
-    """Colours of the probability of contact: gap, doubtful, contact."""
+    """Colours of contact with carbon-binder: from gap (0) over its border (1/2) to contact (1)."""
     return mpl.colors.LinearSegmentedColormap.from_list("contact", [GAP, "#f2efe9", CONTACT])
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tomostat.messages import plural
 from tomostat.report.data import ReportData
 from tomostat.report.provenance import versions
 from tomostat.report.sections import Section
-from tomostat.report.text import TIMES, join_words, plural
+from tomostat.report.text import TIMES, join_words
 
 if TYPE_CHECKING:
     from tomostat.study import Study

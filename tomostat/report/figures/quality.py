@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tomostat.messages import plural
 from tomostat.report.data import ReportData
 from tomostat.report.decisions import CLOSE, Decision, doubtful
 from tomostat.report.drawing import outlines, scale_bar
@@ -21,7 +22,7 @@ from tomostat.report.pictures import reach_of
 from tomostat.report.sections import Section
 from tomostat.report.style import PALETTE, frameless, new_figure
 from tomostat.report.tables import condition_cell, particle_rows, table
-from tomostat.report.text import PERCENT, file_name, plural
+from tomostat.report.text import PERCENT, file_name
 
 FIRST, SECOND = PALETTE[0], PALETTE[4]
 """Colours of the outlines of two particles that meet."""

@@ -7,6 +7,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
+from tomostat.messages import plural
 from tomostat.report import text
 from tomostat.report.browsing import described_field, field_slices, slice_places
 from tomostat.report.data import ReportData
@@ -24,7 +25,7 @@ def fields(data: ReportData) -> str:
     if not chosen:
         return ""
     left = len(data.views) - len(chosen)
-    more = f"<p>{text.plural(left, 'further field')} not shown.</p>" if left else ""
+    more = f"<p>{plural(left, 'further field')} not shown.</p>" if left else ""
     return browsed(data, chosen) + "".join(_printed(data, view) for view in first_of_each(data, chosen)) + more
 
 
@@ -56,7 +57,7 @@ def _printed(data: ReportData, view: FieldView) -> str:
     degrees = data.detachments(view.name)
     # outlines are coloured by the detachment where it is known, else by label
     tint = "their detachment" if any_known(degrees) else "label"
-    count = text.plural(data.count(view.name), "particle")
+    count = plural(data.count(view.name), "particle")
     head = " · ".join(filter(None, (escape(condition), escape(view.name), count)))
     return data.png_figure(
         f"field-{text.file_name(view.name)}",

@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 
 from tomostat.manifest import ALL, StageWarning
+from tomostat.messages import plural
 from tomostat.report.data import ReportData
 from tomostat.report.sections import Section
 from tomostat.report.style import colour
-from tomostat.report.text import PERCENT, between, condition_names, pair_names, percent, plural, probability
+from tomostat.report.text import PERCENT, between, condition_names, pair_names, percent, probability
 
 FIRST = 8
 """Findings that are shown at once."""

@@ -1,4 +1,4 @@
-"""Constrictions of tracks: where a chain of instances narrows between two bodies."""
+"""Constrictions of tracks: where the section of a chain of instances narrows and widens again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ CONSTRICTION = 0.35
 def cut_constrictions(following, area):  # type: ignore[no-untyped-def]
     """Find where to cut chains of instances: where the area of the section has a deep minimum along z.
 
-    For a convex body the square root of the section's area is concave along z (Brunn and Minkowski), so that a minimum
-    between two maxima means two bodies. Its depth is ``1 - sqrt(least / lesser of the two maxima)``.
+    For a convex body the square root of the section's area is concave along z (Brunn and Minkowski), so that a chain
+    with a minimum between two maxima is not one convex body. The depth of a minimum is
+    ``1 - sqrt(least / lesser of the two maxima)``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Tracks: instances of neighbouring slices chained by reliable links, and cut where they narrow between two bodies.
+"""Tracks: instances of neighbouring slices chained by reliable links, and cut at deep constrictions.
 
 Everything is an array over all instances of a volume in the order of their ids; no instance and no link is a Python
 object, so ten million fit into memory.
