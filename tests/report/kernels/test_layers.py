@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tomostat.report.kernels.layers import grey_layer, label_layer, map_layer
+from tomostat.report.kernels.layers import MOST_ROWS, PHASE_CODES, grey_layer, label_layer, map_layer
 from tomostat.report.kernels.surface import STEPS, UNKNOWN
 
 
@@ -23,6 +23,15 @@ def test_labels_become_rows_of_the_table() -> None:
     np.testing.assert_array_equal(row, [[-1, 0], [700, -1]])
     np.testing.assert_array_equal(layer[..., 2], [[0, 2], [2, 1]])
     assert not label_layer((2, 2), None, None, {}).any()
+
+
+def test_rows_beyond_two_bytes_and_phases_share_a_byte() -> None:
+    labels, phases = np.array([[1, 2, 3, 0]], np.uint32), np.array([[2, 4, 1, 3]], np.uint8)
+    rows = {1: 65535, 2: MOST_ROWS - 1, 3: MOST_ROWS}
+    low, middle, last = np.moveaxis(label_layer(labels.shape, labels, phases, rows).astype(int), -1, 0)
+    row = low + 256 * middle + 65536 * (last // PHASE_CODES) - 1
+    np.testing.assert_array_equal(row, [[65535, MOST_ROWS - 1, -1, -1]])  # no number tells the third
+    np.testing.assert_array_equal(last % PHASE_CODES, phases)
 
 
 def test_maps_in_steps() -> None:

@@ -13,10 +13,15 @@ async function load() {
   browsed.data = { grey: pixels(grey), labels: pixels(labels).data, maps: pixels(maps).data };
   paint();
 }
-const rowAt = (i) => browsed.data.labels[4 * i] + 256 * browsed.data.labels[4 * i + 1] - 1;
+const PHASE_CODES = 8; // the third byte of a label: phase + PHASE_CODES * high bits of the row
+const phaseAt = (i) => browsed.data.labels[4 * i + 2] % PHASE_CODES;
+const rowAt = (i) => {
+  const { labels } = browsed.data, at = 4 * i;
+  return labels[at] + 256 * labels[at + 1] + 65536 * Math.floor(labels[at + 2] / PHASE_CODES) - 1;
+};
 const COLOURS = {
   none: () => null,
-  phases: (i) => [...rgb(study.phases[browsed.data.labels[4 * i + 2]].colour), 150],
+  phases: (i) => [...rgb(study.phases[phaseAt(i)].colour), 150],
   detachment: (i) => {
     const value = column.detachment?.values[rowAt(i)];
     return value === null || value === undefined ? null : [...rgb(scaled("detachment", value)), 110];

@@ -12,6 +12,11 @@ from tomostat.report.kernels.surface import STEPS, UNKNOWN
 
 Layer = NDArray[np.uint8]
 
+PHASE_CODES = 8
+"""More than there are codes of phases: what of the number of a particle two bytes cannot hold counts in steps of it."""
+MOST_ROWS = 2**21 - 1
+"""Particles that the numbers can tell apart."""
+
 
 def grey_layer(grey: NDArray[Any]) -> Layer:
     """Grey values (rows, columns) from 0 to 255, three times; the brightest and darkest half percent are cut."""
@@ -37,18 +42,19 @@ def label_layer(
     Returns
     -------
     ndarray
-        (rows, columns, 3): row of the particle + 1, its low and its high byte (0 without a particle), and the phase.
+        (rows, columns, 3): the low and the middle byte of the row of the particle + 1 (0 without a particle), and the
+        phase + `PHASE_CODES` times its high bits.
     """
     layer = np.zeros((*shape, 3), np.uint8)
     if labels is not None:
-        row_of = np.zeros(int(labels.max(initial=0)) + 1, np.uint16)
+        row_of = np.zeros(int(labels.max(initial=0)) + 1, np.uint32)
         for label, row in rows.items():
-            if label < len(row_of) and row < np.iinfo(np.uint16).max:
+            if label < len(row_of) and row < MOST_ROWS:
                 row_of[label] = row + 1
         row = row_of[labels]
-        layer[..., 0], layer[..., 1] = row & 255, row >> 8
+        layer[..., 0], layer[..., 1], layer[..., 2] = row & 255, row >> 8 & 255, PHASE_CODES * (row >> 16)
     if phases is not None:
-        layer[..., 2] = phases
+        layer[..., 2] += phases.astype(np.uint8)
     return layer
 
 
