@@ -17,13 +17,14 @@ from tomostat.files import atomic
 from tomostat.ingest import ingest_volume, probe
 from tomostat.ingest.stage import INGEST
 from tomostat.instances import read_instances
+from tomostat.messages import plural
 from tomostat.options import as_dict
 from tomostat.phase import PhaseFit, PhaseLevels
 from tomostat.phases import segment_phases
 from tomostat.phases.stage import PHASES
 from tomostat.report.preview import BoxView, draw_preview, named_levels, named_thresholds
 from tomostat.report.style import save_png, styled
-from tomostat.report.text import percent, plural, significant
+from tomostat.report.text import percent, significant
 from tomostat.volume import VolumeInfo, read_box, read_flat
 
 if TYPE_CHECKING:
