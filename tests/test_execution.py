@@ -20,7 +20,8 @@ import pytest
 from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker, get_worker
 
 from tomostat.events import StepStarted, TaskEnded
-from tomostat.execution import PER_WORKER, Execution, Stopped, TasksFailed
+from tomostat.execution import Execution, Stopped, TasksFailed
+from tomostat.tasks import PER_WORKER
 
 
 def note(folder: Path, key: str) -> str:

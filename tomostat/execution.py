@@ -1,30 +1,22 @@
-"""The one place that computes: runs tasks, a bounded number at a time, marks those that end and reports their cost."""
+"""The one place that computes: runs tasks where the user wants, marks those that end and reports their cost."""
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import json
 import logging
-import pickle
-import queue
 import threading
-import traceback
-import uuid
-import zlib
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import dask
 from dask.delayed import Delayed
 
 from tomostat.blocks import check_memory
-from tomostat.events import Cost, Event, Listener, Meter, StepStarted, TaskEnded
-from tomostat.files import write_text
+from tomostat.events import Event, Listener, StepStarted, TaskEnded
+from tomostat.markers import read_markers, write_marker
+from tomostat.tasks import MENDABLE_ERRORS, ClusterTasks, TaskResult, ThreadTasks, local_threads
 from tomostat.workers import Workers
 
 if TYPE_CHECKING:
@@ -33,15 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-
-PER_WORKER = 2
-"""Tasks in flight for each thread: one that runs and one that waits, so that memory stays bounded."""
-
-POLL = 0.5
-"""Seconds between two looks at whether the execution is to stop."""
-
-MENDABLE_ERRORS = (ValueError, TypeError)
-"""Errors of a task that the user can mend: trying again would not help, and a worker has nothing to log."""
 
 
 class Stopped(Exception):
@@ -126,7 +109,7 @@ class Execution:
         if self.client is None:
             from distributed.system import MEMORY_LIMIT
 
-            return int(MEMORY_LIMIT) // _local_threads()
+            return int(MEMORY_LIMIT) // local_threads()
         return Workers(self.client, resources).memory_per_task()
 
     def offers(self, resources: Mapping[str, float]) -> bool:
@@ -151,7 +134,7 @@ class Execution:
 
     def at_a_time(self) -> int:
         """Tasks that run at a time once all workers are there."""
-        return _local_threads() if self.client is None else Workers(self.client).slots_at_most()
+        return local_threads() if self.client is None else Workers(self.client).slots_at_most()
 
     def run(
         self,
@@ -196,7 +179,7 @@ class Execution:
             Of `MENDABLE_ERRORS`, what a task raised; finished tasks keep their markers.
         """
         folder, label = self.folder(step), self._label(step)
-        done = {key: value for key, value in _read_markers(folder) if key in tasks}
+        done = {key: value for key, value in read_markers(folder) if key in tasks}
         todo = [key for key in tasks if key not in done]
         if done:
             logger.info("%s: %d of %d tasks are done already", label, len(done), len(tasks))
@@ -211,7 +194,7 @@ class Execution:
         self.listener(started)
         for key, result in self._results(label, tasks, todo, retries, resources):
             if folder is not None:
-                _write_marker(folder, key, result.value)
+                write_marker(folder, key, result.value)
             done[key] = result.value
             about = vars(started) | {"done": len(done)}
             self.listener(TaskEnded(**about, task=key, cost=result.cost, worker=result.worker))
@@ -298,10 +281,10 @@ class Execution:
 
     def _flights(
         self, tasks: Mapping[str, Delayed], keys: list[str], resources: Mapping[str, float] | None
-    ) -> _Threads | _Cluster:
+    ) -> ThreadTasks | ClusterTasks:
         if self.client is None:
-            return _Threads(tasks, keys)
-        return _Cluster(tasks, keys, self.client, Workers(self.client, resources), self.wait_limit)
+            return ThreadTasks(tasks, keys)
+        return ClusterTasks(tasks, keys, self.client, Workers(self.client, resources), self.wait_limit)
 
 
 def _failures_of_machine(works: Iterable[Future[None]]) -> Iterator[TasksFailed]:
@@ -326,217 +309,3 @@ def _failed(label: str, failures: Mapping[str, list[TaskResult]], total: int) ->
     error.__cause__ = last.error
     error.errno = getattr(last.error, "errno", None)  # a full disk is reported as such
     return error
-
-
-NOTHING = Cost()
-"""Cost of a task that was never run."""
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """Result of a task.
-
-    Attributes
-    ----------
-    value
-        What it returned.
-    error
-        What it raised; None where it did not.
-    cost
-        What it took.
-    worker, address
-        Name and address of the worker; empty in this process.
-    tries_left
-        Whether it makes sense to try it again after an error.
-    """
-
-    value: Any = None
-    error: BaseException | None = None
-    cost: Cost = NOTHING
-    worker: str = ""
-    address: str = ""
-    tries_left: bool = True
-
-
-def perform(task: Delayed) -> TaskResult:
-    """Compute a task where it is called; an error is a result too, so that it comes with the worker's address."""
-    meter = Meter()
-    try:
-        value = task.compute(scheduler="synchronous")
-    except Exception as error:
-        error.add_note(traceback.format_exc())  # the traceback itself stays behind in the worker
-        if not isinstance(error, MENDABLE_ERRORS):
-            logging.getLogger("distributed.worker").warning("a task failed", exc_info=True)  # in the log of a job
-        return TaskResult(None, _portable(error), meter.cost(), *_this_worker())
-    return TaskResult(value, None, meter.cost(), *_this_worker())
-
-
-def _portable(error: Exception) -> Exception:
-    """An error that can be sent to another process."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # its cause may be what cannot be sent
-        for kind in MENDABLE_ERRORS:
-            if isinstance(error, kind):
-                return kind(str(error))
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-def _this_worker() -> tuple[str, str]:
-    """Name and address of the worker that this is."""
-    from distributed import get_worker
-
-    try:
-        worker = get_worker()
-    except ValueError:  # a thread of this process
-        return "", ""
-    return str(worker.name), str(worker.address)
-
-
-@dataclass(frozen=True)
-class _Sealed:
-    """A task as an argument that `distributed` does not look into: it travels whole and is computed by `perform`."""
-
-    task: Delayed
-
-    def __call__(self) -> TaskResult:
-        return perform(self.task)
-
-
-class _Threads:
-    """Tasks in threads of this process."""
-
-    def __init__(self, tasks: Mapping[str, Delayed], keys: list[str]) -> None:
-        self._tasks, self._waiting = tasks, deque(keys)
-        self._limit = _local_threads()
-        self._pool = ThreadPoolExecutor(self._limit)
-        self._running: dict[Future[TaskResult], str] = {}
-
-    def __enter__(self) -> _Threads:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def again(self, key: str, avoid: Collection[str]) -> None:
-        """Try a task again, after all that are yet to be tried; there are no other workers here."""
-        self._waiting.append(key)
-
-    def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
-        """Tasks that ended within `POLL` seconds; new ones are started first if `start`. None when all are done."""
-        while start and self._waiting and len(self._running) < self._limit:
-            key = self._waiting.popleft()
-            self._running[self._pool.submit(perform, self._tasks[key])] = key
-        if not self._running:
-            return None
-        ended = wait(self._running, timeout=POLL, return_when=FIRST_COMPLETED).done
-        return [(self._running.pop(future), _result(future)) for future in ended]
-
-
-class _Cluster:
-    """Tasks on a cluster, a bounded number in flight, which grows and shrinks with the cluster."""
-
-    def __init__(
-        self, tasks: Mapping[str, Delayed], keys: list[str], client: Client, workers: Workers, wait_limit: float | None
-    ) -> None:
-        self._tasks, self._waiting, self._client = tasks, deque(keys), client
-        self._workers, self._wait_limit = workers, wait_limit
-        self._avoid: dict[str, Collection[str]] = {}
-        self._running: dict[Any, str] = {}
-        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._demand = workers.demand(len(keys))
-
-    def __enter__(self) -> _Cluster:
-        self._demand.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        self._demand.__exit__(None, None, None)
-        if self._client.status == "running":
-            self._client.cancel(list(self._running))
-            if kind is None:
-                self._client.run(_trim, on_error="ignore")
-
-    def again(self, key: str, avoid: Collection[str]) -> None:
-        """Try a task again, after those that are yet to be tried, if possible on a worker that it has not failed on."""
-        self._avoid[key] = avoid
-        self._waiting.append(key)
-
-    def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
-        """See `_Threads.next`."""
-        self._workers.check(self._wait_limit)
-        while start and self._waiting and len(self._running) < PER_WORKER * max(self._workers.slots(), 1):
-            self._submit(self._waiting.popleft())
-        if not self._running:
-            return None
-        try:
-            future = self._ended.get(timeout=POLL)
-        except queue.Empty:
-            return []
-        key, result = self._running.pop(future), _result(future)
-        future.release()
-        return [(key, result)]
-
-    def _submit(self, key: str) -> None:
-        others = sorted(set(self._client.nthreads()) - set(self._avoid[key])) if key in self._avoid else []
-        future = self._client.submit(
-            _Sealed(self._tasks[key]),
-            key=f"{key}-{uuid.uuid4().hex}",
-            pure=False,
-            resources=self._workers.resources or None,
-            workers=others or None,
-            allow_other_workers=bool(others),
-        )
-        self._running[future] = key
-        future.add_done_callback(self._ended.put)
-
-
-def _result(future: Any) -> TaskResult:
-    """Result of a task that has ended; an exception on the way is part of it."""
-    from distributed import KilledWorker
-
-    try:
-        found: TaskResult = future.result()
-    except KilledWorker as error:
-        reason = RuntimeError(
-            f"every worker that tried it died, as one does that runs out of memory or is cancelled; the last was "
-            f"{error.last_worker.address}"
-        )
-        return TaskResult(error=reason, tries_left=False)
-    except Exception as error:
-        return TaskResult(error=error)
-    return found
-
-
-def _trim() -> None:
-    """Hand freed memory back to the system where the C library can: what one stage leaves is no other's peak."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
-def _local_threads() -> int:
-    """Threads of this process's pool: dask's setting, else one per core."""
-    return int(dask.config.get("num_workers", None) or dask.system.CPU_COUNT)
-
-
-def _read_markers(folder: Path | None) -> Iterator[tuple[str, Any]]:
-    if folder is not None and folder.is_dir():
-        for path in sorted(folder.glob("*.json")):
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                if content["checksum"] != _checksum(content["value"]):
-                    raise ValueError("it was altered")
-                yield path.stem, content["value"]
-            except (ValueError, TypeError, KeyError):  # a machine that lost power can leave an empty file
-                logger.warning("marker %s is damaged; its task is run again", path)
-
-
-def _write_marker(folder: Path, key: str, value: Any) -> None:
-    """One small file per task, whole or not at all, with a checksum of the value."""
-    write_text(folder / f"{key}.json", json.dumps({"value": value, "checksum": _checksum(value)}))
-
-
-def _checksum(value: Any) -> int:
-    return zlib.crc32(json.dumps(value).encode())
