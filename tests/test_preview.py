@@ -17,6 +17,7 @@ from tomostat.ingest import IngestOptions, find_named
 from tomostat.ingest.source import PartSource
 from tomostat.phases import PhasesOptions
 from tomostat.preview import middle_box, preview
+from tomostat.report.preview import BINS, bin_edges
 from tomostat.study import Study, load_study, study_of_volume
 from tomostat.volume import open_volume
 
@@ -106,6 +107,15 @@ def test_a_part_of_a_source_is_that_part(grey, scan):
     np.testing.assert_array_equal(part.read_all(), grey[4:20, :64, 8:72])
     np.testing.assert_array_equal(part.read((slice(2, 3), slice(1, 5), slice(0, 9))), grey[6:7, 1:5, 8:17])
     assert part.attributes["part"] == "4:20,0:64,8:72"
+
+
+@pytest.mark.parametrize("top", [20, 250, 60000])
+def test_bins_of_whole_grey_values_hold_equally_many(top):
+    grey = np.arange(top, dtype=np.float32)
+    counts = np.histogram(grey, bin_edges(grey, (0.2 * top, 0.7 * top)))[0]
+    assert len(set(counts[:-1])) == 1
+    assert len(counts) <= BINS + 1
+    assert len(bin_edges(grey + 0.3, (0.2 * top, 0.7 * top))) == BINS + 1
 
 
 @pytest.mark.parametrize(

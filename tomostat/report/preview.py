@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -106,11 +107,7 @@ def draw_preview(view: BoxView, fit: PhaseFit, notes: Sequence[str]) -> Figure:
 
 def _draw_grey_values(axes: Axes, view: BoxView, fit: PhaseFit) -> None:
     """Draw how many voxels of each phase have which grey value, with the levels and thresholds named."""
-    low, high = fit.percentiles
-    margin = 0.15 * (high - low)
-    edges = np.linspace(low - margin, high + margin, BINS + 1)
-    if view.grey.dtype.kind in "iu" or np.ptp(edges) < BINS:
-        edges = np.unique(np.round(edges)) - 0.5  # bins of whole grey values hold equally many
+    edges = bin_edges(view.grey, fit.percentiles)
     counts = [np.histogram(view.grey[view.phases == phase], edges)[0] for phase, _, _ in named_levels(fit)]
     below, at = np.zeros(len(edges) - 1), axes.get_xaxis_transform()
     for (phase, name, level), count in zip(named_levels(fit), counts, strict=True):
@@ -127,3 +124,14 @@ def _draw_grey_values(axes: Axes, view: BoxView, fit: PhaseFit) -> None:
         axes.annotate(told, (value, 0.97), (3, 0), xycoords=at, textcoords="offset points", va="top", size=8)
     axes.set(xlim=(edges[0], edges[-1]), xlabel="grey value, without shading", ylabel="voxels of the box")
     axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+
+
+def bin_edges(grey: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.float64]:
+    """Edges of the histogram's bins; those of whole grey values hold equally many, else bars would alternate."""
+    low, high = percentiles
+    margin = 0.15 * (high - low)
+    low, high = low - margin, high + margin
+    if not np.array_equal(grey, np.rint(grey)):
+        return np.linspace(low, high, BINS + 1)
+    width = math.ceil((high - low) / BINS)
+    return np.arange(math.floor(low), high + width, width) - 0.5
