@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from properties import examples
 from sources import GREY, SHAPE, assert_refused, slices, tiff
-from tomostat.ingest import IngestOptions, ingest_volume, probe
+from tomostat.ingest import IngestOptions, ingest_volume, open_source, probe
 from tomostat.ingest.folders import natural_order
 from tomostat.volume import open_volume
 
@@ -147,6 +147,13 @@ def test_white_is_zero(tmp_path, options, dtype):
     source = probe(tmp_path / "a.tif", spacing=1)
     assert source.kind == "TIFF, white is zero"
     assert np.array_equal(source.read_all(), bright)
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "minisblack"])
+def test_a_mask_of_bits_marks_what_it_marked(tmp_path, photometric):
+    """tifffile writes masks as "white is zero"."""
+    tifffile.imwrite(tmp_path / "a.tif", GREY > 30000, photometric=photometric)
+    assert np.array_equal(open_source(tmp_path / "a.tif").read_all(), GREY > 30000)
 
 
 def test_a_turned_page(tmp_path):

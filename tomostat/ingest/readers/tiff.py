@@ -182,7 +182,8 @@ class _Image:
     def of(cls, page: Any) -> _Image:
         """What a page tells."""
         orientation = page.tags.get("Orientation")
-        white = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        # of a mask, 1 is what it marks, whatever its colour: tifffile itself writes masks as "white is zero"
+        white = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and page.dtype != np.bool_
         return cls(page.shape, np.dtype(page.dtype), white, 1 if orientation is None else int(orientation.value))
 
     def __str__(self) -> str:
