@@ -43,8 +43,9 @@ docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
+# All figures of docs/benchmarks.md beside what is required of them, into benchmarks/results and the page; hours.
 bench: .venv/installed
-	$(BIN)/python -m benchmarks.bench_pipeline
+	$(BIN)/python -m benchmarks.figures
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -42,8 +42,13 @@ class Result:
         return None if self.required is None else COMPARISONS[self.comparison](self.value, self.required)
 
 
+PRINTED: dict[str, list[Result]] = {}
+"""Tables that were printed, by their titles; `benchmarks.figures` keeps them."""
+
+
 def print_results(title: str, results: list[Result]) -> None:
     """Print a table."""
+    PRINTED[title] = results
     print(f"\n{title}\n" + "-" * 96)
     for result in results:
         required = "" if result.required is None else f"required {result.comparison} {result.required:g}"

@@ -21,7 +21,7 @@ from tomostat.volume import open_volume
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-QUICK = {"train": ["--steps", "2", "--crop", "64", "--warmup", "1"], "simulate": ["--shape", "24", "80", "80"]}
+QUICK = {"train": ["--steps", "2", "--crop", "64", "--warmup", "1"]}
 """Flags that make a command of a page quick."""
 PLACED = {"run", "ingest", "phases", "detect", "stitch", "measure", "simulate", "check", "export"}
 """Commands that tasks are sent to workers by."""

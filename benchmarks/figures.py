@@ -1,0 +1,109 @@
+"""Runs benchmarks, keeps their figures as JSON, and makes the tables of docs/benchmarks.md from it.
+
+``python -m benchmarks.figures`` (`make bench`) runs all of them, hours; ``python -m benchmarks.figures measure caps``
+only what the arguments of ``benchmarks.bench_measure`` name. Each prints what is measured beside what is required, and
+writes ``benchmarks/results/NAME.json``, where tables that were not run keep their figures. Between
+``<!-- figures NAME/TABLE -->`` and ``<!-- end of figures -->`` the page holds what the file says; a test compares them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.report import PRINTED, Result
+from tomostat import __version__
+from tomostat.files import write_text
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+ALL = ("pipeline", "stitch", "measure", "statistics", "boundaries", "detect")
+"""Benchmarks that print figures with bounds, in the order of the page; each runs in a process of its own."""
+
+
+def record(name: str, arguments: list[str], folder: Path = RESULTS) -> Path:
+    """Run a benchmark with its arguments, and add the tables that it prints to its file.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    module = importlib.import_module(f"benchmarks.bench_{name}")
+    PRINTED.clear()
+    sys.argv = [f"bench_{name}", *arguments]
+    module.main()
+    path = folder / f"{name}.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    made = {
+        "command": " ".join(["python -m benchmarks.figures", name, *arguments]),
+        "date": date.today().isoformat(),
+        "tomostat": __version__,
+        "machine": machine(),
+    }
+    tables = {title: {**made, "results": [asdict(one) for one in results]} for title, results in PRINTED.items()}
+    write_text(path, json.dumps({**known, **tables}, indent=1) + "\n")
+    return path
+
+
+def machine() -> str:
+    """The machine in words."""
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{platform.machine()}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}"
+
+
+def table_lines(table: dict[str, Any]) -> list[str]:
+    """A recorded table in Markdown."""
+    lines = ["| quantity | required | measured |", "|---|---|---|"]
+    for entry in table["results"]:
+        result = Result(**entry)
+        unit = f" {result.unit}" if result.unit else ""
+        bound = "" if result.required is None else f"{result.comparison} {result.required:g}{unit}"
+        value = f"{result.value:.3g}{unit}"
+        lines.append(f"| {result.name} | {bound} | {value if result.met in (True, None) else f'**{value}**'} |")
+    return [*lines, "", f"`{table['command']}`, {table['date']}, {table['machine']}."]
+
+
+def page_with_figures(page: str, folder: Path = RESULTS) -> str:
+    """A page whose tables of figures are those of the files.
+
+    Raises
+    ------
+    FileNotFoundError, KeyError
+        When a table that it names was never recorded.
+    """
+
+    def table(found: re.Match[str]) -> str:
+        name, title = found[1].split("/", 1)
+        recorded = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        return "\n".join([f"<!-- figures {found[1]} -->", "", *table_lines(recorded[title]), "", END])
+
+    return re.sub(rf"<!-- figures (\S+/.+?) -->.*?{END}", table, page, flags=re.DOTALL)
+
+
+END = "<!-- end of figures -->"
+"""Where a table of figures ends."""
+
+
+def main() -> None:
+    """Run what is named, or all."""
+    if sys.argv[1:]:
+        print(f"\nwritten to {record(sys.argv[1], sys.argv[2:])}")
+    else:
+        for name in ALL:
+            subprocess.run([sys.executable, "-m", "benchmarks.figures", name], check=True)
+    write_text(PAGE, page_with_figures(PAGE.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()

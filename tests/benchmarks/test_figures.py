@@ -1,0 +1,55 @@
+"""Figures of benchmarks are kept as JSON, and the page says what the files say."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from benchmarks import figures
+from benchmarks.report import Result, print_results
+
+
+def test_the_page_says_what_the_files_say():
+    page = figures.PAGE.read_text(encoding="utf-8")
+    assert "<!-- figures measure/caps -->" in page
+    assert figures.page_with_figures(page) == page, "run `python -m benchmarks.figures NAME TABLE`"
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """A benchmark that measures how often it ran."""
+
+    class Benchmark:
+        runs = 0
+
+        @classmethod
+        def main(cls):
+            cls.runs += 1
+            for title in sys.argv[1:]:
+                print_results(title, [Result("runs", cls.runs, 1, "<=", "times"), Result("half", 0.5)])
+
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setitem(sys.modules, "benchmarks.bench_counted", Benchmark)
+    return Benchmark
+
+
+def test_tables_that_were_not_run_keep_their_figures(counted, tmp_path):
+    path = figures.record("counted", ["first", "second"], tmp_path)
+    assert figures.record("counted", ["second"], tmp_path) == path
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert {title: table["results"][0]["value"] for title, table in found.items()} == {"first": 1, "second": 2}
+    assert found["second"]["command"] == "python -m benchmarks.figures counted second"
+    page = "a\n<!-- figures counted/second -->\nold\n<!-- end of figures -->\nb\n"
+    made = figures.page_with_figures(page, tmp_path)
+    assert "| runs | <= 1 times | **2 times** |\n| half |  | 0.5 |" in made
+    assert "old" not in made
+    assert made.startswith("a\n")
+    assert made.endswith("b\n")
+    assert figures.page_with_figures(made, tmp_path) == made
+
+
+def test_a_table_that_was_never_recorded(counted, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        figures.page_with_figures("<!-- figures none/first --><!-- end of figures -->", tmp_path)
