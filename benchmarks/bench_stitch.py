@@ -34,7 +34,7 @@ from tomostat.stitch.kernels.numbering import decide_particles
 from tomostat.stitch.kernels.paint import paint_box
 from tomostat.stitch.kernels.tracks import chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import Plan, build_graph, link_slab
+from tomostat.stitch.tasks import StitchPlan, build_graph, link_slab
 from tomostat.volume import open_volume
 
 DENSE = (200, 360, 360)
@@ -311,7 +311,7 @@ def many_balls(folder: Path, slices: int, columns: int, step: int = 64) -> int:
 
 def link_many(folder: Path, graph: Path, slices: int, size: int) -> float:
     """Seconds to link, merge and number the instances of a folder, in this process alone."""
-    plan = Plan(folder, folder, graph, (slices, size, size), SPACING, (64, size, size), StitchOptions(), None)
+    plan = StitchPlan(folder, folder, graph, (slices, size, size), SPACING, (64, size, size), StitchOptions(), None)
     start = time.perf_counter()
     for slab in plan.slabs:
         link_slab(plan, slab)

@@ -11,7 +11,7 @@ import xarray as xr
 from tables import particle_table
 from tomostat.analyze import AnalyzeOptions, analyze_particles
 from tomostat.execution import Execution
-from tomostat.phase import PhaseFit, PhaseLevels
+from tomostat.phase import PhaseFit, PhaseLevels, PhaseShares
 from tomostat.report import Provenance, write_report
 from tomostat.study import Field, Sample, Study
 from tomostat.volume import create_volume, pyramid_tasks, update_attributes, write_box
@@ -50,7 +50,9 @@ def make_field(
             Execution().run("levels", tasks)
     levels = PhaseLevels(pore=40.0, cbd=120.0 if cbd else None, active=200.0)
     warnings = ("no current collector: it was too dark",)
-    fit = PhaseFit(levels=levels, percentiles=(20.0, 220.0), noise=8.0, blur=1.2, warnings=warnings)
+    pore, binder, active = (float((phases == code).mean()) for code in range(3))
+    shares = PhaseShares(pore=pore, cbd=binder, active=active)
+    fit = PhaseFit(levels=levels, shares=shares, percentiles=(20.0, 220.0), noise=8.0, blur=1.2, warnings=warnings)
     update_attributes(path, fit.record(), "phases")
     return labels
 

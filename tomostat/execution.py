@@ -259,9 +259,9 @@ class Execution:
         """
         mendable: BaseException | None = None
         failures: dict[str, list[TaskResult]] = {}
-        with self._flights(tasks, keys, resources) as flights:
-            while (landed := flights.next(mendable is None)) is not None:
-                for key, result in landed:
+        with self._runner(tasks, keys, resources) as runner:
+            while (ended := runner.next(mendable is None)) is not None:
+                for key, result in ended:
                     if result.error is None:
                         failures.pop(key, None)
                         yield key, result
@@ -271,7 +271,7 @@ class Execution:
                         tried = failures.setdefault(key, [])
                         tried.append(result)
                         if len(tried) <= retries and result.tries_left:
-                            flights.again(key, {one.address for one in tried})
+                            runner.again(key, {one.address for one in tried})
                 if self.stopped:
                     raise Stopped(f"{label} was stopped")
         if mendable is not None:
@@ -279,7 +279,7 @@ class Execution:
         if failures:
             raise _failed(label, failures, len(tasks))
 
-    def _flights(
+    def _runner(
         self, tasks: Mapping[str, Delayed], keys: list[str], resources: Mapping[str, float] | None
     ) -> ThreadTasks | ClusterTasks:
         if self.client is None:
@@ -300,11 +300,11 @@ def _failed(label: str, failures: Mapping[str, list[TaskResult]], total: int) ->
     """One line on tasks that failed each time; the cause is the last error of the first of them."""
     key, tried = next(iter(failures.items()))
     last = tried[-1]
-    said = " ".join(str(last.error).split())
+    reason = " ".join(str(last.error).split())
     where = f" on {last.worker}" if last.worker else ""
     error = TasksFailed(
         f"{label}: {len(failures)} of {total} tasks failed, the others are done; {key} failed "
-        f"{len(tried)} times, last{where} with {type(last.error).__name__}: {said}; the same command tries again"
+        f"{len(tried)} times, last{where} with {type(last.error).__name__}: {reason}; the same command tries again"
     )
     error.__cause__ = last.error
     error.errno = getattr(last.error, "errno", None)  # a full disk is reported as such

@@ -11,7 +11,7 @@ from tomostat.instances import InstanceMetadata
 from tomostat.stitch import check_particles, stitch_particles
 from tomostat.stitch.check import _seams
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import Plan
+from tomostat.stitch.tasks import StitchPlan
 from tomostat.volume import read_box, write_box
 
 
@@ -39,7 +39,7 @@ def test_a_field_without_particles_has_no_problem(tmp_path: Path) -> None:
 
 def test_seams_lie_where_tiles_of_slices_begin_and_end() -> None:
     shape = (8, 200, 60)
-    plan = Plan(Path(), Path(), Path(), shape, UNIT, shape, StitchOptions(), None)
+    plan = StitchPlan(Path(), Path(), Path(), shape, UNIT, shape, StitchOptions(), None)
     tables = [
         InstanceMetadata(shape=shape[1:], slices=range(z, z + 4), options={"tile": 130, "overlap": 10}, version="")
         for z in (0, 4)

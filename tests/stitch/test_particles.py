@@ -19,7 +19,7 @@ from tomostat.blocks import Block
 from tomostat.execution import Execution
 from tomostat.stitch import StitchOptions, stitch_particles
 from tomostat.stitch.particles import BYTES_PER_VOXEL
-from tomostat.stitch.tasks import Plan, paint_block
+from tomostat.stitch.tasks import StitchPlan, paint_block
 from tomostat.volume import create_volume, describe, open_volume
 
 
@@ -99,7 +99,7 @@ def test_an_interrupted_run_is_continued_and_gives_the_same(tmp_path: Path, monk
     expected = stored.labels()
     painted: list[str] = []
 
-    def paint_one(plan: Plan, block: Block) -> int:
+    def paint_one(plan: StitchPlan, block: Block) -> int:
         if painted:
             raise OSError("the disk is full")
         painted.append("once")

@@ -12,7 +12,7 @@ from stitching import BLOCKS, SHAPE, Stored, write_volume
 from tomostat.blocks import Block
 from tomostat.stitch import Edit, edit_particles, open_graph, stitch_particles
 from tomostat.stitch.repaint import PENDING
-from tomostat.stitch.tasks import Plan, paint_block
+from tomostat.stitch.tasks import StitchPlan, paint_block
 from tomostat.volume import write_box
 
 
@@ -33,7 +33,7 @@ def test_a_cut_repaints_only_what_it_separates_and_is_undone(tmp_path: Path, mon
     assert set(np.unique(before)) == {0, 1, 2}
     blocks: list[str] = []
 
-    def paint(plan: Plan, block: Block) -> int:
+    def paint(plan: StitchPlan, block: Block) -> int:
         blocks.append(block.key)
         return paint_block(plan, block)
 

@@ -133,19 +133,20 @@ def _shares(results: xr.Dataset) -> Iterator[str]:
         if np.isfinite(one["variance_share"].sel(level=level))
     ]
     if words:
-        yield f"Of the variance of the detachment within conditions, {', '.join(words)} lie."
+        yield f"Variance of the detachment within conditions: {', '.join(words)}."
 
 
 def _needs(results: xr.Dataset) -> Iterator[str]:
     for unit, words in NUMBERS.items():
         needed = results["needed"].sel(unit=unit)
         parts = [
-            f"{count:.0f} for a difference of {100 * size:.0f} points"
+            f"{count:.0f} for {100 * size:.0f} percentage points"
             for size, count in zip(results["true_difference"].values, needed.values, strict=True)
             if np.isfinite(count)
         ]
         if parts:
-            yield f"With a power of 80 %, it takes {', '.join(parts)}: {words}, all else as in this study."
+            what = "needed to find a difference with a power of 80 %, all else as in this study"
+            yield f"{words.capitalize()} {what}: {', '.join(parts)}."
 
 
 def _choices(results: xr.Dataset) -> Iterator[str]:

@@ -121,7 +121,7 @@ def _uncounted_particles(
     if missing:
         found.append(
             f"{missing} of {total} particles have no measured detachment (no carbon-binder phase, or no surface inside "
-            "the field); they count nowhere below."
+            "the field); no statistics of the detachment hold them."
         )
     if repeated := particles.sizes["particle"] - total:
         found.append(

@@ -19,7 +19,7 @@ class Analyze(StudyStage[AnalyzeOptions]):
     name = "analyze"
     help = "Compute statistics of the study, with confidence intervals."
     options = AnalyzeOptions
-    version = 4
+    version = 5
     reads = ("particles of all fields",)
     writes = ("analysis", "statistics")
 

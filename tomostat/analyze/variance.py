@@ -126,7 +126,7 @@ def variance(table: Table, options: AnalyzeOptions) -> xr.Dataset:
             "level": (
                 "level",
                 np.array(LEVELS),
-                {"units": "", "long_name": "unit between which there is the variance"},
+                {"units": "", "long_name": "level of the hierarchy that varies"},
             ),
         },
     )

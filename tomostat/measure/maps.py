@@ -29,7 +29,7 @@ from tomostat.volume import VolumeInfo, create_volume, pyramid_tasks, remove_map
 
 MAPS = {
     "resistance": ("1", "detour to the nearest contact over the equivalent radius"),
-    "contact": ("1", "probability of contact with carbon-binder"),
+    "contact": ("1", "contact with carbon-binder, from 0 (void) over 1/2 (the border between them) to 1"),
 }
 """Units and meaning of the maps; each lies at ``maps/NAME``, NaN off the surface and where the value is unknown."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.phase import Phase, PhaseFit
+from tomostat.phase import PhaseFit
 from tomostat.volume import Spacing, VolumeInfo, describe, label_names, read_box, read_fit
 
 WIDE = 1100
@@ -63,15 +63,17 @@ class FieldView:
         Names of its label images.
     fit
         What the phases stage found; None where it did not run.
-    fractions
-        Volume fraction of every phase, at the coarsest level.
     """
 
     name: str
     info: VolumeInfo
     images: tuple[str, ...]
     fit: PhaseFit | None
-    fractions: Mapping[str, float]
+
+    @property
+    def fractions(self) -> Mapping[str, float]:
+        """Volume fraction of every phase in the field of view; empty where the phases stage did not run."""
+        return asdict(self.fit.shares) if self.fit else {}
 
     def coarse(self) -> tuple[NDArray[Any], tuple[float, float, float]]:
         """Particle labels at the finest level of up to `BULK` voxels, empty where there are none; and its spacing."""
@@ -168,18 +170,9 @@ def view_field(name: str, path: Path) -> FieldView:
     """
     info = describe(path)
     images = tuple(label_names(path))
-    fit = read_fit(path) if "phases" in images else None
-    fractions = _fractions(_whole(info, "phases", len(info.levels) - 1)) if "phases" in images else {}
-    return FieldView(name, info, images, fit, fractions)
+    return FieldView(name, info, images, read_fit(path) if "phases" in images else None)
 
 
 def _whole(info: VolumeInfo, label: str, level: int) -> NDArray[Any]:
     z, y, x = (slice(0, n) for n in info.levels[level])
     return read_box(info.path, (z, y, x), label, level)
-
-
-def _fractions(phases: NDArray[Any]) -> dict[str, float]:
-    """Share of each phase in what lies inside the field of view."""
-    inside = phases[phases != Phase.OUTSIDE]
-    shares = np.bincount(inside, minlength=len(Phase)) / max(inside.size, 1)
-    return {phase.name.lower(): float(shares[phase]) for phase in Phase if phase != Phase.OUTSIDE}

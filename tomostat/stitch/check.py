@@ -16,7 +16,7 @@ from tomostat.kernels.tiles import tile_size, tile_starts
 from tomostat.stitch.graph import open_graph
 from tomostat.stitch.kernels.seams import flat_ends
 from tomostat.stitch.particles import check_tables, plan_of_run
-from tomostat.stitch.tasks import LABEL, Plan, block_labels
+from tomostat.stitch.tasks import LABEL, StitchPlan, block_labels
 from tomostat.volume import read_box
 
 PLANES = 4
@@ -86,7 +86,7 @@ def check_particles(
     return [Problem(what, (z, y, x)) for what, z, y, x in found]
 
 
-def _seams(plan: Plan, tables: Sequence[InstanceMetadata], axis: int) -> list[int]:
+def _seams(plan: StitchPlan, tables: Sequence[InstanceMetadata], axis: int) -> list[int]:
     """Planes at which blocks of painting or tables of detection meet, or tiles of slices begin or end."""
     seams = set(range(plan.block[axis], plan.shape[axis], plan.block[axis]))
     if axis == 0:
@@ -101,7 +101,7 @@ def _seams(plan: Plan, tables: Sequence[InstanceMetadata], axis: int) -> list[in
     return sorted(at for at in seams if 0 < at < plan.shape[axis])
 
 
-def _check_block(plan: Plan, block: Block, count: int) -> list[Found]:
+def _check_block(plan: StitchPlan, block: Block, count: int) -> list[Found]:
     """Problems inside one block."""
     stored = read_box(plan.path, block.core, LABEL)
     problems = []
@@ -116,7 +116,7 @@ def _check_block(plan: Plan, block: Block, count: int) -> list[Found]:
     return problems
 
 
-def _check_seam(plan: Plan, axis: int, at: int) -> list[Found]:
+def _check_seam(plan: StitchPlan, axis: int, at: int) -> list[Found]:
     """Particles that end flat at a plane."""
     low, high = max(at - PLANES, 0), min(at + PLANES, plan.shape[axis])
     box = tuple(slice(low, high) if a == axis else slice(0, n) for a, n in enumerate(plan.shape))

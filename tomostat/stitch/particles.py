@@ -23,7 +23,7 @@ from tomostat.stitch.edits import Edit
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.edges import EdgeModel
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import LABEL, Plan, build_graph, link_slab, mask_slab, paint_block
+from tomostat.stitch.tasks import LABEL, StitchPlan, build_graph, link_slab, mask_slab, paint_block
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, read_fit
 
 DETECT_AGAIN = "run `tomostat detect` again"
@@ -89,7 +89,7 @@ def stitch_particles(
     return _paint_particles(plan, execution)
 
 
-def _paint_particles(plan: Plan, execution: Execution) -> MergeGraph:
+def _paint_particles(plan: StitchPlan, execution: Execution) -> MergeGraph:
     """Masks and voxels of a decided merge graph."""
     execution.run("masks", slab_tasks(mask_slab, plan))
     outer = math.prod(s + 2 * plan.halo for s in plan.block)
@@ -98,7 +98,7 @@ def _paint_particles(plan: Plan, execution: Execution) -> MergeGraph:
     return open_graph(plan.graph)
 
 
-def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> Plan:
+def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> StitchPlan:
     """Plan the tasks.
 
     Raises
@@ -110,10 +110,10 @@ def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOption
     check_whole_shards(block, info.shards, info.shape)
     block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment]
     edges = EdgeModel.of(read_fit(info.path))
-    return Plan(info.path, folder, graph, info.shape, info.spacing, block, options, edges)
+    return StitchPlan(info.path, folder, graph, info.shape, info.spacing, block, options, edges)
 
 
-def plan_of_run(path: str | Path, folder: Path, graph: Path) -> Plan:
+def plan_of_run(path: str | Path, folder: Path, graph: Path) -> StitchPlan:
     """The plan with which a volume has been stitched.
 
     Raises
@@ -175,11 +175,11 @@ def _check_one_run(tables: Sequence[tuple[Path, InstanceMetadata]]) -> None:
         raise ValueError(f"{one} and {other.name} are from runs with different options; {DETECT_AGAIN}")
 
 
-def slab_tasks(work: Callable[[Plan, range], object], plan: Plan) -> dict[str, Delayed]:
+def slab_tasks(work: Callable[[StitchPlan, range], object], plan: StitchPlan) -> dict[str, Delayed]:
     """One task per block of slices."""
     return {plan.key(slab): dask.delayed(work, pure=False)(plan, slab) for slab in plan.slabs}
 
 
-def paint_tasks(plan: Plan, blocks: Sequence[Block]) -> dict[str, Delayed]:
+def paint_tasks(plan: StitchPlan, blocks: Sequence[Block]) -> dict[str, Delayed]:
     """One task per block of voxels."""
     return {block.key: dask.delayed(paint_block, pure=False)(plan, block) for block in blocks}

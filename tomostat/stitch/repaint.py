@@ -15,7 +15,7 @@ from tomostat.stitch.edits import Edit, check_edits
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.link import widest_gap
 from tomostat.stitch.particles import paint_tasks, plan_of_run
-from tomostat.stitch.tasks import LABEL, Plan, build_graph, update_masks
+from tomostat.stitch.tasks import LABEL, StitchPlan, build_graph, update_masks
 from tomostat.volume import pyramid_tasks
 
 PENDING = "edit-pending"
@@ -82,7 +82,7 @@ def edit_particles(
     return after
 
 
-def _slabs_to_mask(plan: Plan, before: MergeGraph, after: MergeGraph) -> list[range]:
+def _slabs_to_mask(plan: StitchPlan, before: MergeGraph, after: MergeGraph) -> list[range]:
     """Blocks of slices near tracks whose particle has changed."""
     tracks = after.tracks[after.tracks.particle != before.tracks.particle]
     reach = widest_gap(plan.options) + 1

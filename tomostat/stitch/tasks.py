@@ -34,7 +34,7 @@ MOMENTS = ("y", "x", "yy", "yx", "xx")
 
 
 @dataclass(frozen=True)
-class Plan:
+class StitchPlan:
     """What all tasks need to know; small, because it is sent with each of them.
 
     Attributes
@@ -88,7 +88,7 @@ class Plan:
         return self.graph / kind / f"{self.key(slab)}.parquet"
 
 
-def link_slab(plan: Plan, slab: range) -> int:
+def link_slab(plan: StitchPlan, slab: range) -> int:
     """Write the sections of a block of slices and their links to later slices; returns the number of sections."""
     beyond = widest_gap(plan.options) + 1
     instances = read_instances(plan.folder, range(slab.start, min(slab.stop + beyond, plan.shape[0])))
@@ -102,7 +102,7 @@ def link_slab(plan: Plan, slab: range) -> int:
     return len(own)
 
 
-def build_graph(plan: Plan, edits: Sequence[Edit]) -> int:
+def build_graph(plan: StitchPlan, edits: Sequence[Edit]) -> int:
     """Decide the merge graph and write it, with the particle of every instance; returns the number of particles.
 
     Raises
@@ -129,7 +129,7 @@ def build_graph(plan: Plan, edits: Sequence[Edit]) -> int:
     return int(particle.max(initial=0))
 
 
-def _read_sections(plan: Plan) -> Sections:
+def _read_sections(plan: StitchPlan) -> Sections:
     """Sections of the whole volume."""
     table = pa.concat_tables([read_table(plan.table("sections", slab)) for slab in plan.slabs])
     slices, _ = split_ids(table["id"].to_numpy())
@@ -141,7 +141,7 @@ def _read_sections(plan: Plan) -> Sections:
     )
 
 
-def _read_links(plan: Plan, sections: Sections) -> IndexedLinks:
+def _read_links(plan: StitchPlan, sections: Sections) -> IndexedLinks:
     """Links of the whole volume by indices, converted block by block, because ids take twice the memory."""
     parts = []
     for slab in plan.slabs:
@@ -152,12 +152,12 @@ def _read_links(plan: Plan, sections: Sections) -> IndexedLinks:
     return IndexedLinks(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def mask_slab(plan: Plan, slab: range) -> int:
+def mask_slab(plan: StitchPlan, slab: range) -> int:
     """Write the final masks of a block of slices; returns their number."""
     return len(_write_masks(plan, slab))
 
 
-def update_masks(plan: Plan, slab: range) -> list[list[int]]:
+def update_masks(plan: StitchPlan, slab: range) -> list[list[int]]:
     """Write the final masks of a block of slices again; returns the boxes [z, y0, x0, y1, x1] of changed masks."""
     before = read_table(plan.table("masks", slab)).to_pandas()
     after = _write_masks(plan, slab).to_pandas()
@@ -169,7 +169,7 @@ def update_masks(plan: Plan, slab: range) -> list[list[int]]:
     return boxes
 
 
-def _write_masks(plan: Plan, slab: range) -> pa.Table:
+def _write_masks(plan: StitchPlan, slab: range) -> pa.Table:
     """Write the final masks of a block of slices; returns the table."""
     gap = widest_gap(plan.options)
     window = range(max(slab.start - gap - 1, 0), min(slab.stop + gap + 1, plan.shape[0]))
@@ -179,26 +179,26 @@ def _write_masks(plan: Plan, slab: range) -> pa.Table:
     return table
 
 
-def _read_slices(plan: Plan, kind: str, slices: range) -> pa.Table:
+def _read_slices(plan: StitchPlan, kind: str, slices: range) -> pa.Table:
     """Rows of a table that belong to some slices."""
     slabs = [slab for slab in plan.slabs if slab.start < slices.stop and slab.stop > slices.start]
     return pa.concat_tables([read_table(plan.table(kind, slab), slices) for slab in slabs])
 
 
-def _members(plan: Plan, slices: range) -> NDArray[np.uint32]:
+def _members(plan: StitchPlan, slices: range) -> NDArray[np.uint32]:
     """Particle of every instance in some slices."""
     particle: NDArray[np.uint32] = _read_slices(plan, "members", slices)["particle"].to_numpy()
     return particle
 
 
-def paint_block(plan: Plan, block: Block) -> int:
+def paint_block(plan: StitchPlan, block: Block) -> int:
     """Paint, refine and write one block; returns the number of labelled voxels."""
     labels = block_labels(plan, block)
     write_box(plan.path, block.start, labels, LABEL)
     return int(np.count_nonzero(labels))
 
 
-def block_labels(plan: Plan, block: Block) -> NDArray[np.uint32]:
+def block_labels(plan: StitchPlan, block: Block) -> NDArray[np.uint32]:
     """Labels of a block's core, from the masks, the phases and the grey values."""
     slices = range(block.outer[0].start, block.outer[0].stop)
     masks = Masks.from_table(_read_slices(plan, "masks", slices), (plan.shape[1], plan.shape[2]))

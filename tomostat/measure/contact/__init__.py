@@ -1,1 +1,6 @@
-"""What a particle touches: carbon-binder, other particles, the current collector; and how far other particles are."""
+"""What a particle touches: carbon-binder, other particles, the current collector; and how far other particles are.
+
+Contact with carbon-binder is decided in three steps: `profiles` undoes the blur of the grey values along the normals,
+`layers.find_layers` makes a value of them for every surface point, and `layers.decide_contact` tells carbon-binder from
+void by the rules of `classify`. `detachment` and `tomostat.measure.transport` make columns of it.
+"""

@@ -24,7 +24,7 @@ class SurfacePoints:
     resistance
         (n,) float32, detour to the nearest contact over the equivalent radius; NaN without a path to one.
     contact
-        (n,) float32, probability of contact with carbon-binder; NaN where it is unknown.
+        (n,) float32, contact with carbon-binder from 0 to 1, 1/2 on its border; NaN where it is unknown.
     """
 
     voxel: NDArray[np.int64]

@@ -16,8 +16,8 @@ LONGEST = 8.0
 """Longest straight step in voxels."""
 
 CROSSING = 6
-"""Square of the longest step, in voxels, over the end of a contact: the probability of contact tells where that lies
-only near it, where it has not come to 0 or 1 yet."""
+"""Square of the longest step, in voxels, over the end of a contact: values between 0 and 1 say where it lies, and only
+points near it have them."""
 
 
 @njit(cache=True, nogil=True)
@@ -164,7 +164,7 @@ def surface_distance(surface: Surface, contact: Floats) -> Doubles:
     surface
         Outer surface of a particle.
     contact
-        (n,) float32, probability of contact of each surface point; the contact ends where it passes 1/2.
+        (n,) float32, contact of each surface point from 0 to 1; it ends where it passes 1/2.
 
     Returns
     -------

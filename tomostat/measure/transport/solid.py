@@ -127,7 +127,7 @@ def solid_distance(surface: Surface, contact: Floats, void: NDArray[np.bool_]) -
     surface
         Outer surface of a particle.
     contact
-        (n,) float32, probability of contact of each surface point; 1/2 and more is contact.
+        (n,) float32, contact of each surface point from 0 to 1; 1/2 and more is contact.
     void
         (z, y, x) bool, cracks and pores inside the particle, which no path crosses.
 

@@ -65,7 +65,7 @@ def field_table(data: ReportData) -> str:
         "carbon-binder",
         "active",
     ]
-    caption = "Grey levels, noise and blur as fitted by the phases stage; volume fractions at the coarsest level."
+    caption = "Grey levels, noise, blur and volume fractions as the phases stage found them."
     return table(head, rows, 3, caption)
 
 

@@ -22,14 +22,17 @@ from tomostat.volume import Spacing
 
 Array = NDArray[np.float64]
 
+MOST = 4
+"""Conditions of which a field is shown."""
+
 
 def scenes(data: ReportData) -> str:
-    """One field of every condition in 3D."""
+    """One field of every condition in 3D, of `MOST` conditions at most."""
     parts: list[str] = []
     seen: set[str] = set()
     for view in data.views:
         condition = data.origin(view.name).condition
-        if condition in seen or view.info.shape[0] == 1 or len(seen) >= 4:
+        if condition in seen or view.info.shape[0] == 1 or len(seen) >= MOST:
             continue
         labels, spacing = view.coarse()
         if not labels.any():

@@ -18,6 +18,9 @@ from tomostat.report.text import PERCENT, between, condition_names, pair_names, 
 FIRST = 8
 """Findings that are shown at once."""
 
+PAIRS = 3
+"""Pairs of conditions that the lead compares."""
+
 
 def glance(data: ReportData) -> str:
     """The finding, and what limits it."""
@@ -101,7 +104,7 @@ def lead(results: xr.Dataset, confidence: float) -> str:
             f"On average {percent(float(summary), 1)} of a particle's surface is detached from the carbon-binder "
             f"domain ({_level(confidence)} {between(interval, digits=1) or 'unknown'})."
         )
-    return " ".join(_difference(results, index, confidence) for index in range(min(results.sizes["pair"], 3)))
+    return " ".join(_difference(results, index, confidence) for index in range(min(results.sizes["pair"], PAIRS)))
 
 
 def _level(confidence: float) -> str:

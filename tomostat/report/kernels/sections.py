@@ -69,7 +69,7 @@ def section_codes(own: NDArray[np.bool_], phases: NDArray[np.uint8], contact: ND
     phases
         (n, n) `Phase` codes.
     contact
-        (n, n) probability of contact, NaN off the surface and where it is unknown; a pixel of the outline takes that of
+        (n, n) contact from 0 to 1, NaN off the surface and where it is unknown; a pixel of the outline takes that of
         the nearest pixel that has one, not farther than `NEAR`.
     """
     outline = own & ~ndimage.binary_erosion(own)
@@ -103,7 +103,7 @@ def sections(
     ----------
     grey, own, phases, contact
         (z, y, x) of a box around the particle: grey values, whether a voxel is the particle's, `Phase` codes and the
-        probability of contact; the last two may be missing.
+        contact from 0 to 1; the last two may be missing.
     middle, reach
         Where the sections cross, and how far they go on either side, in voxels of the box along z, y, x.
     size
