@@ -8,15 +8,15 @@ import pytest
 
 from studies import SMALL, WATERSHED, at, first_field
 from tomostat import cli, pipeline
-from tomostat.cluster import places_of
+from tomostat.cluster import capacities_of
 from tomostat.costs import Costs, Size, StageCost, read_costs
 from tomostat.manifest import Layout
 from tomostat.phases.options import PhasesOptions
 from tomostat.plan import plan_study, plan_table
 from tomostat.runlog import read_run_log
-from tomostat.workers import Place
+from tomostat.workers import Capacity
 
-LAPTOP = {"CPU": Place(slots=2, memory=2**33)}
+LAPTOP = {"CPU": Capacity(slots=2, memory=2**33)}
 
 
 @pytest.fixture
@@ -64,19 +64,19 @@ def test_one_field_tells_what_two_take(study, pilot):
 def test_more_workers_take_less_time_as_long_as_there_are_tasks_for_them(study):
     costs = detect_cost(idle=60)
     few, more, many = (
-        plan_study(study, costs, {"CPU": Place(slots=slots, memory=2**33)}).wall_seconds for slots in (2, 20, 1000)
+        plan_study(study, costs, {"CPU": Capacity(slots=slots, memory=2**33)}).wall_seconds for slots in (2, 20, 1000)
     )
     assert (few, more, many) == (1860, 240, 60 + 3600 / 40)
 
 
 def test_tasks_on_a_gpu_count_as_hours_of_gpus(study):
-    plan = plan_study(study, detect_cost(resource="GPU"), {**LAPTOP, "GPU": Place(slots=1, memory=2**35)})
+    plan = plan_study(study, detect_cost(resource="GPU"), {**LAPTOP, "GPU": Capacity(slots=1, memory=2**35)})
     assert (plan.hours("GPU"), plan.hours("CPU"), plan.wall_seconds) == (1, 0, 3600)
     assert "0 CPU hours, 1 GPU hours, 1:00:00, 1.00 GiB for each worker" in plan_table(plan)
 
 
 def test_other_workers_are_noted(study):
-    with_gpu = {**LAPTOP, "GPU": Place(slots=1, memory=2**35)}
+    with_gpu = {**LAPTOP, "GPU": Capacity(slots=1, memory=2**35)}
     assert plan_study(study, detect_cost(), with_gpu).notes == [
         "detect took that on a CPU, and will run on workers with a GPU: it will take less"
     ]
@@ -87,7 +87,7 @@ def test_other_workers_are_noted(study):
 
 def test_local_workers_that_share_a_gpu(monkeypatch):
     monkeypatch.setattr("tomostat.cluster.connect.gpus_here", lambda: ["0"])
-    places = places_of("local", 6)
+    places = capacities_of("local", 6)
     assert {name: place.slots for name, place in places.items()} == {"CPU": 6, "GPU": 2}
 
 

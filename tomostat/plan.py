@@ -15,7 +15,7 @@ from tomostat.options import as_dict
 from tomostat.stage import FieldStage, stage_named
 from tomostat.staleness import changed_options
 from tomostat.study import Study
-from tomostat.workers import CPU, GPU, Place
+from tomostat.workers import CPU, GPU, Capacity
 
 LARGER = 2.0
 """Fields that are larger by this than those that were run may have larger blocks, which take more memory."""
@@ -53,7 +53,7 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study will take.
 
     Attributes
@@ -80,7 +80,7 @@ class Plan:
         return sum(stage.wall_seconds for stage in self.stages)
 
 
-def plan_study(study: Study, costs: Costs, places: Mapping[str, Place]) -> Plan:
+def plan_study(study: Study, costs: Costs, capacities: Mapping[str, Capacity]) -> StudyPlan:
     """Estimate what a study will take.
 
     Parameters
@@ -89,7 +89,7 @@ def plan_study(study: Study, costs: Costs, places: Mapping[str, Place]) -> Plan:
         The study.
     costs
         What earlier runs took.
-    places
+    capacities
         Workers by the resource that tasks ask for.
 
     Raises
@@ -101,15 +101,15 @@ def plan_study(study: Study, costs: Costs, places: Mapping[str, Place]) -> Plan:
     sizes = [Size.of(field_shape(field, options)) for field in study.fields]
     size, stages = sum(sizes, Size()), []
     for name, cost in costs.stages.items():
-        place = places.get(cost.resource, places[CPU])
-        check_memory(cost.peak_memory, place.memory, name)
+        capacity = capacities.get(cost.resource, capacities[CPU])
+        check_memory(cost.peak_memory, capacity.memory, name)
         scopes = len(sizes) if isinstance(stage_named(name), FieldStage) else 1
-        stages.append(_plan_stage(name, cost, size, scopes, place))
+        stages.append(_plan_stage(name, cost, size, scopes, capacity))
     larger = max(one.voxels for one in sizes) > LARGER * costs.largest
-    notes = [*_notes_on_places(costs, places), *_notes_on_options(study, costs)]
+    notes = [*_notes_on_capacities(costs, capacities), *_notes_on_options(study, costs)]
     if larger:
         notes.append("memory is that of smaller fields, and may be more")
-    return Plan(stages, round(costs.disk * _scale(size, costs.size)), notes)
+    return StudyPlan(stages, round(costs.disk * _scale(size, costs.size)), notes)
 
 
 def _scale(size: Size, measured: Size) -> float:
@@ -120,11 +120,11 @@ def _scale(size: Size, measured: Size) -> float:
     return (size.voxels / measured.voxels + size.shards / measured.shards) / 2
 
 
-def _plan_stage(stage: str, cost: StageCost, size: Size, scopes: int, place: Place) -> StagePlan:
+def _plan_stage(stage: str, cost: StageCost, size: Size, scopes: int, capacity: Capacity) -> StagePlan:
     """Scale the cost of a stage: what its tasks took by size, what the head process did besides by fields."""
     scale = _scale(size, cost.size)
     tasks, seconds = round(cost.tasks * size.shards / cost.size.shards), cost.seconds * scale
-    at_a_time = max(min(place.slots * cost.use, tasks), 1)
+    at_a_time = max(min(capacity.slots * cost.use, tasks), 1)
     return StagePlan(
         stage=stage,
         blocks=round(cost.blocks * size.shards / cost.size.shards),
@@ -146,16 +146,16 @@ def _notes_on_options(study: Study, costs: Costs) -> Iterator[str]:
             yield f"{name} took that with other options: {'; '.join(changes)}"
 
 
-def _notes_on_places(costs: Costs, places: Mapping[str, Place]) -> Iterator[str]:
+def _notes_on_capacities(costs: Costs, capacities: Mapping[str, Capacity]) -> Iterator[str]:
     """Stages that were run on other workers than they will be."""
     for name, cost in costs.stages.items():
-        if cost.resource not in places:
+        if cost.resource not in capacities:
             yield f"{name} took that on workers with a {cost.resource}, which are not there: it will take longer"
-        elif cost.resource == CPU and set(stage_named(name).brings) & set(places):
+        elif cost.resource == CPU and set(stage_named(name).brings) & set(capacities):
             yield f"{name} took that on a CPU, and will run on workers with a GPU: it will take less"
 
 
-def plan_table(plan: Plan) -> str:
+def plan_table(plan: StudyPlan) -> str:
     """A line for every stage, and the sums."""
     rows = [
         (

@@ -22,7 +22,7 @@ LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Capacity:
     """Workers that tasks of one kind find.
 
     Attributes

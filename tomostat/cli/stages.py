@@ -94,12 +94,12 @@ def plan(
     workers
         Worker processes on this machine; one per core when not given.
     """
-    from tomostat.cluster import places_of
+    from tomostat.cluster import capacities_of
     from tomostat.costs import read_costs
     from tomostat.plan import plan_study, plan_table
 
     study = study_of(source, spacing, out, name, given).with_options(**options)
-    print(plan_table(plan_study(study, read_costs(like or (study.output,)), places_of(cluster, workers))))
+    print(plan_table(plan_study(study, read_costs(like or (study.output,)), capacities_of(cluster, workers))))
 
 
 app.command(_with_options_of_all_stages(plan), sort_key=1)

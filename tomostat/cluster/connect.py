@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomostat.cluster.description import read_cluster_file
 from tomostat.cluster.security import certificates
-from tomostat.workers import CPU, GPU, Place
+from tomostat.workers import CPU, GPU, Capacity
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -87,7 +87,7 @@ open_client = open_cluster
 """The former name of `open_cluster`."""
 
 
-def places_of(cluster: str, workers: int | None = None) -> dict[str, Place]:
+def capacities_of(cluster: str, workers: int | None = None) -> dict[str, Capacity]:
     """Workers that a cluster will have, by the resource of their tasks, without starting any.
 
     Raises
@@ -99,14 +99,14 @@ def places_of(cluster: str, workers: int | None = None) -> dict[str, Place]:
 
     if cluster == "local":
         count = workers or local_workers()
-        place = Place(slots=count, memory=int(MEMORY_LIMIT / count))
+        capacity = Capacity(slots=count, memory=int(MEMORY_LIMIT / count))
         gpus = len(gpus_here())
-        return {CPU: place} | ({GPU: replace(place, slots=min(count, WORKERS_PER_GPU * gpus))} if gpus else {})
+        return {CPU: capacity} | ({GPU: replace(capacity, slots=min(count, WORKERS_PER_GPU * gpus))} if gpus else {})
     if not cluster.endswith((".yaml", ".yml")):
         raise ValueError(f"cluster is {cluster!r}; expected local or a cluster file (.yaml)")
     pools = read_cluster_file(cluster).pools.values()
     return {
-        pool.resource: Place(slots=pool.most * pool.processes * pool.slots, memory=pool.memory_per_task)
+        pool.resource: Capacity(slots=pool.most * pool.processes * pool.slots, memory=pool.memory_per_task)
         for pool in pools
     }
 

@@ -25,7 +25,7 @@ from tomostat.cluster.systems import RUNNING, JobState, QueryError, System
 
 logger = logging.getLogger(__name__)
 
-TEND_SECONDS = 2.0
+UPDATE_SECONDS = 2.0
 """Time between two looks at the jobs."""
 
 QUEUE_SECONDS = 10.0
@@ -40,10 +40,10 @@ AGAIN_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """Jobs beyond what is needed are kept for so long."""
 
-SAY_SECONDS = 60.0
+REPORT_SECONDS = 60.0
 """Time between two messages while no worker is there; the first comes after a sixth of it."""
 
-BARREN = 3
+MOST_FAILED = 3
 """So many jobs in a row that end before a worker has joined are a fault of the cluster file."""
 
 
@@ -89,7 +89,7 @@ class PoolJobs:
         Tasks that wait for workers of the pool, or run there.
     released
         Whether the pool is to have no jobs until there are tasks for it.
-    barren
+    failed
         Jobs in a row that ended before a worker joined.
     error
         What the last submission was refused with.
@@ -99,7 +99,7 @@ class PoolJobs:
     jobs: dict[str, Job] = field(default_factory=dict)
     open_tasks: int = 0
     released: bool = False
-    barren: int = 0
+    failed: int = 0
     error: str = ""
     refused_at: float = -math.inf
     needed_at: float = -math.inf
@@ -164,7 +164,7 @@ class JobCluster(SpecCluster):
         self.pools = {name: PoolJobs(pool) for name, pool in description.pools.items()}
         self.trouble = ""
         self._job_security = job_security
-        self._asked, self._said, self._opened = -math.inf, time.monotonic() - SAY_SECONDS * 5 / 6, time.monotonic()
+        self._asked, self._reported = -math.inf, time.monotonic() - REPORT_SECONDS * 5 / 6
         self._query_error = ""
         options = {
             "dashboard_address": "127.0.0.1:0",
@@ -182,12 +182,12 @@ class JobCluster(SpecCluster):
         )
         self.scheduler.add_plugin(_Arrivals(self))
         try:
-            self.sync(self._tend)
+            self.sync(self._update_jobs)
             self.check()
         except BaseException:
             self.close()
             raise
-        self._keeper = self.sync(self._start_keeper)
+        self._updater = self.sync(self._start_updater)
 
     @property
     def dashboard_link(self) -> str:
@@ -250,26 +250,26 @@ class JobCluster(SpecCluster):
 
     # What keeps the jobs. All of it runs in the thread of the scheduler.
 
-    async def _start_keeper(self) -> asyncio.Task[None]:
-        return asyncio.create_task(self._keep())
+    async def _start_updater(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._keep_updating())
 
-    async def _keep(self) -> None:
+    async def _keep_updating(self) -> None:
         while True:
-            await asyncio.sleep(TEND_SECONDS)
+            await asyncio.sleep(UPDATE_SECONDS)
             try:
-                await self._tend()
+                await self._update_jobs()
             except Exception as error:
-                logger.exception("jobs could not be looked after")
-                self.trouble = f"jobs could not be looked after: {error}"
+                logger.exception("jobs could not be updated")
+                self.trouble = f"jobs could not be updated: {error}"
 
-    async def _tend(self) -> None:
+    async def _update_jobs(self) -> None:
         """Find out which jobs there are, submit those that are missing, cancel those that are too many."""
         await self._ask_queue()
         present = {name for worker in self.scheduler.workers.values() for name in _names_of_job(worker.name)}
         for pool in self.pools.values():
             for name, job in list(pool.jobs.items()):
                 if name in present:
-                    job.seen, pool.barren = time.monotonic(), 0
+                    job.seen, pool.failed = time.monotonic(), 0
                 elif self._is_lost(job):
                     await self._drop(pool, name)
             surplus = len(pool.jobs) - pool.wanted()
@@ -278,14 +278,14 @@ class JobCluster(SpecCluster):
             else:
                 pool.needed_at = time.monotonic()
                 await self._submit(pool, -surplus)
-        self._say()
+        self._report_state()
 
     def arrived(self, worker: object) -> None:
         """Note that a worker has joined, if only for a moment."""
         for pool in self.pools.values():
             for name in _names_of_job(worker):
                 if name in pool.jobs:
-                    pool.jobs[name].seen, pool.barren = time.monotonic(), 0
+                    pool.jobs[name].seen, pool.failed = time.monotonic(), 0
 
     async def _ask_queue(self) -> None:
         """Note what the batch system says of every job; nothing where it is not known how to ask it."""
@@ -307,7 +307,7 @@ class JobCluster(SpecCluster):
 
     def _fresh(self, job: Job) -> bool:
         """Whether workers of a job are there, so that nobody need be asked for it."""
-        return job.seen is not None and time.monotonic() - job.seen < 2 * TEND_SECONDS
+        return job.seen is not None and time.monotonic() - job.seen < 2 * UPDATE_SECONDS
 
     def _is_lost(self, job: Job) -> bool:
         now = time.monotonic()
@@ -322,12 +322,11 @@ class JobCluster(SpecCluster):
         if job.seen is not None:
             logger.info("job %s (%s) has ended and is replaced", job.number, name)
             return
-        pool.barren += 1
-        logger.warning("job %s (%s) ended before a worker joined%s", job.number, name, _last_words(job))
-        if pool.barren >= BARREN:
-            self.trouble = (
-                f"{pool.barren} jobs of pool {pool.pool.name} in a row ended before a worker joined{_last_words(job)}"
-            )
+        pool.failed += 1
+        logger.warning("job %s (%s) ended before a worker joined%s", job.number, name, _last_log_line(job))
+        if pool.failed >= MOST_FAILED:
+            jobs = f"{pool.failed} jobs of pool {pool.pool.name}"
+            self.trouble = f"{jobs} in a row ended before a worker joined{_last_log_line(job)}"
 
     async def _shrink(self, pool: PoolJobs, surplus: int) -> None:
         """Cancel jobs that are too many, those without workers first; at once where a pool is released."""
@@ -374,19 +373,19 @@ class JobCluster(SpecCluster):
         logger.info("job %s (%s) is submitted", process.job_id, name)
         return Job(process, pool, time.monotonic())
 
-    def _say(self) -> None:
+    def _report_state(self) -> None:
         """Tell how matters stand as long as some pool has no worker."""
         if (
             any(pool.jobs and not pool.running() for pool in self.pools.values())
-            and time.monotonic() - self._said > SAY_SECONDS
+            and time.monotonic() - self._reported > REPORT_SECONDS
         ):
-            self._said = time.monotonic()
+            self._reported = time.monotonic()
             logger.warning("%s", self.words())
 
     async def _close(self) -> None:
         """Cancel all jobs, then end the scheduler."""
-        if hasattr(self, "_keeper"):
-            self._keeper.cancel()
+        if hasattr(self, "_updater"):
+            self._updater.cancel()
         jobs = [job for pool in self.pools.values() for job in pool.jobs.values()]
         for pool in self.pools.values():
             pool.jobs.clear()
@@ -468,7 +467,7 @@ def _refusal(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _last_words(job: Job) -> str:
+def _last_log_line(job: Job) -> str:
     """The last line that a job left in its log, to go on with a sentence; where there is none, where to look."""
     folder = job.process.log_directory
     if folder is None:
