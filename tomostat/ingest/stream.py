@@ -23,7 +23,7 @@ from tomostat.execution import Execution
 from tomostat.files import atomic, remove
 from tomostat.ingest.choose import FoundSource, choose_spacing, find_source, naming_plugin
 from tomostat.ingest.conversion import Conversion, find_conversion
-from tomostat.ingest.kernels.looks import has_dark_particles, looks_like_labels
+from tomostat.ingest.kernels.plausibility import has_dark_particles, looks_like_labels
 from tomostat.ingest.options import IngestOptions
 from tomostat.ingest.source import PartSource, Source
 from tomostat.options import as_dict
@@ -105,7 +105,7 @@ def ingest_volume(
     middle = convert(_read_middle(found))
     outside = _outside_value(found.source, middle)
     stored = _volume_attributes(found, convert, attributes, options)
-    stored["warnings"] = _doubts(found.source, np.where(np.isfinite(middle), middle, outside), options)
+    stored["warnings"] = _check_plausible(found.source, np.where(np.isfinite(middle), middle, outside), options)
     core = block_shape(found.source, storage_layout(found.source.shape)[1])
     _check_destination(path, found.source, convert.dtype)
     execution = (execution or Execution()).named("ingest")
@@ -127,7 +127,7 @@ def ingest_volume(
 
 
 def _read_middle(found: FoundSource) -> NDArray[Any]:
-    """The middle slice (ny, nx) as the source stores it, or its middle part: what is seen there is told before work."""
+    """The middle slice (ny, nx) as the source stores it, or its middle part: what it shows is checked before work."""
     ends = [(min(n, side), n) for n, side in zip(found.source.shape, (1, MIDDLE, MIDDLE), strict=True)]
     z, y, x = (slice((n - side + 1) // 2, (n - side + 1) // 2 + side) for side, n in ends)
     return _read_box(found, (z, y, x), "the middle slice")[0]
@@ -144,8 +144,8 @@ def _outside_value(source: Source, middle: NDArray[Any]) -> float:
     return float(finite.min())
 
 
-def _doubts(source: Source, middle: NDArray[Any], options: IngestOptions) -> list[str]:
-    """What is probably not meant as it is, by the middle slice (ny, nx); refuses dark particles."""
+def _check_plausible(source: Source, middle: NDArray[Any], options: IngestOptions) -> list[str]:
+    """Warnings of what is implausible in the middle slice (ny, nx); refuses dark particles."""
     if looks_like_labels(middle):
         text = ("grey values look like labels, phases or a mask (whole numbers in areas of one value): give those with "
                 "labels or phases_image (--labels, --phases-image)")  # fmt: skip

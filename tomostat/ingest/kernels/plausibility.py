@@ -1,4 +1,4 @@
-"""Kernels that tell by one slice what is probably not meant as grey values of an electrode."""
+"""Whether a slice is plausible as grey values of an electrode: no labels, and particles brighter than the rest."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from shapes import phantom_block
 from sources import npy
 from tomostat.ingest import IngestOptions, ingest_volume
-from tomostat.ingest.kernels.looks import has_dark_particles, looks_like_labels
+from tomostat.ingest.kernels.plausibility import has_dark_particles, looks_like_labels
 from tomostat.phases import PhasesOptions, segment_phases
 from tomostat.volume import open_volume
 
