@@ -58,6 +58,7 @@ def test_page_stands_alone(written: Written) -> None:
     for figure in (page.parent / "figures").glob("*.svg"):
         drawing = figure.read_text(encoding="utf-8")
         assert not re.search(r'(href|src)="(?!#|data:)', drawing)
+        assert "mathdefault" not in drawing, "signs of mathematics are text"
     linked = {link.removeprefix("figures/") for link in links.found if link.startswith("figures/")}
     assert linked == {path.name for path in (page.parent / "figures").iterdir()}
     assert {Path(name).suffix for name in linked} == {".svg", ".png", ".csv"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from tomostat.phase import Phase
 
@@ -101,6 +102,14 @@ def resistance_map() -> Colormap:
     """Colours of the local resistance: bright where current enters, dark red far from it; grey where unknown."""
     tints = mpl.colormaps["YlOrRd"](np.linspace(0.04, 0.96, 32))
     return LinearSegmentedColormap.from_list("resistance", tints).with_extremes(bad=MISSING)
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain numbers: powers of ten are mathematical text, and `_RC` has none."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(LogFormatter())
 
 
 def frameless(axes: Axes) -> None:

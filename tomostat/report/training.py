@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tomostat.report.style import INK, MUTED, colour, new_figure, save_png, styled
+from tomostat.report.style import INK, MUTED, colour, logarithmic, new_figure, save_png, styled
 
 LOSSES = {
     "loss": "all",
@@ -76,7 +76,8 @@ def draw_curves(log: pd.DataFrame, validation: pd.DataFrame | None = None) -> Fi
         smooth = log[column].rolling(SMOOTH, center=True, min_periods=1).median()
         panels[0].plot(log.index, log[column].where(log[column] > 0), color=tint, linewidth=0.5, alpha=0.25)
         panels[0].plot(log.index, smooth.where(smooth > 0), color=tint, label=name)
-    panels[0].set(xlabel="step", ylabel="loss", yscale="log", ylim=_between(log[[*LOSSES]]))
+    panels[0].set(xlabel="step", ylabel="loss", ylim=_between(log[[*LOSSES]]))
+    logarithmic(panels[0], "y")
     panels[0].set_title("losses of single steps, and their running median")
     panels[0].legend(fontsize=7, ncols=2)
     if validation is not None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tomostat.report.data import ReportData
 from tomostat.report.scatter import VECTORS, degree_axis, dots_of, in_condition
 from tomostat.report.sections import Section
-from tomostat.report.style import MUTED, colour, new_figure
+from tomostat.report.style import MUTED, colour, logarithmic, new_figure
 from tomostat.report.tables import condition_cell, particle_rows, table, with_interval
 
 AT_BORDER = {
@@ -133,7 +133,7 @@ def draw_against_volume(particles: xr.Dataset, results: xr.Dataset, conditions: 
         axes.fill_between(volumes, low, high, color=tint, alpha=0.13, linewidth=0)
         axes.plot(volumes, middle, color=tint, label=name)
     if (particles["volume"] > 0).any():  # a volume of one slice has none
-        axes.set_xscale("log")
+        logarithmic(axes, "x")
     degree_axis(axes, "y")
     axes.set_xlabel("particle volume (µm³)")
     axes.legend(loc="upper right", title="median, 10 to 90 %", title_fontsize=8)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tomostat.report.data import ReportData
 from tomostat.report.sections import Section
-from tomostat.report.style import colour, new_figure
+from tomostat.report.style import colour, logarithmic, new_figure
 from tomostat.report.tables import table
 from tomostat.report.text import DASH, number
 
@@ -82,7 +82,7 @@ def draw_convergence(structures: Mapping[str, xr.Dataset]) -> Figure:
                 _draw(axes, found, name)
         axes.set_xlabel("part length (µm)")
         axes.set_ylabel(label)
-        axes.set_xscale("log")
+        logarithmic(axes, "x")
         lengths = next(iter(structures.values()))["part_length"].to_numpy()
         axes.set_xticks(lengths, [f"{length:.3g}" for length in lengths])
         axes.minorticks_off()
