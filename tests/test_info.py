@@ -107,3 +107,10 @@ def test_means_per_condition() -> None:
     assert first.split() == ["0.1C", "2", "10", *means]
     assert second.split()[:3] == ["1C", "2", "10"]
     assert condition_table(table.isel(particle=slice(0, 0))).endswith("no particle")
+
+
+def test_a_simulated_volume_is_a_volume(simulated: Path) -> None:
+    """Though a table of its truth lies in its folder."""
+    lines = describe_path(simulated.parent / "volumes" / "slow-1.zarr").splitlines()
+    assert lines[0] == "grey: 24 x 80 x 80 voxels of 0.2 x 0.2 x 0.2 micrometer, uint8, 2 levels"
+    assert any(line.startswith("labels/truth_particles: ") for line in lines)

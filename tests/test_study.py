@@ -194,3 +194,8 @@ def test_paths_are_relative_to_the_file_and_a_tilde_is_the_home_folder(tmp_path,
     assert study.options["measure"].curve == str(tmp_path / "home" / "ocv.csv")
     shipped = load_study(write(tmp_path, STUDY + "detect:\n  weights: accurate\n"))
     assert shipped.options["detect"].weights == "accurate"
+
+
+def test_the_output_folder_is_absolute():
+    """Workers may have been started in another folder."""
+    assert study_of_volume("scan.tif", "out").output == Path("out").absolute()

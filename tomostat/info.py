@@ -35,10 +35,10 @@ def describe_path(path: Path) -> str:
         return _table_lines(open_particles(path))
     if (path / "tracks.parquet").exists():
         return _graph_lines(path)
-    if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
-        return _instance_lines(path)
     if is_tomostat_volume(path):
         return _volume_lines(path)
+    if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
+        return _instance_lines(path)
     images = [path, *(Path(f"{path}:{name}") for name in labels_beside(path))]
     return "\n".join(f"{image}: {open_source(image)}" for image in images)
 

@@ -110,7 +110,7 @@ def export_study(
     running = Run.of(study, execution)
     running.check_current("measure")
     wanted = Results(running.layout, tuple(one.name for one in chosen), None if labels is None else tuple(labels))
-    return write_formats(wanted, folder, formats, execution=running.execution)
+    return write_formats(wanted, Path(folder).absolute(), formats, execution=running.execution)
 
 
 def clean_study(study: Study) -> list[Path]:

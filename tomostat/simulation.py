@@ -64,7 +64,7 @@ def simulate_study(
         raise ValueError(f"condition is {shorten(names[0])}; {NAME_RULE}")
     pieces, electrodes = [], []
     for number, (condition, mean) in enumerate(conditions.items()):
-        paths = [folder / "volumes" / f"{condition}-{index + 1}.zarr" for index in range(samples * fields)]
+        paths = [folder.absolute() / "volumes" / f"{condition}-{index + 1}.zarr" for index in range(samples * fields)]
         for index, path in enumerate(paths):
             seed = options.seed + number * len(paths) + index
             electrodes.append((path, dataclasses.replace(options, seed=seed, detachment_mean=mean)))

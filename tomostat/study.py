@@ -142,7 +142,7 @@ class Study:
     study
         Name of the study.
     output
-        Output folder.
+        Output folder; made absolute, since workers may have been started in another folder.
     samples
         The samples.
     options
@@ -155,6 +155,7 @@ class Study:
     options: Mapping[str, StageOptions] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "output", Path(self.output).absolute())
         object.__setattr__(
             self, "options", {name: self.options.get(name, cls()) for name, cls in option_classes().items()}
         )

@@ -67,7 +67,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = PhantomOptions(shape=(24, 80, 80), diameters=(4.0, 7.0))
     simulate_study(folder / "known", {"a": 0.1, "b": 0.4}, fields=1, options=options)
     for name, field in (("scan", "a-1"), ("scan-b", "b-1")):
-        tifffile.imwrite(folder / f"{name}.tif", open_volume(folder / "known" / f"{field}.zarr").values)
+        tifffile.imwrite(folder / f"{name}.tif", open_volume(folder / "known" / "volumes" / f"{field}.zarr").values)
     return folder
 
 
@@ -89,11 +89,10 @@ def follow(page: str, place: list[str]) -> None:
 
 def annotate(crops: Path) -> None:
     """What the reader does by hand: outlines in the crops."""
-    truth = open_volume("known/a-1.zarr", "truth_particles").values
     for crop in crops.glob("slice-??.tif"):
         ny, nx = tifffile.imread(crop).shape
-        labels = truth[int(crop.stem[-2:]), :ny, :nx].astype(np.uint16)
-        tifffile.imwrite(crop.with_name(f"{crop.stem}_instances.tif"), labels)
+        truth = open_volume("known/volumes/a-1.zarr", "truth_particles")[int(crop.stem[-2:]), :ny, :nx].values
+        tifffile.imwrite(crop.with_name(f"{crop.stem}_instances.tif"), truth.astype(np.uint16))
 
 
 @pytest.mark.slow
