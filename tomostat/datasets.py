@@ -54,7 +54,7 @@ def open_dataset(path: str | Path, what: str, command: str) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"no {what} at {path}; run `{command}`")
     try:
-        dataset: xr.Dataset = xr.open_zarr(path, consolidated=False).load()
+        dataset: xr.Dataset = xr.open_zarr(path, chunks=None, consolidated=False).load()
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise ValueError(f"{path} holds no {what}: {error}") from None
     names = dataset.attrs.pop(ORDER, list(dataset.data_vars))

@@ -174,7 +174,9 @@ def test_an_installed_reader_that_fails_at_a_block(tmp_path, installed, error, r
 
     class Failing(TextSource):
         def read(self, box):
-            raise error
+            if box[0] == slice(0, 3):  # the middle slice, which is looked at first, can be read
+                raise error
+            return super().read(box)
 
     class Reader(TextReader):
         def find(self, path, options):
@@ -192,7 +194,7 @@ def test_an_installed_reader_that_fails_at_a_block(tmp_path, installed, error, r
 def test_an_installed_reader_that_reads_another_box(tmp_path, installed):
     class Failing(TextSource):
         def read(self, box):
-            return super().read(box)[:, 1:]
+            return super().read(box)[:, 1:] if box[0] == slice(0, 3) else super().read(box)
 
     class Reader(TextReader):
         def find(self, path, options):

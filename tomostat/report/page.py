@@ -19,7 +19,7 @@ from tomostat.report.embedding import asset
 from tomostat.report.fields import view_field
 from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance, versions
-from tomostat.report.sections import all_parts
+from tomostat.report.sections import write_parts
 from tomostat.report.style import styled
 from tomostat.report.text import TIMES
 
@@ -99,14 +99,14 @@ def write_report(
 
 def _page(data: ReportData) -> str:
     """The whole page as HTML."""
-    shown = [(part, content) for part in all_parts() if (content := part.html(data))]
+    parts = write_parts(data)
     sections = "\n".join(
-        f'<section id="{part.anchor}">\n<h2>{part.heading}</h2>\n{content}\n</section>' for part, content in shown
+        f'<section id="{part.anchor}">\n<h2>{part.heading}</h2>\n{part.html}\n</section>' for part in parts
     )
     return Template(asset("page.html")).substitute(
         title=escape(data.title),
         facts=_facts(data),
-        nav="".join(f'<a href="#{part.anchor}">{part.heading}</a>' for part, _ in shown),
+        nav="".join(f'<a href="#{part.anchor}">{part.heading}</a>' for part in parts),
         sections=sections,
         css=asset("page.css"),
         library=asset(LIBRARY),

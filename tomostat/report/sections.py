@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,12 +36,15 @@ class Section:
         Sections follow each other by rising position.
     make
         Gives the HTML of the section, and writes its figures; an empty section is left out.
+    by_tasks
+        Whether it draws nothing itself: its tasks run on workers while other sections are drawn here.
     """
 
     anchor: str
     heading: str = ""
     position: int
     make: Callable[[ReportData], str]
+    by_tasks: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,33 @@ class Part:
     heading: str
     sections: tuple[Section, ...]
 
-    def html(self, data: ReportData) -> str:
-        """The sections after each other; empty where all are."""
-        return "".join(section.make(data) for section in self.sections)
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """A part of the page as it is written."""
+
+    anchor: str
+    heading: str
+    html: str
+
+
+def write_parts(data: ReportData) -> list[WrittenPart]:
+    """All parts of the page that are not empty, in order."""
+    parts = all_parts()
+    with ThreadPoolExecutor(1) as pool:  # one thread: what is drawn here is drawn by matplotlib, which takes no second
+        meanwhile = {
+            section: pool.submit(section.make, data) for part in parts for section in part.sections if section.by_tasks
+        }
+        try:
+            made = {one: one.make(data) for part in parts for one in part.sections if one not in meanwhile}
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C is not to wait for tasks
+            data.execution.stop()
+            raise
+        made |= {section: future.result() for section, future in meanwhile.items()}
+    written = [WrittenPart(part.anchor, part.heading, "".join(made[one] for one in part.sections)) for part in parts]
+    return [part for part in written if part.html]
 
 
 def all_parts() -> list[Part]:

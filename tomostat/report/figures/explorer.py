@@ -144,4 +144,4 @@ def _tints(scale: mpl.colors.Colormap) -> list[str]:
     return [mpl.colors.to_hex(tint) for tint in scale(np.linspace(0, 1, TINTS))]
 
 
-EXPLORER = Section(anchor="explore", heading="Explore", position=15, make=explorer)
+EXPLORER = Section(anchor="explore", heading="Explore", position=15, make=explorer, by_tasks=True)

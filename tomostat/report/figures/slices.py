@@ -19,18 +19,11 @@ from tomostat.report.style import new_figure
 from tomostat.report.tables import particle_rows
 
 
-def fields(data: ReportData) -> str:
-    """Slices to browse, and one of a field of each condition for print."""
-    chosen = in_turn(data, data.options.pictured_fields)
-    if not chosen:
-        return ""
-    left = len(data.views) - len(chosen)
-    more = f"<p>{plural(left, 'further field')} not shown.</p>" if left else ""
-    return browsed(data, chosen) + "".join(_printed(data, view) for view in first_of_each(data, chosen)) + more
-
-
-def browsed(data: ReportData, views: Sequence[FieldView]) -> str:
+def browsed(data: ReportData) -> str:
     """Slices of fields to browse."""
+    views = in_turn(data, data.options.pictured_fields)
+    if not views:
+        return ""
     rows = {view.name: data.rows_by_label(view.name) for view in views}
     slices = field_slices(views, rows, resistance_top(data.particles), data.execution)
     places = slice_places(views)
@@ -41,6 +34,14 @@ def browsed(data: ReportData, views: Sequence[FieldView]) -> str:
         f'<script type="application/json" id="fields-data">{script_json(known)}</script>'
         f'<script type="text/plain" id="fields-slices">{lines}</script>'
     )
+
+
+def printed(data: ReportData) -> str:
+    """One slice of a field of each condition, for print."""
+    chosen = in_turn(data, data.options.pictured_fields)
+    left = len(data.views) - len(chosen) if chosen else 0
+    more = f"<p>{plural(left, 'further field')} not shown.</p>" if left else ""
+    return "".join(_printed(data, view) for view in first_of_each(data, chosen)) + more
 
 
 def first_of_each(data: ReportData, views: Sequence[FieldView]) -> list[FieldView]:
@@ -106,4 +107,5 @@ def draw_field(view: FieldView, degrees: Mapping[int, float]) -> Figure:
     return figure
 
 
-FIELDS = Section(anchor="fields", heading="Fields of view", position=50, make=fields)
+BROWSER = Section(anchor="fields", heading="Fields of view", position=50, make=browsed, by_tasks=True)
+PRINTED = Section(anchor="fields", position=51, make=printed)
