@@ -65,6 +65,7 @@ def test_a_correction_that_cannot_be_changes_nothing(copy, field, edits, message
     assert digest(copy.output) == before
 
 
+@pytest.mark.slow
 def test_a_killed_correction_is_finished_by_the_next_run(study, copy, monkeypatch):
     layout, edits = Layout(copy.output), [Edit("join", *two_tracks(Layout(copy.output)))]
     monkeypatch.setattr(

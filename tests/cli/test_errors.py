@@ -173,6 +173,7 @@ def test_help_names_every_stage(capsys):
         assert stage in out
 
 
+@pytest.mark.slow
 def test_commands_say_no_more_than_they_must(tmp_path):
     """In a process of its own: `distributed` sets its own levels when it is first imported."""
     words = ["simulate", str(tmp_path / "demo"), "--shape", "16", "48", "48", "--fields", "1", "--conditions", "a=0.1"]

@@ -201,7 +201,7 @@ class ReportData:
         files = self.folder / "figures"
         table.to_csv(files / f"{name}.csv", index=False)
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # found once for both files, as the part that is written
+        figure.set_layout_engine(None)  # found once for both files, as the part that is written; "none" draws once more
         part = figure.get_tightbbox().padded(PAD) if tight else None
         save_png(figure, files / f"{name}.png", bbox_inches=part)
         return save_svg(figure, files / f"{name}.svg", bbox_inches=part)
