@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from properties import examples
-from tomostat.blocks import block_grid, check_memory, check_whole_shards
+from tomostat.blocks import block_grid, check_memory, check_whole_shards, middle_box
 
 small = st.tuples(*[st.integers(1, 9)] * 3)
 halos = st.tuples(*[st.integers(0, 4)] * 3)
@@ -75,3 +75,8 @@ def test_a_block_that_does_not_fit_is_refused():
     check_memory(10, 10, "paint")
     with pytest.raises(ValueError, match=r"paint: one block needs about 2\.00 GiB but a worker has 1\.00 GiB"):
         check_memory(2**31, 2**30, "paint")
+
+
+def test_a_box_in_the_middle_is_no_larger_than_the_volume() -> None:
+    assert middle_box((512, 512, 300), (32, 256, 256)) == (slice(240, 272), slice(128, 384), slice(22, 278))
+    assert middle_box((1, 40, 60), (32, 256, 256)) == (slice(0, 1), slice(0, 40), slice(0, 60))

@@ -16,7 +16,7 @@ from tomostat.blocks import box_text, parse_box
 from tomostat.ingest import IngestOptions, find_named
 from tomostat.ingest.source import PartSource
 from tomostat.phases import PhasesOptions
-from tomostat.preview import middle_box, preview
+from tomostat.preview import preview
 from tomostat.report.preview import BINS, bin_edges
 from tomostat.study import Study, load_study, study_of_volume
 from tomostat.volume import open_volume
@@ -89,11 +89,6 @@ def test_a_field_of_a_study_is_named(simulated, tmp_path, capsys):
     flags = ["--field", "fast-1", "--out", str(tmp_path / "a.png"), "--detect.detector", "watershed"]
     assert cli.main(["try", str(simulated), *flags]) == 0
     assert "fast-1" in capsys.readouterr().out
-
-
-def test_the_usual_box_lies_in_the_middle():
-    assert middle_box((512, 512, 300)) == (slice(240, 272), slice(128, 384), slice(22, 278))
-    assert middle_box((1, 40, 60)) == (slice(0, 1), slice(0, 40), slice(0, 60))
 
 
 def test_boxes_are_read_as_they_are_written():

@@ -26,6 +26,12 @@ def box_of(shape: Sequence[int]) -> Box:
     return box_between((0, 0, 0), shape)
 
 
+def middle_box(shape: Sequence[int], size: Sequence[int]) -> Box:
+    """A box (z, y, x) of some size in the middle of a volume, or as much of it as there is."""
+    low = [max((n - side) // 2, 0) for n, side in zip(shape, size, strict=True)]
+    return box_between(low, [min(a + side, n) for a, side, n in zip(low, size, shape, strict=True)])
+
+
 def box_text(box: Box) -> str:
     """A box as on the command line, ``z0:z1,y0:y1,x0:x1``; `parse_box` reads it back."""
     return ",".join(f"{part.start}:{part.stop}" for part in box)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomostat.blocks import Box, Shape, box_between, box_of, box_text
+from tomostat.blocks import Box, Shape, box_of, box_text, middle_box
 from tomostat.detect import detect_instances, make_detector
 from tomostat.detect.stage import DETECT
 from tomostat.execution import Execution
@@ -128,7 +128,7 @@ def preview(
     path, ingest, detect = _grey_of(chosen), INGEST.options_of(study), DETECT.options_of(study)
     make_detector(detect)
     source = probe(path, spacing=chosen.spacing, options=ingest)
-    box = middle_box(source.shape) if box is None else box
+    box = middle_box(source.shape, USUAL_BOX) if box is None else box
     _check_size(box, source.shape)
     with tempfile.TemporaryDirectory(prefix="tomostat-preview-") as folder:
         volume, tables = Path(folder) / "box.zarr", Path(folder) / "instances"
@@ -137,7 +137,7 @@ def preview(
         detect_instances(volume, tables, options=detect, execution=execution)
         found, everything = read_instances(tables), box_of(info.shape)
         view = BoxView(
-            grey=_value_in_file(read_flat(volume, everything), info),
+            grey=info.grey_in_file(read_flat(volume, everything)),
             phases=read_box(volume, everything, "phases"),
             outlines=found.labels(info.shape[0] // 2),
             start=(box[0].start, box[1].start, box[2].start),
@@ -150,13 +150,6 @@ def preview(
     with styled(), atomic(to) as part:
         save_png(draw_preview(view, fit, list(told.lines())), part)
     return told
-
-
-def middle_box(shape: Shape) -> Box:
-    """The box that is looked at where none is named: `USUAL_BOX` in the middle, or as much of it as there is."""
-    size = [min(n, usual) for n, usual in zip(shape, USUAL_BOX, strict=True)]
-    low = [(n - side) // 2 for n, side in zip(shape, size, strict=True)]
-    return box_between(low, [a + side for a, side in zip(low, size, strict=True)])
 
 
 def _grey_of(field: Field) -> Path:
@@ -181,14 +174,7 @@ def _check_size(box: Box, shape: Shape) -> None:
 
 def _in_file(fit: PhaseFit, info: VolumeInfo) -> PhaseFit:
     """A fit whose grey levels and thresholds are those of the file, as options name them."""
-    levels = {
-        name: None if level is None else _value_in_file(level, info) for name, level in asdict(fit.levels).items()
-    }
-    low, high = sorted(_value_in_file(value, info) for value in fit.percentiles)
-    thresholds = tuple(_value_in_file(value, info) for value in fit.thresholds)
+    levels = {name: None if level is None else info.grey_in_file(level) for name, level in asdict(fit.levels).items()}
+    low, high = sorted(map(info.grey_in_file, fit.percentiles))
+    thresholds = tuple(map(info.grey_in_file, fit.thresholds))
     return replace(fit, levels=PhaseLevels(**levels), thresholds=thresholds, percentiles=(low, high))
-
-
-def _value_in_file(value: Any, info: VolumeInfo) -> Any:
-    """Grey values of the file, which ingest may have turned round and shifted (`tomostat.ingest.conversion`)."""
-    return (value - info.attributes.get("grey_shift", 0)) * info.attributes.get("grey_scale", 1)

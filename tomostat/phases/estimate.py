@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import dask
 import numpy as np
@@ -32,7 +31,7 @@ from tomostat.phases.kernels.filters import (
 from tomostat.phases.kernels.outside import Outside
 from tomostat.phases.kernels.thresholds import are_distinct, class_means, multi_otsu, noise_of_differences
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import read_box, write_shading
+from tomostat.volume import VolumeInfo, read_box, write_shading
 
 MOST_ZOOMS = 4
 """Most passes in which the bins of float grey values are narrowed to the range without outliers."""
@@ -288,7 +287,7 @@ def _find_thresholds(context: Context, guess: FirstGuess, blur: float | None, da
     if options.thresholds is None:
         thresholds = _otsu_thresholds(options, total, guess.bins, steps, warnings)
     else:
-        thresholds = _given_thresholds(options, context.info.attributes)
+        thresholds = _given_thresholds(options, context.info)
     low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
     thresholds = replace(thresholds, dark_smoothing=dark_smoothing)
     return Estimate(thresholds, guess.bins, (low, high), noise, tuple(warnings))
@@ -348,10 +347,9 @@ def _has_binder(total: Mapping[str, Counts], bins: Bins, threshold: NDArray[np.f
     return bool(noise) and are_distinct(far, bins, split, min(noise))
 
 
-def _given_thresholds(options: PhasesOptions, attributes: Mapping[str, Any]) -> Thresholds:
-    """Thresholds that the options give in grey values of the file, which ingest may have turned round and shifted."""
-    scale, shift = attributes.get("grey_scale", 1), attributes.get("grey_shift", 0)
-    values = sorted(scale * value + shift for value in options.thresholds or ())
+def _given_thresholds(options: PhasesOptions, info: VolumeInfo) -> Thresholds:
+    """Thresholds that the options give in grey values of the file."""
+    values = sorted(map(info.grey_of_file, options.thresholds or ()))
     active = values.pop()
     collector = values.pop() if options.collector else None
     edge = None if collector is None else (collector + active) / 2

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import dask
 import numpy as np
 from dask.delayed import Delayed
-from numpy.typing import NDArray
 
+from tomostat.blocks import box_of
 from tomostat.execution import Execution
 from tomostat.report.embedding import base64_text, webp
 from tomostat.report.fields import FieldView, level_spacing
@@ -77,33 +77,27 @@ def field_slices(
         for _, near in groupby(places[view.name], lambda place: place // CHUNK[0]):
             key = f"{len(tasks):06d}"
             owners[key] = view.name
-            tasks[key] = draw(view.info, view.images, list(near), known, top)
+            tasks[key] = draw(view, list(near), known, top)
     lines: dict[str, list[str]] = {view.name: [] for view in views}
     for key, drawn in execution.run("slices", tasks).items():
         lines[owners[key]] += drawn
     return lines
 
 
-def _draw_slices(
-    info: VolumeInfo, images: Sequence[str], places: Sequence[int], rows: Mapping[int, int], top: float
-) -> list[str]:
+def _draw_slices(view: FieldView, places: Sequence[int], rows: Mapping[int, int], top: float) -> list[str]:
     """Lines of some slices of a field that lie in the same chunks, which are read once."""
-    level = browsing_level(info)
-    shape = info.levels[level]
-    box: Any = (slice(places[0], places[-1] + 1), slice(0, shape[1]), slice(0, shape[2]))
-    which = [place - places[0] for place in places]
-
-    def read(name: str | None, there: bool = True) -> Iterable[NDArray[Any] | None]:
-        return read_box(info.path, box, name, level)[which] if there else [None] * len(which)
-
-    stacks = [read(name, name in images) for name in ("particles", "phases")]
-    stacks += [read(f"maps/{name}", (info.path / "maps" / name).is_dir()) for name in ("resistance", "contact")]
+    level = browsing_level(view.info)
+    _, y, x = box_of(view.info.levels[level])
+    box = slice(places[0], places[-1] + 1), y, x
+    grey = read_box(view.info.path, box, level=level)
+    stacks = [view.read(name, box, level) for name in ("particles", "phases", "maps/resistance", "maps/contact")]
     lines = []
-    for grey, labels, phases, resistance, contact in zip(read(None), *stacks, strict=True):
+    for index in (place - places[0] for place in places):
+        labels, phases, resistance, contact = (None if stack is None else stack[index] for stack in stacks)
         layers = (
-            webp(grey_layer(grey), QUALITY),
-            webp(label_layer(grey.shape, labels, phases, rows)),
-            webp(map_layer(grey.shape, [(resistance, top), (contact, 1.0)])),
+            webp(grey_layer(grey[index]), QUALITY),
+            webp(label_layer(grey.shape[1:], labels, phases, rows)),
+            webp(map_layer(grey.shape[1:], [(resistance, top), (contact, 1.0)])),
         )
         lines.append(",".join(map(base64_text, layers)))
     return lines

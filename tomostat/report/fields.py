@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomostat.blocks import Box, box_of, middle_box
 from tomostat.phase import PhaseFit
-from tomostat.volume import Spacing, VolumeInfo, describe, label_names, read_box, read_fit
+from tomostat.volume import Spacing, VolumeInfo, describe, label_names, map_names, read_box, read_fit
 
 WIDE = 1100
 """Voxels of a slice, along its longer side, up to which it is shown at full resolution."""
@@ -60,7 +61,7 @@ class FieldView:
     info
         Metadata of its grey volume.
     images
-        Names of its label images.
+        Names of its label images, and of its maps as ``maps/NAME``.
     fit
         What the phases stage found; None where it did not run.
     """
@@ -75,13 +76,18 @@ class FieldView:
         """Volume fraction of every phase in the field of view; empty where the phases stage did not run."""
         return asdict(self.fit.shares) if self.fit else {}
 
+    def read(self, name: str, box: Box, level: int = 0) -> NDArray[Any] | None:
+        """A box of a label image or a map; None where the field has none of that name."""
+        return read_box(self.info.path, box, name, level) if name in self.images else None
+
     def coarse(self) -> tuple[NDArray[Any], tuple[float, float, float]]:
         """Particle labels at the finest level of up to `BULK` voxels, empty where there are none; and its spacing."""
         if "particles" not in self.images:
             return np.zeros((0, 0, 0), np.uint32), self.info.spacing
         fits = [i for i, shape in enumerate(self.info.levels) if np.prod(shape) <= BULK]
         level = fits[0] if fits else len(self.info.levels) - 1
-        return _whole(self.info, "particles", level), level_spacing(self.info, level)
+        whole = box_of(self.info.levels[level])
+        return read_box(self.info.path, whole, "particles", level), level_spacing(self.info, level)
 
     def plane(self, axis: int) -> Plane:
         """The plane across an axis that cuts most particles, whole, at a level that suits a screen."""
@@ -92,14 +98,11 @@ class FieldView:
         spacing = level_spacing(self.info, level)
         index = min(round(self._best_place(axis) / spacing[axis]), shapes[level][axis] - 1)
         box: Any = tuple(slice(index, index + 1) if a == axis else slice(0, shapes[level][a]) for a in range(3))
-        labels = {
-            name: read_box(self.info.path, box, name, level).squeeze(axis) if name in self.images else None
-            for name in ("phases", "particles")
-        }
+        phases, labels = (self.read(name, box, level) for name in ("phases", "particles"))
         return Plane(
             grey=read_box(self.info.path, box, level=level).squeeze(axis),
-            phases=labels["phases"],
-            labels=labels["particles"],
+            phases=None if phases is None else phases.squeeze(axis),
+            labels=None if labels is None else labels.squeeze(axis),
             pixel=(spacing[others[0]], spacing[others[1]]),
             axes=("zyx"[others[0]], "zyx"[others[1]]),
             place=index * spacing[axis],
@@ -116,20 +119,13 @@ class FieldView:
 
     def middle_region(self, edge: int) -> tuple[NDArray[np.uint8], Spacing, Spacing]:
         """Phases of a region in the middle, up to `edge` voxels long; its spacing, and its start (micrometers)."""
-        first = [max((n - edge) // 2, 0) for n in self.info.shape]
-        box: Any = tuple(slice(a, min(a + edge, n)) for a, n in zip(first, self.info.shape, strict=True))
-        z, y, x = (a * s for a, s in zip(first, self.info.spacing, strict=True))
+        box = middle_box(self.info.shape, (edge, edge, edge))
+        z, y, x = (part.start * s for part, s in zip(box, self.info.spacing, strict=True))
         return read_box(self.info.path, box, "phases"), self.info.spacing, (z, y, x)
 
-    def phases_cube(self, centre: NDArray[np.float64], reach: float) -> NDArray[np.uint8] | None:
-        """Phases of that cube, None where the field has none."""
-        return read_box(self.info.path, self._around(centre, reach), "phases") if "phases" in self.images else None
-
-    def map_cube(self, centre: NDArray[np.float64], reach: float, name: str) -> NDArray[np.float32] | None:
-        """The same cube of a map, None where the field has none."""
-        if not (self.info.path / "maps" / name).is_dir():
-            return None
-        return read_box(self.info.path, self._around(centre, reach), f"maps/{name}")
+    def image_cube(self, name: str, centre: NDArray[np.float64], reach: float) -> NDArray[Any] | None:
+        """That cube of a label image or a map; None where the field has none of that name."""
+        return self.read(name, self._around(centre, reach))
 
     def _around(self, centre: NDArray[np.float64], reach: float) -> Any:
         return tuple(
@@ -169,10 +165,5 @@ def view_field(name: str, path: Path) -> FieldView:
         When there is no such volume.
     """
     info = describe(path)
-    images = tuple(label_names(path))
+    images = (*label_names(path), *map_names(path))
     return FieldView(name, info, images, read_fit(path) if "phases" in images else None)
-
-
-def _whole(info: VolumeInfo, label: str, level: int) -> NDArray[Any]:
-    z, y, x = (slice(0, n) for n in info.levels[level])
-    return read_box(info.path, (z, y, x), label, level)

@@ -12,6 +12,7 @@ import xarray as xr
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from tomostat.blocks import Box, box_between
 from tomostat.execution import Execution
 from tomostat.report.embedding import base64_text, webp
 from tomostat.report.fields import FieldView, level_spacing
@@ -102,7 +103,7 @@ def particle_pictures(
         for level, members in _neighbours(view.info, subjects):
             key = f"{len(tasks):06d}"
             places[key] = [rows[i] for i in members]
-            tasks[key] = draw(view.info, view.images, level, [subjects[i] for i in members], size, top)
+            tasks[key] = draw(view, level, [subjects[i] for i in members], size, top)
     lines = [""] * len(fields)
     for key, drawn in execution.run("pictures", tasks, need=(2 * FINE) ** 3 * BYTES_PER_VOXEL).items():
         for row, line in zip(places[key], drawn, strict=True):
@@ -138,15 +139,13 @@ def _subjects(particles: xr.Dataset, rows: Sequence[int]) -> list[Subject]:
     ]
 
 
-def _draw_group(
-    info: VolumeInfo, images: Sequence[str], level: int, subjects: Sequence[Subject], size: int, top: float
-) -> list[str]:
+def _draw_group(view: FieldView, level: int, subjects: Sequence[Subject], size: int, top: float) -> list[str]:
     """Lines of particles of a field that lie close together, at one of its levels."""
-    boxes = [_box(info, level, subject) for subject in subjects]
+    boxes, spacing = [_box(view.info, level, subject) for subject in subjects], level_spacing(view.info, level)
     start, stop = np.min([first for first, _ in boxes], axis=0), np.max([last for _, last in boxes], axis=0)
-    near = _Images.read(info, images, level, _slices(start, stop))
+    near = _Images.read(view, level, box_between(start, stop))
     return [
-        _draw(near.part(_slices(first - start, last - start)), subject, first, level_spacing(info, level), size, top)
+        _draw(near.part(box_between(first - start, last - start)), subject, first, spacing, size, top)
         for (first, last), subject in zip(boxes, subjects, strict=True)
     ]
 
@@ -164,10 +163,6 @@ def _in_voxels(subject: Subject, spacing: Sequence[float]) -> tuple[NDArray[np.f
     return np.array(subject.centre) / spacing, subject.reach / np.array(spacing)
 
 
-def _slices(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Any:
-    return tuple(map(slice, start.tolist(), stop.tolist()))
-
-
 @dataclass(frozen=True)
 class _Images:
     """Images (z, y, x) of a box: particles, grey values, and what the field has of phases and maps."""
@@ -179,17 +174,14 @@ class _Images:
     resistance: NDArray[Any] | None
 
     @classmethod
-    def read(cls, info: VolumeInfo, images: Sequence[str], level: int, box: Any) -> _Images:
+    def read(cls, view: FieldView, level: int, box: Box) -> _Images:
         """Read a box of a field at one of its levels."""
+        labels, grey = (read_box(view.info.path, box, name, level) for name in ("particles", None))
+        return cls(
+            labels, grey, *(view.read(name, box, level) for name in ("phases", "maps/contact", "maps/resistance"))
+        )
 
-        def find(name: str, there: bool) -> NDArray[Any] | None:
-            return read_box(info.path, box, name, level) if there else None
-
-        labels, grey = read_box(info.path, box, "particles", level), read_box(info.path, box, level=level)
-        maps = (find(f"maps/{name}", (info.path / "maps" / name).is_dir()) for name in ("contact", "resistance"))
-        return cls(labels, grey, find("phases", "phases" in images), *maps)
-
-    def part(self, box: Any) -> _Images:
+    def part(self, box: Box) -> _Images:
         """The images of a box within."""
         others = (None if image is None else image[box] for image in (self.phases, self.contact, self.resistance))
         return _Images(self.labels[box], self.grey[box], *others)

@@ -69,6 +69,16 @@ class VolumeInfo:
         """Whether the grey values are an image of the phases, made for a field that has no others."""
         return RENDERED in self.attributes
 
+    def grey_in_file(self, grey: Any) -> Any:
+        """Grey values of the file for those of the volume, a number or an array: ingest may turn and shift them."""
+        return (grey - self.attributes.get("grey_shift", 0)) * self.attributes.get(
+            "grey_scale", 1
+        )  # a scale of 1 or -1
+
+    def grey_of_file(self, grey: Any) -> Any:
+        """Grey values of the volume for those of the file, the reverse of `grey_in_file`."""
+        return grey * self.attributes.get("grey_scale", 1) + self.attributes.get("grey_shift", 0)
+
     @property
     def grey_range(self) -> tuple[float, float] | None:
         """Smallest and largest grey value as ingest found them; None for a volume that ingest did not write."""

@@ -84,7 +84,7 @@ def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> ColouredParticle |
     """A particle and the map of its resistance; None where it has none."""
     view, label = views[str(one["field"].item())], int(one["label"])
     centre, reach = one["centroid"].to_numpy(), reach_of(float(one["equivalent_diameter"]))
-    values = view.map_cube(centre, reach, "resistance")
+    values = view.image_cube("maps/resistance", centre, reach)
     if values is None:
         return None
     mask = view.cube(centre, reach)[1] == label
@@ -92,7 +92,7 @@ def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> ColouredParticle |
     if not np.isfinite(values).any():
         return None
     title = f"{100 * float(one['detachment']):.0f} % detached, {escape(view.name)}, label {label}"
-    phases = view.phases_cube(centre, reach)
+    phases = view.image_cube("phases", centre, reach)
     return ColouredParticle(mask, values, view.info.spacing, void_around(mask, phases, values), title)
 
 
