@@ -145,7 +145,12 @@ def preview(
         )
     settings = {stage.name: as_dict(stage.options_of(study)) for stage in (INGEST, PHASES, DETECT)}
     told = Preview(
-        source=f"{path}: {source}", box=box, fit=fit, slices=info.shape[0], outlines=len(found), settings=settings
+        source=f"{path}: {replace(source, spacing=info.spacing)}",
+        box=box,
+        fit=fit,
+        slices=info.shape[0],
+        outlines=len(found),
+        settings=settings,
     )
     with styled(), atomic(to) as part:
         save_png(draw_preview(view, fit, list(told.lines())), part)

@@ -66,6 +66,15 @@ def test_no_spacing(tmp_path, capsys):
     assert "spacing" in refused(capsys, "run", volume(tmp_path), "--out", tmp_path / "out")
 
 
+def test_options_are_spelled_as_the_command_spells_them(tmp_path, capsys):
+    (tmp_path / "slices").mkdir()
+    for number in (1, 2, 4):
+        tifffile.imwrite(tmp_path / "slices" / f"s{number}.tif", np.arange(2304, dtype="u2").reshape(48, 48))
+    flags = [tmp_path / "slices", "--spacing", 0.1, "--out", tmp_path / "out"]
+    assert "(--ingest.incomplete)" in refused(capsys, "run", *flags)
+    assert "(--incomplete)" in refused(capsys, "ingest", *flags)
+
+
 @pytest.mark.parametrize("spacing", [("-1",), ("0",), ("nan",), ("1", "2")])
 def test_spacing_that_is_none(tmp_path, capsys, spacing):
     assert "spacing" in refused(capsys, "run", volume(tmp_path), "--out", tmp_path / "out", "--spacing", *spacing)

@@ -40,7 +40,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--verbose" in tokens:
             raise
-        return _refuse(explain(error))
+        return _refuse(explain(error).replace(f"--{tokens[0]}.", "--"))  # the command of a stage has no names of stages
     return status if isinstance(status, int) else 0
 
 
