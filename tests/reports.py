@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import xarray as xr
 
 from tables import particle_table
 from tomostat.analyze import AnalyzeOptions, analyze_particles
+from tomostat.answers import Answers, ParticleQuestion, SliceQuestion
 from tomostat.execution import Execution
 from tomostat.phase import PhaseFit, PhaseLevels, PhaseShares
 from tomostat.report import Provenance, write_report
@@ -86,6 +87,23 @@ def columns_of(labels: np.ndarray, field: str, condition: str, detached: float) 
 def joined_table(tables: list[dict[str, np.ndarray]]) -> xr.Dataset:
     """Particle table of several fields."""
     return particle_table({key: np.concatenate([table[key] for table in tables]) for key in tables[0]})
+
+
+def judged_answers(field: str) -> Answers:
+    """Nine right particles and a merged one; 19 found in two slices and one missed; and a stale answer."""
+    particles = [
+        ParticleQuestion(
+            field=field, label=label, place=(0.0, 0.0, 0.0), diameter=1.0, particles="now",
+            verdict="merged" if label == 10 else "right",
+        )
+        for label in range(1, 11)
+    ]  # fmt: skip
+    slices = [
+        SliceQuestion(field=field, index=index, z=0.0, outlines=10, particles="now", false=0, missed=missed)
+        for index, missed in ((3, 0), (5, 0))
+    ]
+    fewer = replace(slices[1], outlines=9, missed=1)
+    return Answers((*particles, slices[0], fewer, replace(particles[0], particles="before")), {field: "now"})
 
 
 @dataclass(frozen=True)

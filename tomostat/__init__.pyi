@@ -1,4 +1,5 @@
 from .analyze import AnalyzeOptions, analyze_particles
+from .audit import Audit
 from .cluster import open_cluster
 from .datasets import open_particles
 from .detect import DetectOptions, Detector, TrainOptions, detect_instances
@@ -30,6 +31,7 @@ __version__: str
 
 __all__ = [
     "AnalyzeOptions",
+    "Audit",
     "DetectOptions",
     "Detector",
     "Execution",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from tomostat.answers import particle_keys, read_answers
 from tomostat.datasets import open_dataset, open_particles
 from tomostat.ingest import open_source
 from tomostat.ingest.readers.zarr import labels_beside
@@ -62,6 +63,7 @@ def summarize(root: Path) -> str:
         if analyzed and analyzed.finished:
             table = result_table(open_dataset(layout.analysis, "analysis", "tomostat analyze"))
         lines += ["", table, "", f"table:  {layout.particles}, .csv, .parquet"]
+    lines += [f"audit:  {line}" for line in read_answers(layout.answers, particle_keys(content)).lines()]
     page = layout.report / "index.html"
     if page.exists():
         lines.append(f"report: {page}")

@@ -67,6 +67,11 @@ class Layout:
         """What `tomostat check` found."""
         return self.root / "checks.json"
 
+    @property
+    def answers(self) -> Path:
+        """What people answered of particles and slices; pictures of these lie beside it."""
+        return self.root / "audit" / "answers.csv"
+
     def markers(self, field: str, stage: str) -> Path:
         """Marker files of the finished blocks of a stage."""
         return self.root / ".markers" / field / stage

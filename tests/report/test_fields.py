@@ -21,5 +21,10 @@ def test_view_reads_what_it_says(written: Written) -> None:
     assert across.grey.shape == (16, 56)
     assert across.axes == ("z", "x")
     assert sum(view.fractions.values()) == pytest.approx(1)
-    grey, labels = view.cube(np.array([4.0, 1.0, 8.0]), 2.0)
-    assert grey.shape == labels.shape == (9, 9, 11)  # cut at y = 0
+    place = np.array([4.0, 1.0, 8.0])
+    labels = view.labels_around(place, 2.0)
+    assert labels.shape == (9, 9, 11)  # cut at y = 0
+    section = view.section(0, place, 2.0)
+    np.testing.assert_array_equal(section.labels, labels[4])
+    assert section.extent == pytest.approx((-2.0, 2.4, 2.6, -1.0))
+    assert view.plane(0, 2.0).place == 2.0

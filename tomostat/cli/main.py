@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError, UnusedCliTokensError
 
-from tomostat.cli import maps, results, stages, tools  # noqa: F401 - they add their commands
+from tomostat.cli import audit, maps, results, stages, tools  # noqa: F401 - they add their commands
 from tomostat.cli.app import app
 from tomostat.cli.session import Terminated
 from tomostat.messages import explain

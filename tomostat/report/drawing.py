@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from tomostat.report.fields import Plane
+from tomostat.report.fields import Plane, Section
 from tomostat.report.style import INK, MUTED, PHASES, degrees_map, frameless
 
 Array = NDArray[np.float64]
@@ -99,6 +99,20 @@ def draw_grey(axes: Axes, plane: Plane, degrees: Mapping[int, float]) -> None:
         axes.add_collection(LineCollection(lines, colors=[(0, 0, 0, 0.55)], linewidths=2.4))
         axes.add_collection(LineCollection(lines, colors=tints[owners] if owners else None, linewidths=1.3))
     _bare(axes, f"{plane.axes[0]} (µm)")
+
+
+def draw_section(
+    axes: Axes, section: Section, tints: Mapping[int, Any], reach: float, halo: tuple[float, ...] = (1, 1, 1, 0.7)
+) -> None:
+    """Draw a cut around a place, with the outlines of some labels in their colours on a line of another colour."""
+    low, high = np.percentile(section.grey, [0.5, 99.5])
+    axes.imshow(section.grey, cmap="gray", vmin=low, vmax=high, extent=section.extent)
+    for label, tint in tints.items():
+        lines, _ = outlines((section.labels == label).astype(np.uint8), section.extent)
+        axes.add_collection(LineCollection(lines, colors=[halo], linewidths=2.6))
+        axes.add_collection(LineCollection(lines, colors=[tint], linewidths=1.5))
+    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), xticks=[], yticks=[], facecolor="#e9edf0")
+    frameless(axes)
 
 
 def draw_phases(axes: Axes, plane: Plane) -> None:

@@ -51,6 +51,23 @@ class Plane:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A square cut around a place, ended by the field's border.
+
+    Attributes
+    ----------
+    grey, labels
+        (rows, columns) grey values and particles.
+    extent
+        Left, right, bottom, top in micrometers from the place, rows running down.
+    """
+
+    grey: NDArray[Any]
+    labels: NDArray[Any]
+    extent: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
 class FieldView:
     """One field of view as the report needs it.
 
@@ -89,14 +106,18 @@ class FieldView:
         whole = box_of(self.info.levels[level])
         return read_box(self.info.path, whole, "particles", level), level_spacing(self.info, level)
 
-    def plane(self, axis: int) -> Plane:
-        """The plane across an axis that cuts most particles, whole, at a level that suits a screen."""
+    def plane(self, axis: int, place: float | None = None) -> Plane:
+        """The plane across an axis at a place (micrometers), whole, at a level that suits a screen.
+
+        Where no place is named, it is the one that cuts most particles.
+        """
         shapes = self.info.levels
         others = [a for a in range(3) if a != axis]
         fits = [i for i, shape in enumerate(shapes) if max(shape[a] for a in others) <= WIDE]
         level = fits[0] if fits else len(shapes) - 1
         spacing = level_spacing(self.info, level)
-        index = min(round(self._best_place(axis) / spacing[axis]), shapes[level][axis] - 1)
+        wanted = self._best_place(axis) if place is None else place
+        index = min(round(wanted / spacing[axis]), shapes[level][axis] - 1)
         box: Any = tuple(slice(index, index + 1) if a == axis else slice(0, shapes[level][a]) for a in range(3))
         phases, labels = (self.read(name, box, level) for name in ("phases", "particles"))
         return Plane(
@@ -108,10 +129,21 @@ class FieldView:
             place=index * spacing[axis],
         )
 
-    def cube(self, centre: NDArray[np.float64], reach: float) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Grey values and labels of a cube around a place (micrometers), cut at the field's border."""
-        box = self._around(centre, reach)
-        return read_box(self.info.path, box), read_box(self.info.path, box, "particles")
+    def labels_around(self, centre: NDArray[np.float64], reach: float) -> NDArray[Any]:
+        """Labels of a cube around a place (micrometers), cut at the field's border."""
+        return read_box(self.info.path, self._around(centre, reach), "particles")
+
+    def section(self, axis: int, centre: NDArray[np.float64], reach: float) -> Section:
+        """The cut across an axis through a place (micrometers)."""
+        spacing, box = self.info.spacing, list(self._around(centre, reach))
+        middle = min(max(round(centre[axis] / spacing[axis]), box[axis].start), box[axis].stop - 1)
+        box[axis] = slice(middle, middle + 1)
+        whole: Any = tuple(box)
+        grey, labels = (read_box(self.info.path, whole, name).squeeze(axis) for name in (None, "particles"))
+        rows, columns = (a for a in range(3) if a != axis)
+        left, top = (box[a].start * spacing[a] - centre[a] for a in (columns, rows))
+        right, bottom = left + grey.shape[1] * spacing[columns], top + grey.shape[0] * spacing[rows]
+        return Section(grey, labels, (left, right, bottom, top))
 
     def start(self, centre: NDArray[np.float64], reach: float) -> list[int]:
         """First voxel (z, y, x) of that cube."""

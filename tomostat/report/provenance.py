@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from tomostat.answers import Answers
 from tomostat.options import StageOptions, as_dict
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Provenance:
         Folder of the merge graph by field.
     problems
         What `tomostat check` found in every field that was checked as it is now.
+    answers
+        What people answered of particles and slices.
     warnings
         What the stages warn of; where it is not given, the page has the warnings that the phases stored.
     """
@@ -44,6 +47,7 @@ class Provenance:
     seconds: Mapping[str, float] = field(default_factory=dict)
     graphs: Mapping[str, Path] = field(default_factory=dict)
     problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
     warnings: Sequence[StageWarning] | None = None
 
     def listings(self) -> dict[str, str]:

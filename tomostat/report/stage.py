@@ -19,7 +19,7 @@ class Report(StudyStage[ReportOptions]):
     name = "report"
     help = "Write the page with figures, tables and pictures."
     options = ReportOptions
-    version = 4
+    version = 5
     reads = ("particles of all fields", "analysis", "structure")
     writes = ("report",)
 
@@ -28,12 +28,13 @@ class Report(StudyStage[ReportOptions]):
         return [layout.report]
 
     def depends(self, work: Work) -> Sequence[Json]:
-        """What `tomostat check` found."""
-        checks = work.layout.checks
-        return [checks.read_text(encoding="utf-8") if checks.exists() else ""]
+        """What `tomostat check` found, and what people answered."""
+        files = work.layout.checks, work.layout.answers
+        return [path.read_text(encoding="utf-8") if path.exists() else "" for path in files]
 
     def run(self, work: Work) -> None:
         """Write the page and the files that it links to."""
+        from tomostat.answers import particle_keys, read_answers
         from tomostat.checks import read_checks
         from tomostat.datasets import open_dataset, open_particles
         from tomostat.manifest import Content
@@ -57,6 +58,7 @@ class Report(StudyStage[ReportOptions]):
                 graphs={field.name: layout.graph(field.name) for field in work.study.fields},
                 warnings=content.warnings(),
                 problems=read_checks(layout.checks, content.keys("stitch")),
+                answers=read_answers(layout.answers, particle_keys(content)),
             ),
             execution=work.execution,
         )

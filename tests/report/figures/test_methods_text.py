@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reports import FEW, make_field
+from reports import FEW, judged_answers, make_field
 from tables import study as particle_study
 from tomostat.analyze import AnalyzeOptions, analyze_particles
 from tomostat.execution import Execution
@@ -66,6 +66,16 @@ def test_a_blur_that_could_not_be_measured_is_left_out(tmp_path: Path) -> None:
     assert "The noise was 8 grey levels and the blur 1.2 voxels" in methods_text(data_of(tmp_path, field, views=[view]))
     unknown = replace(view, fit=replace(view.fit, blur=None))
     assert "The noise was 8 grey levels (standard" in methods_text(data_of(tmp_path, field, views=[unknown]))
+
+
+def test_accuracy_is_told_where_it_was_judged(tmp_path: Path) -> None:
+    data = data_of(tmp_path, Field(path=tmp_path / "a.zarr", name="a"))
+    assert "a person" not in methods_text(data)
+    judged = replace(data, provenance=replace(data.provenance, answers=judged_answers("a")))
+    html = methods_text(judged)
+    assert "Of 10 particles drawn at random, a person found 9 right: a precision of 90.0 [59.6, 98.2] %" in html
+    assert "In 2 slices drawn at random, 1 of 20 particles had no outline of their own: a recall of 95.0 [" in html
+    assert "Probable inference" in html
 
 
 def test_paths_and_the_border_are_those_of_the_options(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from html import escape
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tomostat.report.data import ReportData
-from tomostat.report.drawing import UNCOLOURED, outlines, scale_bar
+from tomostat.report.drawing import UNCOLOURED, draw_section, scale_bar
 from tomostat.report.fields import FieldView
 from tomostat.report.kernels import raycast
 from tomostat.report.pictures import reach_of
@@ -97,37 +96,25 @@ def _tile(data: ReportData, views: Mapping[str, FieldView], row: int) -> str:
 def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, degree: float) -> Figure:
     """A slice through a particle's middle and the particle in 3D, at one scale."""
     reach = reach_of(diameter)
-    grey, labels = view.cube(centre, reach)
-    spacing = view.info.spacing
+    labels, spacing = view.labels_around(centre, reach), view.info.spacing
     figure = new_figure(2.8, 1.4, layout="none")
     tint = degrees_map()(degree) if np.isfinite(degree) else mpl.colors.to_rgba(UNCOLOURED[0])
     flat, body = (figure.add_axes((left, 0.0, 0.5, 1.0)) for left in (0.0, 0.5))
 
-    start = view.start(centre, reach)
-    middle = min(max(round(centre[0] / spacing[0]) - start[0], 0), len(grey) - 1)
-    left, top = start[2] * spacing[2] - centre[2], start[1] * spacing[1] - centre[1]
-    rows, columns = grey.shape[1:]
-    extent = (left, left + columns * spacing[2], top + rows * spacing[1], top)
-    low, high = np.percentile(grey, [0.5, 99.5])
-    flat.imshow(grey[middle], cmap="gray", vmin=low, vmax=high, extent=extent)
-    lines, _ = outlines((labels[middle] == label).astype(np.uint8), extent)
-    flat.add_collection(LineCollection(lines, colors=[(0, 0, 0, 0.5)], linewidths=2.6))
-    flat.add_collection(LineCollection(lines, colors=[tint], linewidths=1.5))
-    flat.set_facecolor("#e9edf0")
+    draw_section(flat, view.section(0, centre, reach), {label: tint}, reach, halo=(0, 0, 0, 0.5))
 
     mask = (labels == label).astype(np.uint8)
     if mask.any():
         colours = np.array([[0.0, 0.0, 0.0], tint[:3]])
         picture, place = raycast.render(mask, spacing, colours, 280)
-        up, across, _ = raycast.project(centre - np.array(start) * spacing)
+        up, across, _ = raycast.project(centre - np.array(view.start(centre, reach)) * spacing)
         body.imshow(
             picture,
             extent=(place[0] - across, place[1] - across, place[2] - up, place[3] - up),
             interpolation="antialiased",
         )
-    for axes in (flat, body):
-        axes.set(xlim=(-reach, reach), ylim=(reach, -reach) if axes is flat else (-reach, reach), xticks=[], yticks=[])
-        frameless(axes)
+    body.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+    frameless(body)
     scale_bar(body, reach)
     return figure
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tomostat.answers import CONFIDENCE, RIGHT
+from tomostat.kernels.rates import Rate
 from tomostat.messages import plural
 from tomostat.report.data import ReportData
 from tomostat.report.provenance import versions
 from tomostat.report.sections import Section
-from tomostat.report.text import TIMES, join_words
+from tomostat.report.text import TIMES, between, join_words
 
 if TYPE_CHECKING:
     from tomostat.study import Study
@@ -25,6 +27,8 @@ CITATIONS = {
     "(1979).",
     "Miles": "R. E. Miles, On the elimination of edge effects in planar sampling, in Stochastic Geometry (Wiley, "
     "1974); C. Lantuéjoul, Journal of Microscopy 117, 3 (1980).",
+    "Wilson": "E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of the "
+    "American Statistical Association 22, 209 (1927).",
     "Efron": "B. Efron, R. J. Tibshirani, An introduction to the bootstrap, Chapman and Hall (1993).",
 }
 """What the text cites, by the name that it is cited with."""
@@ -35,7 +39,7 @@ def methods_text(data: ReportData) -> str:
     study = data.provenance.study
     if study is None:
         return ""
-    parts = (_volumes, _phases, _particles, _measures, _statistics)
+    parts = (_volumes, _phases, _particles, _accuracy, _measures, _statistics)
     text = " ".join(sentence for part in parts for sentence in part(study, data))
     first = sorted((text.index(f"[{name}]"), name) for name in CITATIONS if f"[{name}]" in text)
     cited = {name: number for number, (_, name) in enumerate(first, 1)}
@@ -101,6 +105,28 @@ def _particles(study: Study, data: ReportData) -> Iterator[str]:
 def _part(fields: Sequence[bool]) -> str:
     """In how many fields something was done, from whether it was done in each; empty where it was in all."""
     return "" if all(fields) else f" in {sum(fields)} of {len(fields)} fields of view"
+
+
+def _accuracy(study: Study, data: ReportData) -> Iterator[str]:
+    """What a person found of the particles."""
+    known = data.provenance.answers.accuracy()
+    level = f"{100 * CONFIDENCE:.0f} % interval [Wilson]"
+    if known.precision.trials:
+        yield (
+            f"Of {plural(known.precision.trials, 'particle')} drawn at random, a person found "
+            f"{known.verdicts[RIGHT]} right: a precision of {_share(known.precision)} % ({level})."
+        )
+    if known.recall.trials:
+        yield (
+            f"In {plural(known.slices, 'slice')} drawn at random, {known.missed} of "
+            f"{plural(known.recall.trials, 'particle')} had no outline of their own: a recall of "
+            f"{_share(known.recall)} % ({level}, at as many single draws as scatter like the slices)."
+        )
+
+
+def _share(rate: Rate) -> str:
+    """A share and its interval, in percent."""
+    return f"{100 * rate.value:.1f} {between((rate.low, rate.high), digits=1)}"
 
 
 def _measures(study: Study, data: ReportData) -> Iterator[str]:

@@ -1,27 +1,24 @@
-"""What to look at before the numbers are trusted: problems, warnings, flagged particles and doubtful decisions."""
+"""What to look at before numbers are trusted: problems, accuracy, warnings, flagged particles, doubtful decisions."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from tomostat.answers import CONFIDENCE, VERDICTS, Accuracy
 from tomostat.messages import plural
 from tomostat.report.data import ReportData
 from tomostat.report.decisions import CLOSE, Decision, doubtful
-from tomostat.report.drawing import outlines, scale_bar
+from tomostat.report.drawing import draw_section, scale_bar
 from tomostat.report.fields import FieldView
 from tomostat.report.figures.explorer import listed
 from tomostat.report.figures.gallery import labelled_fields
 from tomostat.report.pictures import reach_of
 from tomostat.report.sections import Section
-from tomostat.report.style import PALETTE, frameless, new_figure
-from tomostat.report.tables import condition_cell, particle_rows, table
+from tomostat.report.style import PALETTE, new_figure
+from tomostat.report.tables import condition_cell, particle_rows, table, with_interval
 from tomostat.report.text import PERCENT, file_name
 
 FIRST, SECOND = PALETTE[0], PALETTE[4]
@@ -29,8 +26,8 @@ FIRST, SECOND = PALETTE[0], PALETTE[4]
 
 
 def quality(data: ReportData) -> str:
-    """Problems, warnings, flagged particles and doubtful decisions."""
-    return checked(data) + warned(data) + flagged(data) + decisions(data)
+    """Problems, accuracy, warnings, flagged particles and doubtful decisions."""
+    return checked(data) + audited(data) + warned(data) + flagged(data) + decisions(data)
 
 
 def checked(data: ReportData) -> str:
@@ -51,6 +48,47 @@ def checked(data: ReportData) -> str:
         which = "No field" if len(missing) == len(data.views) else f"Not every field ({escape(', '.join(missing))} not)"
         parts.append(f"<p>{which} was checked as it is now: <code>{command}</code>, then the report again.</p>")
     return f"<h3>Check of the labels</h3>{''.join(parts)}" if parts else ""
+
+
+def audited(data: ReportData) -> str:
+    """Precision and recall by what people answered, of all fields and of each condition."""
+    study, answers = data.provenance.study, data.provenance.answers
+    if study is None:
+        return ""
+    head = "<h3>Accuracy</h3>"
+    command = f"<code>tomostat audit {escape(study.output.name)}</code>"
+    if not any(one.answered for one in answers.questions):
+        return f"{head}<p>Nobody has judged particles yet: {command}, then the report again.</p>"
+    fields: dict[str, list[str]] = {name: [] for name in data.conditions}
+    for view in data.views:
+        fields.setdefault(data.origin(view.name).condition, []).append(view.name)
+    rows = [["all", *_accuracy_cells(answers.accuracy())]]
+    if len(fields) > 1:
+        rows += [
+            [condition_cell(index, name), *_accuracy_cells(answers.accuracy(own))]
+            for index, (name, own) in enumerate(fields.items())
+        ]
+    stale = (
+        f" Left out: {plural(answers.stale, 'answer')} on particles that were made anew since; {command} asks anew."
+        if answers.stale
+        else ""
+    )
+    caption = (
+        f"What people answered of whole particles and of slices drawn at random ({command}). Precision: share of the "
+        "particles that are right. Recall: share of the particles seen in slices that have an outline of their own. "
+        f"Intervals ({100 * CONFIDENCE:.0f}{PERCENT}): Wilson's; for the recall at as many single draws as scatter "
+        f"like the slices.{stale}"
+    )
+    names = ["particles", *VERDICTS, "precision (%)", "slices", "found", "missed", "recall (%)"]
+    return head + table(names, rows, 1, caption)
+
+
+def _accuracy_cells(known: Accuracy) -> list[str]:
+    """Cells of the table of accuracy, without the first."""
+    verdicts = [str(known.verdicts[name]) for name in VERDICTS]
+    counts = [str(count) for count in (known.slices, known.outlines - known.false, known.missed)]
+    precision, recall = (with_interval(one.value, (one.low, one.high)) for one in (known.precision, known.recall))
+    return [*verdicts, precision, *counts, recall]
 
 
 def warned(data: ReportData) -> str:
@@ -131,40 +169,13 @@ def draw_decision(view: FieldView, one: Decision) -> Figure:
     """Sections across z and y where two tracks meet, with the outlines of their particles."""
     voxel = float(np.prod(view.info.spacing))
     reach = reach_of(float(np.cbrt(6 * one.voxels * voxel / np.pi)))
-    grey, labels = view.cube(one.centre, reach)
-    start = view.start(one.centre, reach)
+    tints = dict(zip(dict.fromkeys(filter(None, one.particles)), (FIRST, SECOND), strict=False))
     figure = new_figure(2.8, 1.4, layout="none")
     for index, axis in enumerate((0, 1)):
         axes = figure.add_axes((0.5 * index, 0.0, 0.5, 1.0))
-        place = round(one.centre[axis] / view.info.spacing[axis]) - start[axis]
-        middle = min(max(place, 0), grey.shape[axis] - 1)
-        _draw_section(axes, view, one, grey.take(middle, axis), labels.take(middle, axis), axis, start)
-        axes.set(xlim=(-reach, reach), ylim=(reach, -reach), xticks=[], yticks=[], facecolor="#e9edf0")
-        frameless(axes)
+        draw_section(axes, view.section(axis, one.centre, reach), tints, reach)
     scale_bar(figure.axes[1], reach)
     return figure
-
-
-def _draw_section(
-    axes: Axes,
-    view: FieldView,
-    one: Decision,
-    grey: NDArray[Any],
-    labels: NDArray[Any],
-    axis: int,
-    start: list[int],
-) -> None:
-    spacing = view.info.spacing
-    rows, columns = (a for a in range(3) if a != axis)
-    left, top = (start[a] * spacing[a] - one.centre[a] for a in (columns, rows))
-    extent = (left, left + grey.shape[1] * spacing[columns], top + grey.shape[0] * spacing[rows], top)
-    low, high = np.percentile(grey, [0.5, 99.5])
-    axes.imshow(grey, cmap="gray", vmin=low, vmax=high, extent=extent)
-    for label, tint in zip(dict.fromkeys(one.particles), (FIRST, SECOND), strict=False):
-        if label:
-            lines, _ = outlines((labels == label).astype(np.uint8), extent)
-            axes.add_collection(LineCollection(lines, colors=[(1, 1, 1, 0.7)], linewidths=2.6))
-            axes.add_collection(LineCollection(lines, colors=[tint], linewidths=1.5))
 
 
 QUALITY = Section(anchor="quality", heading="What to check", position=85, make=quality)

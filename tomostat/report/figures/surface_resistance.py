@@ -87,7 +87,7 @@ def _read(one: xr.Dataset, views: Mapping[str, FieldView]) -> ColouredParticle |
     values = view.image_cube("maps/resistance", centre, reach)
     if values is None:
         return None
-    mask = view.cube(centre, reach)[1] == label
+    mask = view.labels_around(centre, reach) == label
     values = np.where(mask, values, np.float32(np.nan))
     if not np.isfinite(values).any():
         return None
