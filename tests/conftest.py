@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from properties import DEEP, examples
-from studies import BRIEF, SMALL, WATERSHED
+from studies import BRIEF, SMALL, UP_TO_ANALYSIS, WATERSHED, at
 
 if TYPE_CHECKING:
     from tomostat.manifest import Layout
@@ -41,10 +42,20 @@ def study(simulated: Path) -> Study:
 
 @pytest.fixture(scope="session")
 def results(study: Study) -> Layout:
-    """Its results; tests that change them work on a copy."""
+    """Its results up to the analysis; tests that change them work on a copy."""
     from tomostat import pipeline
 
-    return pipeline.run(study)
+    return pipeline.run(study, stages=UP_TO_ANALYSIS)
+
+
+@pytest.fixture(scope="session")
+def reported(results: Layout, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Its results with the report."""
+    from tomostat import pipeline
+
+    folder = tmp_path_factory.mktemp("reported") / "results"
+    shutil.copytree(results.root, folder)
+    return pipeline.run(at(study, folder))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ BRIEF = ReportOptions(gallery=1, pictured_fields=1, pictured_particles=6, decisi
 """A page with few pictures: drawing takes longer than all that goes before."""
 UP_TO_TABLE = ("ingest", "phases", "detect", "stitch", "measure")
 """Stages up to the particle table."""
+UP_TO_ANALYSIS = (*UP_TO_TABLE, "structure", "analyze")
+"""All but the report, which takes longer than all others together."""
 
 
 def at(study: Study, output: Path) -> Study:

@@ -27,15 +27,15 @@ from tomostat.stitch.options import StitchOptions
 from tomostat.study import load_study, study_of_volume
 
 
-def test_everything_is_where_it_belongs(results, study):
+def test_everything_is_where_it_belongs(reported, study):
     for field in study.fields:
-        assert {"phases", "particles"} <= {path.name for path in (results.volume(field.name) / "labels").iterdir()}
-        assert list(results.instances(field.name).glob("*.parquet"))
-        assert results.graph(field.name).exists()
-    for path in (results.particles, results.report / "index.html", results.manifest, results.study):
+        assert {"phases", "particles"} <= {path.name for path in (reported.volume(field.name) / "labels").iterdir()}
+        assert list(reported.instances(field.name).glob("*.parquet"))
+        assert reported.graph(field.name).exists()
+    for path in (reported.particles, reported.report / "index.html", reported.manifest, reported.study):
         assert path.exists(), path
     for ending in (".csv", ".parquet"):
-        assert results.particles.with_suffix(ending).exists()
+        assert reported.particles.with_suffix(ending).exists()
 
 
 def test_the_table_has_a_row_for_every_label(results, study):
@@ -49,19 +49,19 @@ def test_the_table_has_a_row_for_every_label(results, study):
         np.testing.assert_array_equal(rows["voxel_count"], counts)
 
 
-def test_a_second_run_does_nothing(results, study):
-    before = {path: path.stat().st_mtime_ns for path in results.root.rglob("*") if path.is_file()}
+def test_a_second_run_does_nothing(reported, study):
+    before = {path: path.stat().st_mtime_ns for path in reported.root.rglob("*") if path.is_file()}
     calls: list[Event] = []
-    pipeline.run(study, execution=Execution(listener=calls.append))
-    after = {path: path.stat().st_mtime_ns for path in results.root.rglob("*") if path.is_file()}
+    pipeline.run(at(study, reported.root), execution=Execution(listener=calls.append))
+    after = {path: path.stat().st_mtime_ns for path in reported.root.rglob("*") if path.is_file()}
     assert calls == []
-    assert {path for path in after if after[path] != before.get(path)} <= {results.manifest, results.study}
+    assert {path for path in after if after[path] != before.get(path)} <= {reported.manifest, reported.study}
 
 
-def test_a_changed_option_makes_what_follows_stale_and_nothing_else(results, study, tmp_path):
-    shutil.copytree(results.root, tmp_path / "copy")
+def test_a_changed_option_makes_what_follows_stale_and_nothing_else(reported, study, tmp_path):
+    shutil.copytree(reported.root, tmp_path / "copy")
     changed = at(study, tmp_path / "copy").with_options(stitch=StitchOptions(min_slices=3))
-    before = Content.read(results.root).stages
+    before = Content.read(reported.root).stages
     layout = pipeline.run(changed, stages=UP_TO_TABLE)
     after = Content.read(layout.root).stages
     made = {name.rsplit("/", 1)[1] for name in after if after[name] != before[name]}
@@ -75,6 +75,7 @@ def test_the_block_of_slices_changes_nothing(results, study, tmp_path, slices):
     assert science(pipeline.run(again, stages=UP_TO_TABLE)) == science(results)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(results, study, tmp_path):
     with open_cluster(workers=2) as client:
         again = first_field(study, tmp_path / "out")
@@ -165,8 +166,8 @@ def test_particles_of_implausible_size_are_warned_of(results, study, tmp_path):
     assert "a median diameter of" in warnings[0].text
 
 
-def test_terminal_and_report_give_the_same_numbers(results):
-    page, said = (results.report / "index.html").read_text(), summarize(results.root)
+def test_terminal_and_report_give_the_same_numbers(reported):
+    page, said = (reported.report / "index.html").read_text(), summarize(reported.root)
     for name in ("slow", "fast"):
         tile = page.split(f'<div class="name">{name}</div>')[1].split("</div></div>")[0]
         value, particles = tile.split('<div class="value">')[1].split("<")[0], tile.split("<br>")[1].split(" ")[0]

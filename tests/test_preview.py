@@ -64,6 +64,7 @@ def test_it_finds_what_a_run_of_the_box_finds(grey, scan, tmp_path):
     assert part.slices == 16
 
 
+@pytest.mark.slow
 def test_grey_levels_are_those_of_the_file(grey, scan, tmp_path):
     """Of a file with dark particles and with signed voxels: what is printed can be given as thresholds."""
     tifffile.imwrite(tmp_path / "dark.tif", (127 - grey.astype(np.int16)).astype(np.int8))

@@ -25,6 +25,9 @@ def out(results, tmp_path) -> Path:
     root.mkdir()
     for path in (results.manifest, results.study, results.run_log):
         shutil.copy(path, root)
+    content = Content.read(root)
+    content.stages["all/report"] = content.stages["all/analyze"]  # as if the report had been made
+    content.write(Layout(root).manifest)
     return root
 
 

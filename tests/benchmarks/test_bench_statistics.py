@@ -8,7 +8,7 @@ import pytest
 from benchmarks import bench_statistics
 
 
-@pytest.mark.parametrize("table", ["alarms", "coverage", "power"])
+@pytest.mark.parametrize("table", ["alarms", pytest.param("coverage", marks=pytest.mark.slow), "power"])
 def test_tables_run(table: str) -> None:
     results = list(bench_statistics.TABLES[table](2))
     assert results

@@ -19,6 +19,7 @@ def balls(count: int = 6, shape: tuple[int, int, int] = (24, 64, 64)) -> np.ndar
     return labels
 
 
+@pytest.mark.slow
 def test_undisturbed_balls_are_found():
     truth = balls()
     assert score_labels(truth, bench_stitch.ours(bench_stitch.renumbered(truth))).f1 == 1

@@ -99,6 +99,7 @@ def test_mean_average_precision_of_a_perfect_and_a_blind_network(monkeypatch):
     assert mean_average_precision(network, crops) == 0
 
 
+@pytest.mark.slow
 def test_fine_tuning_resumes_to_the_same_weights(tmp_path):
     crops = slices_of_squares(2)
     (tmp_path / "whole").mkdir()

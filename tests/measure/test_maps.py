@@ -92,7 +92,7 @@ def same_maps(first: Path, second: Path) -> None:
             np.testing.assert_array_equal(read_whole(first, name, level), read_whole(second, name, level))
 
 
-@pytest.mark.parametrize("size", [(16, 16, 32), (64, 64, 128)])
+@pytest.mark.parametrize("size", [pytest.param((16, 16, 32), marks=pytest.mark.slow), (64, 64, 128)])
 def test_blocks_and_batches_change_nothing(
     field: tuple[Path, Any], size: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +105,7 @@ def test_blocks_and_batches_change_nothing(
     assert read_contacts(tmp_path / "contacts.parquet").equals(read_contacts(field[0].with_name("contacts.parquet")))
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_goes_on(
     field: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

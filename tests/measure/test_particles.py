@@ -231,6 +231,7 @@ def test_density_and_charge(tmp_path: Path) -> None:
     assert np.isnan(plain["electron_density"]).all()
 
 
+@pytest.mark.slow
 def test_path_through_the_solid(tmp_path: Path) -> None:
     """Half a ball in carbon-binder: chords are shorter than arcs."""
     path = half_ball(tmp_path / "f.zarr")

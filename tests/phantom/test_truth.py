@@ -70,6 +70,7 @@ def test_true_detachment_is_what_perfect_phases_show(fine):
     assert np.abs(error).max() < 0.02
 
 
+@pytest.mark.slow
 def test_true_detachment_follows_the_intended(many):
     table = truth_table(many)
     inner = table[~table.touches_border]

@@ -40,7 +40,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", ["faults", "uint16", "wet", *(pytest.param(case, marks=pytest.mark.slow) for case in ("dry", "collector"))]
+)
 def test_phases_of_phantoms_are_found(stored, case):
     image, options, least = CASES[case]
     made = phantom_block(**image)
@@ -99,6 +101,7 @@ def test_results_do_not_depend_on_blocks_or_workers(stored):
         assert all(np.array_equal(a, b) for a, b in zip(arrays, results[0][1:], strict=True))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(stored, tmp_path, monkeypatch):
     made = phantom_block((20, 64, 48), shading=0.2)
     whole_run = segment_phases(stored(made.grey, "a", small=True))
@@ -154,7 +157,7 @@ def test_bad_input_is_refused(stored, tmp_path):
     assert not (path / "labels").exists()
 
 
-@pytest.mark.parametrize("collector", [False, True])
+@pytest.mark.parametrize("collector", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_task_needs_no_more_memory_than_estimated(stored, collector):
     """The largest task of every step, in bytes for each voxel that it reads, by what numpy and Python allocate."""
     shape = (64, 64, 64)

@@ -106,6 +106,7 @@ def test_equal_input_gives_an_equal_report(written: Written, tmp_path: Path) -> 
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_report_replaces_an_older_one(written: Written, tmp_path: Path) -> None:
     particles, results = written.particles, written.results
     fields = {"slow-0": written.fields["slow-0"]}
@@ -141,6 +142,7 @@ def test_empty_study(tmp_path: Path) -> None:
     assert len(pd.read_csv(page.parent / "particles.csv")) == 0
 
 
+@pytest.mark.slow
 def test_no_field_at_all(tmp_path: Path) -> None:
     particles = study(particles=6)
     page = write_report(tmp_path / "report", particles, analyze_particles(particles, options=FEW), {})
@@ -164,7 +166,7 @@ def test_one_slice_of_two_phases(tmp_path: Path) -> None:
     assert "nan" not in re.sub(r"<style>.*?</style>|<script.*?</script>|<pre>.*?</pre>", "", html, flags=re.S).lower()
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1240, False), (420, True)])
+@pytest.mark.parametrize(("width", "dark"), [(1240, False), pytest.param(420, True, marks=pytest.mark.slow)])
 def test_page_in_a_browser(written: Written, width: int, dark: bool) -> None:
     with opened(written.page, width=width, dark=dark) as browser:
         assert not browser.page.evaluate("document.documentElement.scrollWidth > innerWidth")

@@ -55,6 +55,7 @@ def test_sections_in_their_order() -> None:
     assert len({part.anchor for part in parts}) == len(parts)
 
 
+@pytest.mark.slow
 def test_a_section_of_a_new_module_appears(add_module: Callable[[str], None], tmp_path: Path) -> None:
     add_module(LAYERS)
     assert [part.heading for part in all_parts()] == [*HEADINGS[:4], "Layers", *HEADINGS[4:]]

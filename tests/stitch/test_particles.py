@@ -92,6 +92,7 @@ def test_missed_slices_are_filled(tmp_path: Path) -> None:
     assert same_partition(found[[19, 22]], labels[[19, 22]])
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_continued_and_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = random_balls()
     stored = write_volume(tmp_path, labels, edges=True)
@@ -223,6 +224,7 @@ print(paint(Path(sys.argv[2])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="the peak memory of a task is known on Linux only"
 )

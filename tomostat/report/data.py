@@ -200,7 +200,8 @@ class ReportData:
         """Write a figure as drawing and picture, and its data; gives the drawing."""
         files = self.folder / "figures"
         table.to_csv(files / f"{name}.csv", index=False)
-        figure.draw_without_rendering()
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
         figure.set_layout_engine(None)  # found once for both files, as the part that is written; "none" draws once more
         part = figure.get_tightbbox().padded(PAD) if tight else None
         save_png(figure, files / f"{name}.png", bbox_inches=part)
