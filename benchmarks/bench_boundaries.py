@@ -1,6 +1,6 @@
 """Boundaries, areas and detachment of found particles beside those of true labels and of plain thresholds.
 
-``python -m benchmarks.bench_boundaries [balls] [electrodes] [--electrodes N] [--seed S]`` simulates images with
+``python -m benchmarks.bench_boundaries [blank] [balls] [electrodes] [--electrodes N] [--seed S]`` simulates images with
 `benchmarks.electrodes`, which shares nothing with `tomostat.phantom`, runs phases, detect, stitch and measure on them,
 and prints what is measured beside what is required. Particles that the field cuts, or that are less than 20 voxels
 across, are left out.
@@ -67,6 +67,17 @@ BALLS = {0.8: (0.01, 0.02, 0.15), 1.2: (0.01, 0.02, 0.15), 2.0: (0.03, 0.06, 0.3
 """Required errors of detachment, mean and largest resistance by blur."""
 
 
+BLANK = {
+    "carbon-binder alone, noise 0.05": Image(noise=0.05),
+    "carbon-binder alone, noise 0.1": Image(noise=0.1),
+    "carbon-binder alone, noise 0.15": Image(noise=0.15),
+    "noise alone": Image(levels=(0.12, 0.12, 1.0), rings=0, slope=0),
+}
+"""Images without particles."""
+
+RARE = {"1 %": (1, 30.0), "4 %": (4, 40.0)}
+"""Number and largest diameter of particles in an electrode that holds few."""
+
 COVERAGE = {1: (0.60, 0.76), 2: (0.90, 0.98)}
 """Least and largest share of the particles whose detachment lies within so many stated standard deviations."""
 
@@ -94,9 +105,7 @@ class Measured:
 def measure(electrode: Electrode) -> Measured:
     """Run the stages on an electrode, then measure its true labels too."""
     folder = new_folder()
-    path = folder / "electrode.zarr"
-    create_volume(path, shape=electrode.grey.shape, dtype=np.uint16, spacing=(SPACING,) * 3)
-    write_box(path, (0, 0, 0), electrode.grey)
+    path = _store(electrode, folder)
     segment_phases(path)
     detect_instances(path, folder / "instances")
     stitch_particles(path, folder / "instances", folder / "graph")
@@ -105,6 +114,14 @@ def measure(electrode: Electrode) -> Measured:
     scores = score_labels(electrode.labels, labels)
     write_box(path, (0, 0, 0), electrode.labels, "particles")
     return Measured(scores, boundary_bias(electrode, labels), found, _inner_rows(path, electrode.labels, electrode))
+
+
+def _store(electrode: Electrode, folder: Path) -> Path:
+    """Write the grey values of an electrode as a volume."""
+    path = folder / "electrode.zarr"
+    create_volume(path, shape=electrode.grey.shape, dtype=np.uint16, spacing=(SPACING,) * 3)
+    write_box(path, (0, 0, 0), electrode.grey)
+    return path
 
 
 def _inner_rows(path: Path, labels: NDArray[np.uint32], electrode: Electrode) -> pd.DataFrame:
@@ -211,6 +228,26 @@ def electrode_results(condition: Condition, seeds: Iterable[int], strict: bool) 
     return [Result("particles", len(found)), *results]
 
 
+def blank_results(seed: int) -> list[Result]:
+    """Particles that are found where there are none, and active material where there is little."""
+    results = []
+    shape = (64, 128, 128)
+    for name, image in BLANK.items():
+        electrode = make_electrode(Recipe(shape=shape, count=0, image=image), seed)
+        folder = new_folder()
+        path = _store(electrode, folder)
+        segment_phases(path)
+        count = detect_instances(path, folder / "instances") / (electrode.grey.size / 256**2)
+        required = 0.0 if name == "noise alone" else 0.5
+        results.append(Result(f"{name}: false particles per 256 x 256 pixels", count, required, "<="))
+    for name, (count, largest) in RARE.items():
+        electrode = make_electrode(Recipe(shape=shape, count=count, diameters=(largest - 1, largest)), seed)
+        path = _store(electrode, new_folder())
+        share, true = segment_phases(path).shares.active, float((electrode.phases == Phase.ACTIVE).mean())
+        results.append(Result(f"active material, some {name} of the volume: found over true", share / true))
+    return results
+
+
 def ball_results(radius: float, gap: float, blur: float, seed: int) -> list[Result]:
     """Nine balls with gaps of known detachment and resistance."""
     rows = measure(make_balls(radius, gap, Image(blur=blur, rings=0, slope=0), seed)).found
@@ -224,10 +261,12 @@ def ball_results(radius: float, gap: float, blur: float, seed: int) -> list[Resu
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=["balls", "electrodes"], help="balls, electrodes")
+    parser.add_argument("names", nargs="*", default=["blank", "balls", "electrodes"], help="blank, balls, electrodes")
     parser.add_argument("--electrodes", type=int, default=4, help="electrodes per condition")
     parser.add_argument("--seed", type=int, default=1000)
     options = parser.parse_args()
+    if "blank" in options.names:
+        print_results("images without particles, and with few", blank_results(options.seed))
     if "balls" in options.names:
         cases = [(radius, gap, blur) for blur in BALLS for radius in (16, 32, 48) for gap in (3, 5)]
         results = [result for case in cases for result in ball_results(*case, options.seed)]

@@ -24,9 +24,9 @@ from skimage.morphology import convex_hull_image
 from benchmarks.resources import median_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, places
 from tomostat.detect.kernels.random_slices import random_slice
-from tomostat.detect.kernels.watershed import solidity
 from tomostat.instances import Instances
 from tomostat.kernels.smoothing import RADIUS, SIGMA, smooth
+from tomostat.kernels.watershed import solidity
 from tomostat.measure.shape.distance import distance_to
 from tomostat.measure.shape.mesh import CLEAR, smooth_level
 from tomostat.measure.shape.voids import fill_voids

@@ -18,6 +18,9 @@ from tomostat.phase import Phase
 
 Floats = NDArray[np.float64]
 
+TRUTH = ["label", "z", "y", "x", "voxels", "diameter", "whole", "detachment", "touching", "surface_area"]
+"""Columns of the truth of every particle."""
+
 PROBE = 1.2
 """Voxels beyond the true surface at which contact is decided."""
 
@@ -170,7 +173,10 @@ def _around(body: Body, box: tuple[slice, ...]) -> tuple[Floats, Floats]:
 
 
 def make_electrode(recipe: Recipe, seed: int) -> Electrode:
-    """An electrode of bumpy, hollow, cracked and touching particles in films and a web of carbon-binder."""
+    """An electrode of bumpy, hollow, cracked and touching particles in films and a web of carbon-binder.
+
+    With a count of 0 it is the web alone, and noise alone where pores and carbon-binder have one level.
+    """
     rng = np.random.default_rng(seed)
     return _render(_bodies(recipe, rng), recipe, rng)
 
@@ -299,7 +305,7 @@ def _truth(bodies: list[Body], labels: NDArray[np.uint32], phases: NDArray[np.ui
                 "surface_area": float(area.sum() * scale) if whole else math.nan,
             }
         )  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=TRUTH)
 
 
 def _normals(body: Body, directions: Floats) -> Floats:

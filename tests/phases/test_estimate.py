@@ -59,6 +59,66 @@ def test_a_field_without_active_material_is_all_pore(stored):
     assert fit.noise == pytest.approx(12, abs=1)
 
 
+def image_of(binder, particles=None, noise=0.1, seed=0):
+    """Blurred and noisy grey values of pore 40, carbon-binder 80, active material 180."""
+    grey = np.where(binder, 80.0, 40.0)
+    if particles is not None:
+        grey = np.where(particles, 180.0, grey)
+    random = np.random.default_rng(seed).normal(size=grey.shape)
+    grey = ndimage.gaussian_filter(grey, 1.2) + 140 * noise * ndimage.gaussian_filter(random, 0.7) / 0.254
+    return np.clip(grey, 0, 255).astype(np.uint8)
+
+
+def web_of(shape=(48, 96, 96), share=0.45):
+    """A web of carbon-binder."""
+    height = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=shape), 3.5)
+    return height > np.quantile(height, 1 - share)
+
+
+def balls_in(shape, radius, centres):
+    """Balls of one radius."""
+    places = np.indices(shape)
+    return np.any([sum((p - c) ** 2 for p, c in zip(places, at, strict=True)) < radius**2 for at in centres], axis=0)
+
+
+@pytest.mark.parametrize("noise", [0.04, 0.1])
+def test_carbon_binder_alone_is_not_active_material(stored, noise):
+    path = stored(image_of(web_of(), noise=noise))
+    fit = segment_phases(path)
+    assert fit.levels.active is None
+    assert fit.levels.cbd - fit.levels.pore == pytest.approx(40, abs=4)
+    assert fit.blur is None
+    assert fit.shares.cbd == pytest.approx(0.45, abs=0.03)
+    assert "no active material" in fit.warnings[0]
+    assert set(np.unique(read_whole(path, "phases"))) == {Phase.PORE, Phase.CBD}
+
+
+@pytest.mark.parametrize("radius", [12, 20])
+def test_few_particles_in_carbon_binder_are_found(stored, radius):
+    """With 1 and 5 % of the volume; the best two classes of all grey values are pore and carbon-binder."""
+    particles = balls_in((48, 96, 96), radius, [(24, 48, 48)])
+    path = stored(image_of(web_of(), particles))
+    fit = segment_phases(path)
+    assert fit.warnings == ()
+    assert fit.levels.cbd - fit.levels.pore == pytest.approx(40, abs=5)
+    assert fit.levels.active - fit.levels.pore == pytest.approx(140, rel=0.06)
+    found = read_whole(path, "phases") == Phase.ACTIVE
+    assert 2 * (found & particles).sum() / (found.sum() + particles.sum()) > 0.94
+
+
+def test_rare_bright_inclusions_are_not_active_material(stored):
+    """Particles 100 above pores with inclusions twice as bright: the particles stay active material."""
+    shape = (48, 96, 96)
+    particles = balls_in(shape, 14, [(16, 20, 20), (30, 50, 60), (24, 75, 25), (20, 78, 75)])
+    inclusions = balls_in(shape, 5, [(16, 20, 20), (30, 50, 60), (24, 75, 25)])
+    grey = image_of(np.zeros(shape, bool), particles, noise=0.05) * 0.5
+    path = stored((grey + 100 * ndimage.gaussian_filter(inclusions.astype(float), 1.2)).astype(np.uint8))
+    fit = segment_phases(path)
+    assert fit.levels.cbd is None
+    assert fit.shares.active == pytest.approx(particles.mean(), rel=0.1)
+    assert "no carbon-binder domain" in fit.warnings[0]
+
+
 def test_no_collector_is_invented(stored):
     path = stored(phantom_block().grey)
     fit = segment_phases(path, options=PhasesOptions(collector=True))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from tomostat.blocks import Block, Box, Shape
 from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase
 from tomostat.phases.context import Context, read_block
-from tomostat.phases.kernels import shading, sharpness
+from tomostat.phases.kernels import bodies, shading, sharpness
 from tomostat.phases.kernels.counts import Bins, Counts, decode, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import (
     DARK_SMOOTHINGS,
+    TRUNCATE,
     Thresholds,
     coarse_phases,
     halo_width,
@@ -29,7 +31,16 @@ from tomostat.phases.kernels.filters import (
     uniform_voxels,
 )
 from tomostat.phases.kernels.outside import Outside
-from tomostat.phases.kernels.thresholds import are_distinct, class_means, multi_otsu, noise_of_differences
+from tomostat.phases.kernels.thresholds import (
+    LEAST_BRIGHT,
+    LEAST_SHARE,
+    are_distinct,
+    brighter_class,
+    centred,
+    class_means,
+    multi_otsu,
+    noise_of_differences,
+)
 from tomostat.phases.options import PhasesOptions
 from tomostat.volume import VolumeInfo, read_box, write_shading
 
@@ -39,6 +50,13 @@ PROBES = 3
 """Most probe boxes along each axis in which edges are measured."""
 PROBE_VOXELS = 64**3
 """Most voxels of a probe box."""
+WINDOW = 256
+"""Most voxels along a side of a slice in which bodies are looked for."""
+NO_ACTIVE = (
+    "no active material: the brighter of two grey levels is a web or a skin, not particles, and is taken for "
+    "carbon-binder; give thresholds if it is active material"
+)
+"""Warning where there is nothing to find particles in."""
 LEAST_SHADING = 0.015
 """Shading whose standard deviation is a smaller share of the contrast is not removed: it may be chance."""
 EDGE_REACH = 2.5
@@ -108,15 +126,22 @@ class FirstGuess:
         Between dark phases, collector and active material.
     dark, active
         Mean grey values of the dark phases and of active material.
+    rare
+        Whether active material is the third class above the two that multi-Otsu finds.
     """
 
     bins: Bins
     thresholds: Thresholds
     dark: float
     active: float
+    rare: bool = False
+
+    def step(self, name: str) -> str:
+        """Name of a step that begins with this guess."""
+        return f"{name}-rare" if self.rare else name
 
 
-def remove_shading(context: Context, grey_range: tuple[float, float]) -> tuple[FirstGuess, float]:
+def remove_shading(context: Context, grey_range: tuple[float, float]) -> tuple[list[FirstGuess], float]:
     """Estimate the shading and store it with the volume.
 
     Parameters
@@ -128,8 +153,8 @@ def remove_shading(context: Context, grey_range: tuple[float, float]) -> tuple[F
 
     Returns
     -------
-    FirstGuess
-        Thresholds of the grey values without shading.
+    list of FirstGuess
+        Thresholds of the grey values without shading, the most likely first.
     float
         Standard deviation of the shading in grey values.
     """
@@ -146,7 +171,7 @@ def remove_shading(context: Context, grey_range: tuple[float, float]) -> tuple[F
     write_shading(context.path, shading.shading_grid(fit.cells, info.shape) if spread else None)
     low, high = float(fit.cells[mass > 0].min()), float(fit.cells[mass > 0].max())
     flat_bins = Bins(grey_range[0] - high, grey_range[1] - low, 1024)
-    return _first_guess(fit.counts, bins, classes, flat_bins), spread
+    return _first_guesses(fit.counts, bins, classes, flat_bins), spread
 
 
 def _sum_cells(context: Context, cells: Shape, bins: Bins) -> Counts:
@@ -160,9 +185,21 @@ def _sum_cells(context: Context, cells: Shape, bins: Bins) -> Counts:
     return counts
 
 
-def _first_guess(counts: Counts, bins: Bins, classes: int, flat_bins: Bins) -> FirstGuess:
-    """Thresholds by multi-Otsu of the histogram of the whole volume without its shading."""
-    thresholds = multi_otsu(counts, bins, classes)
+def _first_guesses(counts: Counts, bins: Bins, classes: int, flat_bins: Bins) -> list[FirstGuess]:
+    """Thresholds by multi-Otsu of the histogram of the whole volume without its shading.
+
+    A second guess takes active material for a rare class above two others.
+    """
+    guesses = [_first_guess(counts, bins, multi_otsu(counts, bins, classes), flat_bins)]
+    active = guesses[0].thresholds.active
+    above = brighter_class(counts, bins, active) if classes == 2 and active is not None else None
+    if above is not None:
+        guesses.append(replace(_first_guess(counts, bins, np.array([above]), flat_bins), rare=True))
+    return guesses
+
+
+def _first_guess(counts: Counts, bins: Bins, thresholds: NDArray[np.float64], flat_bins: Bins) -> FirstGuess:
+    """Phases between thresholds of a histogram."""
     means, _ = class_means(counts, bins, thresholds)
     return FirstGuess(flat_bins, _bright_thresholds(counts, bins, thresholds), float(means[0]), float(means[-1]))
 
@@ -198,7 +235,8 @@ def find_blur(context: Context, guess: FirstGuess) -> float | None:
     probe = dask.delayed(_edge_probe, pure=False)
     boxes = enumerate(_probes(context.info.shape))
     parts = context.run(
-        "edges", {f"{i:03d}": probe(context.path, box, context.outside, guess, context.options) for i, box in boxes}
+        guess.step("edges"),
+        {f"{i:03d}": probe(context.path, box, context.outside, guess, context.options) for i, box in boxes},
     )
     number, total = (np.sum([part[i] for part in parts], axis=0) for i in range(2))
     return sharpness.fit_blur(number, total)
@@ -208,14 +246,17 @@ def _probes(shape: Shape) -> list[Box]:
     """Boxes of up to `PROBE_VOXELS` voxels, spread evenly over the volume; they depend on its shape alone."""
     depth = min(shape[0], round(PROBE_VOXELS ** (1 / 3)))
     side = math.isqrt(PROBE_VOXELS // depth)
-    size = depth, min(shape[1], side), min(shape[2], side)
+    return _spread(shape, (depth, min(shape[1], side), min(shape[2], side)))
+
+
+def _spread(shape: Shape, size: Shape) -> list[Box]:
+    """Boxes of one size spread evenly over a volume, at most `PROBES` along each axis."""
     counts = [min(PROBES, math.ceil(n / s)) for n, s in zip(shape, size, strict=True)]
     places = [np.linspace(0, n - s, c).round().astype(int) for n, s, c in zip(shape, size, counts, strict=True)]
-    boxes: list[Box] = []
-    for z in places[0]:
-        for y in places[1]:
-            boxes += [tuple(slice(int(a), int(a) + s) for a, s in zip((z, y, x), size, strict=True)) for x in places[2]]  # type: ignore[misc]
-    return boxes
+    return [
+        tuple(slice(int(a), int(a) + s) for a, s in zip(corner, size, strict=True))  # type: ignore[misc]
+        for corner in itertools.product(*places)
+    ]
 
 
 def _edge_probe(
@@ -241,7 +282,7 @@ class Estimate:
         Grey values between phases.
     bins
         Intervals of grey values without shading.
-    percentiles, noise, warnings
+    percentiles, noise, blur, warnings
         As in `tomostat.phase.PhaseFit`.
     """
 
@@ -249,24 +290,77 @@ class Estimate:
     bins: Bins
     percentiles: tuple[float, float]
     noise: float
+    blur: float | None
     warnings: tuple[str, ...]
 
 
-def find_thresholds(context: Context, guess: FirstGuess, blur: float | None) -> Estimate:
-    """Find the thresholds between the phases, and the noise, from histograms of the whole volume.
+def find_phases(context: Context, guesses: Sequence[FirstGuess]) -> Estimate:
+    """Find the thresholds between the phases, the noise and the blur, from histograms of the whole volume.
+
+    Where no carbon-binder shows below the active material that was guessed, the grey values have two levels only, or
+    the brighter of the two is carbon-binder and active material is rare or missing. Carbon-binder is a web or a skin,
+    active material makes up compact bodies.
+
+    Parameters
+    ----------
+    context
+        The volume, options and execution.
+    guesses
+        From `remove_shading`.
+    """
+    first, *rare = guesses
+    estimate = _find_thresholds(context, first)
+    found = estimate.thresholds
+    wanted = context.options.phases == 3 and context.options.thresholds is None
+    if not wanted or found.active is None or found.cbd is not None or found.collector is not None:
+        return estimate
+    others = [_find_thresholds(context, guess) for guess in rare]
+    for other in others:
+        low, high = other.thresholds.cbd, other.thresholds.active
+        if low is not None and not _are_bodies(context, "bodies-between", low, high):
+            return other
+    for step, other in zip(("bodies", "bodies-rare"), (estimate, *others), strict=False):
+        if other.thresholds.active is not None and _are_bodies(context, step, other.thresholds.active):
+            return other
+    thresholds = replace(found, cbd=found.active, active=None)
+    return replace(estimate, thresholds=thresholds, blur=None, warnings=(NO_ACTIVE,))
+
+
+def _are_bodies(context: Context, step: str, low: float, high: float | None = None) -> bool:
+    """Whether grey values from `low` to below `high` make up compact bodies, by slices at fixed places."""
+    measure = dask.delayed(_solidity, pure=False)
+    nz, ny, nx = context.info.shape
+    slab = min(nz, 2 * math.ceil(TRUNCATE * bodies.SMOOTHING) + 1), min(ny, WINDOW), min(nx, WINDOW)
+    boxes = enumerate(_spread(context.info.shape, slab))
+    tasks = {f"{i:03d}": measure(context.path, box, context.outside, low, high) for i, box in boxes}
+    total, area = np.sum(context.run(step, tasks), axis=0)
+    return bool(total >= bodies.MIN_SOLIDITY * area)
+
+
+def _solidity(path: Path, box: Box, outside: Outside | None, low: float, high: float | None) -> tuple[float, int]:
+    """Solidity of what lies between two grey values in the middle slice of a box, summed by area."""
+    grey, in_field = read_block(path, box, outside, keep_shading=False)
+    middle = len(grey) // 2
+    smoothed = smooth_within(grey, in_field, bodies.SMOOTHING)[middle]
+    mask = (smoothed >= np.float32(low)) & (smoothed < np.float32(np.inf if high is None else high))
+    return bodies.solidity_sum(mask if in_field is None else mask & in_field[middle])
+
+
+def _find_thresholds(context: Context, guess: FirstGuess) -> Estimate:
+    """Thresholds, noise and blur that follow from a first guess.
 
     Where pore and carbon-binder cannot be distinguished, they are tried again with more smoothing.
     """
-    options = context.options
+    options, blur = context.options, find_blur(context, guess)
     wanted = options.phases == 3 and options.thresholds is None
     for factor in DARK_SMOOTHINGS:
-        estimate = _find_thresholds(context, guess, blur, factor)
+        estimate = _thresholds_at(context, guess, blur, factor)
         if not wanted or estimate.thresholds.active is None or estimate.thresholds.cbd is not None:
             break
     return estimate
 
 
-def _find_thresholds(context: Context, guess: FirstGuess, blur: float | None, dark_smoothing: float) -> Estimate:
+def _thresholds_at(context: Context, guess: FirstGuess, blur: float | None, dark_smoothing: float) -> Estimate:
     """Thresholds and noise at one smoothing of the dark phases."""
     options = context.options
     steps = Bins(0.0, guess.bins.high - guess.bins.low, 4096)
@@ -275,7 +369,7 @@ def _find_thresholds(context: Context, guess: FirstGuess, blur: float | None, da
     count = dask.delayed(_count_block, pure=False)
     path, outside = context.path, context.outside
     found = context.run(
-        "histogram" if dark_smoothing == DARK_SMOOTHINGS[0] else "histogram-smooth",
+        guess.step("histogram" if dark_smoothing == DARK_SMOOTHINGS[0] else "histogram-smooth"),
         {
             block.key: count(path, block, outside, options.smoothing, dark_smoothing, guess, steps, margin)
             for block in context.blocks(halo)
@@ -285,12 +379,14 @@ def _find_thresholds(context: Context, guess: FirstGuess, blur: float | None, da
     warnings: list[str] = []
     noise = noise_of_differences(total["noise"] if total["noise"].sum() > 1000 else total["noise_all"], steps)
     if options.thresholds is None:
-        thresholds = _otsu_thresholds(options, total, guess.bins, steps, warnings)
+        thresholds = _otsu_thresholds(options, total, guess, steps, warnings)
     else:
         thresholds = _given_thresholds(options, context.info)
     low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
     thresholds = replace(thresholds, dark_smoothing=dark_smoothing)
-    return Estimate(thresholds, guess.bins, (low, high), noise, tuple(warnings))
+    return Estimate(
+        thresholds, guess.bins, (low, high), noise, None if thresholds.active is None else blur, tuple(warnings)
+    )
 
 
 def widest_halo(options: PhasesOptions) -> int:
@@ -304,20 +400,22 @@ def _edge_margin(blur: float | None) -> int:
 
 
 def _otsu_thresholds(
-    options: PhasesOptions, total: Mapping[str, Counts], bins: Bins, steps: Bins, warnings: list[str]
+    options: PhasesOptions, total: Mapping[str, Counts], guess: FirstGuess, steps: Bins, warnings: list[str]
 ) -> Thresholds:
     """Thresholds by multi-Otsu; a class that noise alone could make is left out, with a warning."""
+    bins, least_share = guess.bins, LEAST_BRIGHT if guess.rare else LEAST_SHARE
     enough = total["uniform"].sum() > 0.1 * total["smooth"].sum()
     grey = total["uniform"] if enough else total["smooth"]
     noise = noise_of_differences(total["smooth_noise"], steps)
-    bright = multi_otsu(grey, bins, 2)
+    # from the guess on: where particles are few, the best two classes of all are pore and carbon-binder
+    bright = centred(grey, bins, np.array([guess.thresholds.active]))
     if options.collector:
         three = multi_otsu(grey, bins, 3)
         if are_distinct(grey, bins, three, noise):
             bright = three
         else:
             warnings.append("no current collector: its grey level cannot be distinguished from the others")
-    if not are_distinct(grey, bins, bright, noise):
+    if not are_distinct(grey, bins, bright, noise, least_share):
         warnings.append("one phase only: dark and bright grey values differ by no more than noise; all voxels are pore")
         return Thresholds()
     thresholds = _bright_thresholds(grey, bins, bright)

@@ -16,7 +16,7 @@ from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
 from tomostat.phases.context import Context, read_block
-from tomostat.phases.estimate import Estimate, find_blur, find_grey_range, find_thresholds, remove_shading, widest_halo
+from tomostat.phases.estimate import Estimate, find_grey_range, find_phases, remove_shading, widest_halo
 from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import Thresholds, classify, halo_width, uniform_voxels
 from tomostat.phases.kernels.outside import ConstantArea, Outside, choose_outside, constant_areas
@@ -52,7 +52,8 @@ def segment_phases(
     histograms of the whole volume by multi-Otsu, of voxels away from edges. Pore and carbon-binder are distinguished by
     the mean of the dark voxels beyond the blurred edge of active material, since within that edge every pore has the
     grey value of carbon-binder. A phase whose grey level does not differ from another by more than noise is left out,
-    and the fit says so in its warnings. The result does not depend on the blocks.
+    and active material where the brighter of two levels is a web or a skin and not particles; the fit says so in its
+    warnings. The result does not depend on the blocks.
 
     Parameters
     ----------
@@ -84,9 +85,8 @@ def segment_phases(
     outer = [min(b + 2 * widest_halo(options), n) for b, n in zip(shape, info.shape, strict=True)]
     check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
     context = find_field_of_view(Context(info, options, shape, execution))
-    guess, shading = remove_shading(context, find_grey_range(context))
-    blur = find_blur(context, guess)
-    return _write_labels(context, find_thresholds(context, guess, blur), blur, shading)
+    guesses, shading = remove_shading(context, find_grey_range(context))
+    return _write_labels(context, find_phases(context, guesses), shading)
 
 
 def find_field_of_view(context: Context) -> Context:
@@ -104,7 +104,7 @@ def _constant_areas(path: Path, z: int) -> list[dict[str, Any]]:
     return [asdict(area) for area in constant_areas(image)]
 
 
-def _write_labels(context: Context, estimate: Estimate, blur: float | None, shading: float) -> PhaseFit:
+def _write_labels(context: Context, estimate: Estimate, shading: float) -> PhaseFit:
     """Write the labels and their pyramid, and store the fit with them."""
     path, options, thresholds, bins = context.path, context.options, estimate.thresholds, estimate.bins
     if not context.execution.started("labels"):
@@ -123,7 +123,7 @@ def _write_labels(context: Context, estimate: Estimate, blur: float | None, shad
         thresholds=thresholds.values(),
         percentiles=estimate.percentiles,
         noise=estimate.noise,
-        blur=None if thresholds.active is None else blur,
+        blur=estimate.blur,
         shading=shading,
         circle=context.outside.circle if context.outside else None,
         warnings=estimate.warnings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tomostat.detect.detectors.watershed import WatershedDetector
-from tomostat.detect.kernels.watershed import split
+from tomostat.kernels.watershed import split
 
 
 def test_watershed_parts_touching_discs_and_keeps_hollow_ones_whole():

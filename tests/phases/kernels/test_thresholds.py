@@ -10,7 +10,13 @@ from skimage.filters import threshold_multiotsu
 
 from properties import examples
 from tomostat.phases.kernels.counts import Bins
-from tomostat.phases.kernels.thresholds import are_distinct, class_means, multi_otsu, noise_of_differences
+from tomostat.phases.kernels.thresholds import (
+    are_distinct,
+    brighter_class,
+    class_means,
+    multi_otsu,
+    noise_of_differences,
+)
 
 
 def mixture(apart, share=0.5, n=200_000):
@@ -67,3 +73,15 @@ def test_noise_from_differences():
     steps = Bins(0, 300, 4096)
     assert abs(noise_of_differences(steps.count(np.abs(a - b)), steps) - 3) < 0.3, "few outliers do little"
     assert noise_of_differences(np.zeros(4096, int), steps) == 0.0
+
+
+def test_a_rare_class_above_two_others_is_found():
+    bins = Bins(-10, 60, 700)
+    two = bins.count(mixture(8.0))
+    rare = bins.count(mixture(0.0, n=2000) + 30)
+    assert brighter_class(two, bins, 4.0) is None
+    assert brighter_class(two + rare, bins, 4.0) == pytest.approx((4 + 30) / 2, abs=0.5)
+    assert brighter_class(two + rare // 10, bins, 4.0) is None, "too few voxels"
+    near = bins.count(mixture(0.0, n=2000) + 14)
+    assert brighter_class(two + near, bins, 4.0) is None, "a spread of the grey values of active material"
+    assert brighter_class(two, bins, 59.0) is None, "nothing above"

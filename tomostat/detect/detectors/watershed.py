@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from skimage.measure import regionprops
 
 from tomostat.detect.detector import Detector
-from tomostat.detect.kernels.watershed import solidity, split
 from tomostat.detect.options import DetectOptions
 from tomostat.instances import Instances
+from tomostat.kernels.watershed import solidity, split
 from tomostat.phase import Phase
 
 
@@ -31,7 +31,7 @@ class WatershedDetector(Detector):
         A particle is split where its distance map dips by more than this many pixels.
     fill
         Area in pixels of the largest hole that may be the core of a hollow particle, see
-        `tomostat.detect.kernels.watershed.split`.
+        `tomostat.kernels.watershed.split`.
     min_area
         Particles of a smaller area in pixels are dropped.
     """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
-from tomostat.detect.kernels.watershed import solidity, split
+from tomostat.kernels.watershed import solidity, split
 
 MIN_SHARE = 0.1
 """A detection is discarded where a smaller share of its pixels is active material."""
@@ -43,7 +43,7 @@ MIN_OTHERS = 5
 """With fewer other detections in the slice the size of particles is unknown, and nothing is split."""
 
 SMOOTHING, DEPTH = 1.0, 2.0
-"""Of the watershed that finds the pieces, see `tomostat.detect.kernels.watershed.split`."""
+"""Of the watershed that finds the pieces, see `tomostat.kernels.watershed.split`."""
 
 FILL = 500
 """Pixels of the largest hole that is filled in a particle of a heap."""

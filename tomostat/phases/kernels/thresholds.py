@@ -12,6 +12,8 @@ SEPARATION = 2.1
 1.6 (2 sqrt(2 / pi)); splitting the sum of two whose means are 1.65 standard deviations apart gives 2.1."""
 LEAST_SHARE = 0.01
 """Least share of the voxels that counts as a phase."""
+LEAST_BRIGHT = 0.002
+"""Least share of active material that is looked for above pore and carbon-binder."""
 
 
 def multi_otsu(counts: Counts, bins: Bins, classes: int) -> NDArray[np.float64]:
@@ -55,10 +57,10 @@ def multi_otsu(counts: Counts, bins: Bins, classes: int) -> NDArray[np.float64]:
     ends = [len(filled)]
     for start in reversed(starts):
         ends.append(int(start[ends[-1]]))
-    return _centred(counts, bins, bins.centres[filled[ends[:0:-1]]] - 0.5 * bins.width)
+    return centred(counts, bins, bins.centres[filled[ends[:0:-1]]] - 0.5 * bins.width)
 
 
-def _centred(counts: Counts, bins: Bins, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+def centred(counts: Counts, bins: Bins, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     """Move thresholds to the middle between the class means, which never lowers the variance between classes."""
     for _ in range(3):
         means, _ = class_means(counts, bins, thresholds)
@@ -78,7 +80,38 @@ def class_means(
     return means, mass / max(mass.sum(), 1)
 
 
-def are_distinct(counts: Counts, bins: Bins, thresholds: NDArray[np.float64], noise: float) -> bool:
+def brighter_class(counts: Counts, bins: Bins, threshold: float) -> float | None:
+    """Threshold below a third class, brighter and rarer than the two that a threshold distinguishes.
+
+    Where particles are few, the best two classes are pore and carbon-binder. Carbon-binder is nearer to pores than to
+    active material, which distinguishes such a class from a spread of the grey values of active material.
+
+    Parameters
+    ----------
+    counts, bins
+        Histogram and its intervals.
+    threshold
+        Between two classes.
+
+    Returns
+    -------
+    float or None
+        Half way between the mean of all that is darker and that of the third class; None where there is none, or it
+        holds fewer than `LEAST_BRIGHT` of the voxels.
+    """
+    upper = np.where(bins.centres > threshold, counts, 0)
+    if np.count_nonzero(upper) < 2:
+        return None
+    between = np.array([threshold, *multi_otsu(upper, bins, 2)])
+    (dark, middle, bright), shares = class_means(counts, bins, between)
+    if bright - middle < middle - dark or shares[2] < LEAST_BRIGHT:
+        return None
+    return float(centred(counts, bins, between[1:])[0])
+
+
+def are_distinct(
+    counts: Counts, bins: Bins, thresholds: NDArray[np.float64], noise: float, least_share: float = LEAST_SHARE
+) -> bool:
     """Whether the classes are more than one class split by thresholds.
 
     Parameters
@@ -89,15 +122,17 @@ def are_distinct(counts: Counts, bins: Bins, thresholds: NDArray[np.float64], no
         Grey values between the classes.
     noise
         Standard deviation of the grey values of one class.
+    least_share
+        Least share of the voxels that counts as a class.
 
     Returns
     -------
     bool
         Whether the means of neighbouring classes differ by `SEPARATION` times the noise or more, and each class holds
-        `LEAST_SHARE` of the voxels or more.
+        `least_share` of the voxels or more.
     """
     means, shares = class_means(counts, bins, thresholds)
-    return bool(np.diff(means).min() >= SEPARATION * noise and shares.min() >= LEAST_SHARE)
+    return bool(np.diff(means).min() >= SEPARATION * noise and shares.min() >= least_share)
 
 
 def noise_of_differences(counts: Counts, bins: Bins) -> float:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from properties import examples
-from tomostat.detect.kernels.watershed import fill_small_holes, solidity, split
+from tomostat.kernels.watershed import fill_small_holes, solidity, split
 
 
 def test_a_pocket_between_touching_particles_does_not_fuse_them():
