@@ -24,8 +24,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from benchmarks import detect_peer
 from benchmarks.disturbances import DISTURBANCES
+from benchmarks.peers import detection
 from benchmarks.report import Result, print_results
 from tomostat.activation import write_activation
 from tomostat.annotations import as_slices, read_annotations
@@ -367,7 +367,7 @@ def speed(network: NetworkDetector) -> None:
 
 def peer(network: NetworkDetector) -> None:
     """Whole slices beside plain torchvision, the same weights."""
-    print_results("beside torchvision's model(images)", detect_peer.results(network.weights))
+    print_results("beside torchvision's model(images)", detection.results(network.weights))
 
 
 def tiles(network: NetworkDetector, side: int = 2048) -> None:
@@ -390,7 +390,7 @@ def tiles(network: NetworkDetector, side: int = 2048) -> None:
         both, matched = sum(s.truth + s.found for s in scores), sum(s.matched for s in scores)
         print(f"{name}, {both // 2} particles: {each}", flush=True)
         results.append(Result(f"{name}: F1 of tiles to one pass", 2 * matched / both, 0.99))
-    large = detect_peer.measure_alone("ours", 4096, network.weights)
+    large = detection.measure_alone("ours", 4096, network.weights)
     results += [
         Result(f"4096 x 4096, {large['count']} particles: memory", large["bytes"] / 2**30, 4.0, "<=", "GiB"),
         Result("its time", large["seconds"], unit="s"),

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
-from benchmarks import geodesic_peers
+from benchmarks.peers import geodesic
 from benchmarks.report import Result, print_results
 from benchmarks.resources import shortest_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
@@ -179,7 +179,7 @@ def peer_results(radius: int = 40, slow: tuple[str, ...] = ()) -> list[Result]:
         return radius * (np.arccos(np.clip(out @ pole, -1, 1)) - np.arccos(0.8))
 
     seconds, errors = {}, {}
-    for name, method in {"tomostat": geodesic_peers.ours, **geodesic_peers.installed()}.items():
+    for name, method in {"tomostat": geodesic.ours, **geodesic.installed()}.items():
         if name in slow:
             continue
         points, found = method(mask, beyond)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.peers.stitching import Outcome, alone, installed
 from benchmarks.report import Result, print_results
 from benchmarks.resources import shortest_seconds
-from benchmarks.stitch_peers import Outcome, alone, installed
 from tomostat.events import peak_memory
 from tomostat.instances import Instances, write_instances
 from tomostat.kernels.matching import overlaps_of_labels, overlaps_of_runs

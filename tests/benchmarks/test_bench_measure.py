@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import bench_measure, geodesic_peers
+from benchmarks import bench_measure
+from benchmarks.peers import geodesic
 from benchmarks.report import Result
 from shapes import CUBIC, SPACINGS, ball
 from stores import half_ball
@@ -102,7 +103,7 @@ def test_errors_of_detachment():
     assert bench_measure.contact_errors(particles, "blur 0.8 noise 0.14")[0].required is None
 
 
-@pytest.mark.parametrize("method", [geodesic_peers.ours, geodesic_peers.voxel_graph])
+@pytest.mark.parametrize("method", [geodesic.ours, geodesic.voxel_graph])
 def test_other_methods_give_distances_over_the_surface(method):
     """From one pole of a ball; paths over voxels are too long."""
     mask = ball(12, seed=1)
@@ -115,4 +116,4 @@ def test_other_methods_give_distances_over_the_surface(method):
     points, found = method(mask, beyond)
     true = beyond(points)
     far = true > 5
-    assert np.abs(found[far] / true[far] - 1).mean() < (0.03 if method is geodesic_peers.ours else 0.25)
+    assert np.abs(found[far] / true[far] - 1).mean() < (0.03 if method is geodesic.ours else 0.25)

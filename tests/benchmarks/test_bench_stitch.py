@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import bench_stitch, stitch_peers
+from benchmarks import bench_stitch
+from benchmarks.peers import stitching
 from tomostat.kernels.score import score_labels
 
 
@@ -63,7 +64,7 @@ def test_scale_links_every_instance():
     assert peak.value < 4
 
 
-@pytest.mark.parametrize("method", [stitch_peers.hungarian, stitch_peers.union_find])
+@pytest.mark.parametrize("method", [stitching.hungarian, stitching.union_find])
 def test_simple_methods_find_undisturbed_balls(method):
     truth = balls()
     assert score_labels(truth, method(bench_stitch.renumbered(truth))).f1 == 1
@@ -71,6 +72,6 @@ def test_simple_methods_find_undisturbed_balls(method):
 
 def test_a_method_in_its_own_process_gives_the_same():
     stack = bench_stitch.renumbered(balls())
-    outcome = stitch_peers.alone(stitch_peers.hungarian, stack)
-    np.testing.assert_array_equal(outcome.labels, stitch_peers.hungarian(stack))
+    outcome = stitching.alone(stitching.hungarian, stack)
+    np.testing.assert_array_equal(outcome.labels, stitching.hungarian(stack))
     assert outcome.seconds > 0

@@ -1,6 +1,6 @@
 """Light networks compared after the same training steps; and one slice compared with a slice and its neighbours.
 
-``python -m benchmarks.compare_networks [backbones] [slices] [--steps N]`` prints scores on unseen electrodes,
+``python -m benchmarks.training.compare_networks [backbones] [slices] [--steps N]`` prints scores on unseen electrodes,
 seconds for a slice of 512 x 512 pixels, and weights. After some hundred steps they say which network learns faster,
 not how good it becomes.
 """
@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.bench_detect import HEAD, UNSEEN, Case, line, pooled_scores
-from benchmarks.train_shipped import FIRST_SEED, phantom_slice
+from benchmarks.training.train_shipped import FIRST_SEED, phantom_slice
 from tomostat.detect.checkpoint import file_hash, load_checkpoint
 from tomostat.detect.crops import Mixture, Source
 from tomostat.detect.initial_weights import initial_network

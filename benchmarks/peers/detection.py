@@ -1,7 +1,7 @@
 """A whole slice beside torchvision's own model with the same weights, each in a process of its own.
 
-``python -m benchmarks.detect_peer ours|torchvision SIDE WEIGHTS`` prints seconds, bytes of memory taken and objects as
-JSON.
+``python -m benchmarks.peers.detection ours|torchvision SIDE WEIGHTS`` prints seconds, bytes of memory taken and
+objects as JSON.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def results(weights: str) -> list[Result]:
 
 def measure_alone(name: str, side: int, weights: str) -> dict[str, Any]:
     """`measure` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.detect_peer", name, str(side), weights]
+    command = [sys.executable, "-m", "benchmarks.peers.detection", name, str(side), weights]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     result: dict[str, Any] = json.loads(printed)
     return result

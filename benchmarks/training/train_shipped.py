@@ -1,6 +1,6 @@
 """Train the shipped networks on synthetic images only: flat phantoms and slices of volume phantoms.
 
-``python benchmarks/train_shipped.py scratch|accurate|fast FOLDER`` trains, and resumes when it is run again:
+``python -m benchmarks.training.train_shipped scratch|accurate|fast FOLDER`` trains, and resumes when it is run again:
 
 - scratch: the accurate network from random weights;
 - accurate: the accurate network further from its shipped weights;

@@ -1,0 +1,1 @@
+"""Other methods and libraries, for comparison; each in a process of its own."""

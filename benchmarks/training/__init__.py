@@ -1,0 +1,1 @@
+"""How the shipped weights were trained, and what else was tried."""
