@@ -80,8 +80,10 @@ def dense_truth(seed: int, touching: float = 0.8) -> NDArray[np.int32]:
     return np.unique(labels, return_inverse=True)[1].reshape(DENSE).astype(np.int32)
 
 
-def disturb(labels: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
-    """Slice by slice: 10 % of the instances dropped, 5 % split in two, 2 % fused with a neighbour within 3 pixels."""
+def disturb(
+    labels: NDArray[np.int32], seed: int, dropped: float = 0.1, split: float = 0.05, fused: float = 0.02
+) -> NDArray[np.int32]:
+    """Slice by slice: shares of the instances dropped, split in two, and fused with a neighbour within 3 pixels."""
     rng = np.random.default_rng(seed)
     disturbed = labels.copy()
     for truth, image in zip(labels, disturbed, strict=True):
@@ -89,13 +91,13 @@ def disturb(labels: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
         boxes = ndimage.find_objects(truth)
         for number in (i + 1 for i, box in enumerate(boxes) if box):
             draw = rng.uniform()
-            if draw < 0.02:
+            if draw < fused:
                 grown = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in boxes[number - 1])
                 near = truth[grown][ndimage.distance_transform_edt(truth[grown] != number) <= 3]
                 others = np.setdiff1d(near, [0, number])
                 if len(others):
                     image[image == rng.choice(others)] = number
-            elif draw < 0.07:
+            elif draw < fused + split:
                 y, x = np.nonzero(image == number)
                 if len(y) > 3:
                     angle = rng.uniform(0, np.pi)
@@ -103,7 +105,7 @@ def disturb(labels: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
                     side = distance > rng.uniform(-0.3, 0.3) * np.sqrt(len(y) / np.pi)
                     image[y[side], x[side]] = following
                     following += 1
-            elif draw < 0.17:
+            elif draw < fused + split + dropped:
                 image[truth == number] = 0
     return disturbed
 

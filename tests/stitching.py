@@ -17,6 +17,7 @@ from tomostat.phase import Phase, PhaseFit, PhaseLevels
 from tomostat.stitch import Edit
 from tomostat.stitch.edits import as_corrections
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry, find_candidates, measure_tracks
+from tomostat.stitch.kernels.confidence import ParticleEvidence, particle_evidence
 from tomostat.stitch.kernels.link import InstanceLinks, link_slices
 from tomostat.stitch.kernels.merging import Decision
 from tomostat.stitch.kernels.numbering import decide_particles
@@ -66,6 +67,12 @@ class Graph:
         """The decision, and the particle of every track."""
         return decide_particles(
             self.sections, self.chains.track, self.tracks, self.candidates, slices, options, as_corrections(edits)
+        )
+
+    def evidence(self, decision: Decision, particle: np.ndarray) -> ParticleEvidence:
+        """What tells whether the particles of a decision are right."""
+        return particle_evidence(
+            self.sections, self.chains.track, self.tracks, self.candidates, decision, particle, UNIT
         )
 
 

@@ -341,3 +341,13 @@ def test_conduction_in_the_table(tmp_path: Path, table: xr.Dataset) -> None:
     assert value[1] < 0.02  # intact
     assert math.isnan(value[2])  # fully detached
     assert found["conduction_unreached"].to_numpy()[1:].tolist() == [0, 1]
+
+
+def test_the_confidence_is_that_of_the_merge_graph(tmp_path):
+    path = store(tmp_path / "f.zarr", *three_balls())
+    assert np.isnan(measure_particles(path, options=MeasureOptions(maps=False))["confidence"]).all()
+    known = pd.DataFrame({"confidence": [0.9, 0.8, 0.7]}, index=pd.Index([1, 7, 12], name="particle"))
+    (tmp_path / "graph").mkdir()
+    known.to_parquet(tmp_path / "graph" / "particles.parquet")
+    found = measure_particles(path, options=MeasureOptions(maps=False), graph=tmp_path / "graph")["confidence"]
+    np.testing.assert_array_equal(found, [np.nan, 0.8, 0.7])

@@ -19,7 +19,10 @@ def test_the_graph_is_written_read_and_shown_as_networkx(tmp_path: Path) -> None
     found = graph_of(stack)
     decision, particle = found.decide(len(stack), OPTIONS)
     edits = (Edit("join", 1, 2),)
-    write_graph(tmp_path, merge_graph(found.tracks, found.candidates, decision, particle, edits))
+    write_graph(
+        tmp_path,
+        merge_graph(found.tracks, found.candidates, decision, particle, found.evidence(decision, particle), edits),
+    )
     again = open_graph(tmp_path)
     assert again.edits == edits
     shown = again.to_networkx()
@@ -30,6 +33,8 @@ def test_the_graph_is_written_read_and_shown_as_networkx(tmp_path: Path) -> None
         assert edge["reason"] in reasons
         assert edge["joined"] == (again.tracks.particle[a] == again.tracks.particle[b]) or edge["reason"] == "join_edit"
     assert again.particle_tracks(1)[0] == 1
+    assert again.particles.index.tolist() == sorted(set(again.tracks.particle) - {0})
+    assert again.particles["confidence"].between(0, 1).all()
 
 
 def test_a_missing_or_damaged_graph_is_refused(tmp_path: Path) -> None:
@@ -42,6 +47,7 @@ def test_a_missing_or_damaged_graph_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_volume_has_an_empty_graph() -> None:
     found = graph_of(np.zeros((5, 8, 8), int))
-    graph = merge_graph(found.tracks, found.candidates, *found.decide(5, OPTIONS))
-    assert len(graph.tracks) == len(graph.candidates) == 0
+    decision, particle = found.decide(5, OPTIONS)
+    graph = merge_graph(found.tracks, found.candidates, decision, particle, found.evidence(decision, particle))
+    assert len(graph.tracks) == len(graph.candidates) == len(graph.particles) == 0
     assert graph.to_networkx().number_of_nodes() == 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tomostat.measure.contact.neighbours import ContactPairs
@@ -40,6 +41,8 @@ class FieldParticles:
     original_ids
         (n,) int64 numbers of the particles 1 .. n in the labels that another program made; None where tomostat found
         the particles.
+    confidence
+        Probability that a particle is right, by its label; None where it is not known.
     """
 
     measures: MeasureSet
@@ -51,6 +54,7 @@ class FieldParticles:
     window: Window
     options: MeasureOptions
     original_ids: NDArray[np.int64] | None = None
+    confidence: pd.Series | None = None
     _columns: dict[str, NDArray[Any]] = field(default_factory=dict, init=False)
     _computing: set[str] = field(default_factory=set, init=False)
 

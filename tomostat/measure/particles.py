@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -61,6 +62,7 @@ def measure_particles(
     sample: str = "",
     condition: str = "unknown",
     contacts: Path | None = None,
+    graph: Path | None = None,
     execution: Execution | None = None,
     block: Shape | None = None,
 ) -> xr.Dataset:
@@ -79,6 +81,9 @@ def measure_particles(
         Where the particles come from; the field is named after the store when not given.
     contacts
         Parquet file for the contacts between particles (`tomostat.measure.contact_table`); not written when not given.
+    graph
+        Folder of the merge graph, which says how likely each particle is right; their confidence is missing when not
+        given.
     execution
         Where tasks run, who receives their events, and where their results are kept; threads of this process when not
         given.
@@ -112,7 +117,9 @@ def measure_particles(
     )
     values = {particle.label: particle.values for particle in measured}
     window = field_window(moments, info.shape, info.spacing, fit.circle)
-    particles = FieldParticles(measures, moments, values, pairs, info, fit, window, options, _original_ids(path))
+    particles = FieldParticles(
+        measures, moments, values, pairs, info, fit, window, options, _original_ids(path), _confidence(graph)
+    )
     name = field or path.stem
     _report_odd_labels(name, particles)
     if contacts is not None:
@@ -154,6 +161,11 @@ def _original_ids(path: Path) -> NDArray[np.int64] | None:
     """Numbers of the particles in the labels of another program."""
     ids = describe(path, "particles").attributes.get("original_ids")
     return None if ids is None else np.array(ids, np.int64)
+
+
+def _confidence(graph: Path | None) -> pd.Series | None:
+    """Probability that each particle is right, by its number."""
+    return None if graph is None else pd.read_parquet(graph / "particles.parquet")["confidence"]
 
 
 def _report_odd_labels(field: str, particles: FieldParticles) -> None:

@@ -21,7 +21,7 @@ class MeasureStage(FieldStage[MeasureOptions]):
     name = "measure"
     help = "Measure every particle: size, surface, detachment, resistance, cracks, density."
     options = MeasureOptions
-    version = 8
+    version = 9
     reads = ("grey", "phases", "particles")
     writes = ("table", "contacts", "maps")
 
@@ -75,6 +75,7 @@ class MeasureStage(FieldStage[MeasureOptions]):
             sample=sample.name,
             condition=sample.condition,
             contacts=layout.field_contacts(name),
+            graph=None if work.field.particles_given else layout.graph(name),
             execution=work.execution,
         )
         write_particles(layout.table(name), table)

@@ -18,13 +18,17 @@ from numpy.typing import NDArray
 
 from tomostat.stitch.edits import Edit, read_edits, write_edits
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
+from tomostat.stitch.kernels.confidence import ParticleEvidence
 from tomostat.stitch.kernels.merging import TERMS, Decision, Reason
 from tomostat.stitch.tables import read_table, write_table
+
+TABLES = ("tracks", "candidates", "particles")
+"""Names of the tables, which are those of their files."""
 
 
 @dataclass(frozen=True, eq=False)
 class MergeGraph:
-    """Tracks and candidates as tables.
+    """Tracks, candidates and particles as tables.
 
     Attributes
     ----------
@@ -34,12 +38,16 @@ class MergeGraph:
     candidates
         One row per pair of tracks: a, b, the evidence, score, joined, reason; see
         `tomostat.stitch.kernels.merging`.
+    particles
+        One row per particle, index `particle`: the evidence that it is right, and its `confidence`; see
+        `tomostat.stitch.kernels.confidence`.
     edits
         Corrections by hand that it follows.
     """
 
     tracks: pd.DataFrame
     candidates: pd.DataFrame
+    particles: pd.DataFrame
     edits: tuple[Edit, ...] = ()
 
     def to_networkx(self) -> nx.Graph:
@@ -59,7 +67,7 @@ class MergeGraph:
 
 def write_graph(folder: Path, graph: MergeGraph) -> None:
     """Write the tables, each whole or not at all."""
-    for name in ("tracks", "candidates"):
+    for name in TABLES:
         write_table(folder / f"{name}.parquet", pa.Table.from_pandas(getattr(graph, name)))
     write_edits(folder / "edits.json", graph.edits)
 
@@ -77,8 +85,8 @@ def open_graph(folder: str | Path) -> MergeGraph:
     folder = Path(folder)
     if not (folder / "tracks.parquet").is_file():
         raise FileNotFoundError(f"there is no merge graph in {folder}; run `tomostat stitch` first")
-    tracks, candidates = (read_table(folder / f"{name}.parquet").to_pandas() for name in ("tracks", "candidates"))
-    return MergeGraph(tracks, candidates, read_edits(folder / "edits.json"))
+    tracks, candidates, particles = (read_table(folder / f"{name}.parquet").to_pandas() for name in TABLES)
+    return MergeGraph(tracks, candidates, particles, read_edits(folder / "edits.json"))
 
 
 def merge_graph(
@@ -86,9 +94,10 @@ def merge_graph(
     candidates: Candidates,
     decision: Decision,
     particle: NDArray[np.uint32],
+    evidence: ParticleEvidence,
     edits: Sequence[Edit] = (),
 ) -> MergeGraph:
-    """The merge graph of tracks and candidates; `particle` is that of every track, (k,) uint32."""
+    """The merge graph of tracks, candidates and particles; `particle` is that of every track, (k,) uint32."""
     centre = geometry.moments[:, :3] / np.maximum(geometry.volume, 1)[:, None]
     tracks = pd.DataFrame(
         {
@@ -108,4 +117,8 @@ def merge_graph(
     table = pd.DataFrame({"a": candidates.a + 1, "b": candidates.b + 1, **edges, **terms})
     table["score"], table["joined"] = decision.score, decision.joined
     table["reason"] = pd.Categorical(names[decision.reason], categories=names)
-    return MergeGraph(tracks, table, tuple(edits))
+    known = {name: values for name, values in vars(evidence).items() if name != "particle"}
+    particles = pd.DataFrame(
+        {**known, "confidence": evidence.confidence}, index=pd.Index(evidence.particle, name="particle")
+    )
+    return MergeGraph(tracks, table, particles, tuple(edits))

@@ -16,6 +16,7 @@ from tomostat.instances import read_instances, split_ids
 from tomostat.stitch.edits import Edit, as_corrections, check_edits
 from tomostat.stitch.graph import merge_graph, write_graph
 from tomostat.stitch.kernels.candidates import find_candidates, measure_tracks
+from tomostat.stitch.kernels.confidence import particle_evidence
 from tomostat.stitch.kernels.edges import EdgeModel, move_edges
 from tomostat.stitch.kernels.link import InstanceLinks, link_slices, widest_gap
 from tomostat.stitch.kernels.masks import Masks, final_masks
@@ -96,7 +97,7 @@ def link_slab(plan: StitchPlan, slab: range) -> int:
     write_table(plan.table("links", slab), pa.table(vars(links)))
     own = instances.take(instances.slice < slab.stop)
     sections = measure_sections(own)
-    columns = {"id": own.id, "position": sections.position, "area": sections.area}
+    columns = {"id": own.id, "position": sections.position, "area": sections.area, "score": own.score}
     moments = {name: sections.moments[:, i] for i, name in enumerate(MOMENTS)}
     write_table(plan.table("sections", slab), pa.table(columns | moments))
     return len(own)
@@ -125,7 +126,8 @@ def build_graph(plan: StitchPlan, edits: Sequence[Edit]) -> int:
         track = chains.track[own]
         members = {"slice": sections.slice[own], "track": track + 1, "particle": particle[track]}
         write_table(plan.table("members", slab), pa.table(members))
-    write_graph(plan.graph, merge_graph(tracks, candidates, decision, particle, edits))
+    evidence = particle_evidence(sections, chains.track, tracks, candidates, decision, particle, plan.spacing)
+    write_graph(plan.graph, merge_graph(tracks, candidates, decision, particle, evidence, edits))
     return int(particle.max(initial=0))
 
 
@@ -138,6 +140,7 @@ def _read_sections(plan: StitchPlan) -> Sections:
         table["position"].to_numpy(),
         table["area"].to_numpy(),
         np.stack([table[name].to_numpy() for name in MOMENTS], 1),
+        table["score"].to_numpy(),
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from reports import FEW, SPACING, judged_answers, make_field
+from tables import replaced
 from tables import study as particle_study
 from tomostat.analyze import analyze_particles
 from tomostat.execution import Execution
@@ -17,7 +18,7 @@ from tomostat.report import Provenance, ReportOptions
 from tomostat.report.data import ReportData
 from tomostat.report.decisions import CLOSE, doubtful
 from tomostat.report.fields import view_field
-from tomostat.report.figures.quality import audited, draw_decision
+from tomostat.report.figures.quality import audited, draw_decision, expected
 from tomostat.study import Field, Sample, Study
 
 
@@ -57,6 +58,17 @@ def test_accuracy_by_condition_and_stale_answers(tmp_path: Path) -> None:
     assert "<td>9</td><td>0</td><td>1</td><td>0</td><td>0</td><td>90.0<small>[59.6, 98.2]</small></td>" in html
     assert "<td>2</td><td>19</td><td>1</td><td>95.0<small>" in html
     assert "Left out: 1 answer on particles that were made anew since" in html
+
+
+def test_particles_that_are_likely_wrong_are_counted(tmp_path: Path) -> None:
+    particles = particle_study(particles=5, fields=1)
+    data = ReportData(
+        folder=tmp_path, particles=particles, results=analyze_particles(particles, options=FEW), views=[],
+        structures={}, options=ReportOptions(), provenance=Provenance(), execution=Execution(),
+    )  # fmt: skip
+    assert expected(data) == ""
+    known = np.array([0.5] * 4 + [1.0] * 5 + [np.nan])
+    assert "some 2 of 9 particles" in expected(replace(data, particles=replaced(particles, confidence=known)))
 
 
 def test_a_picture_of_a_decision(tmp_path: Path) -> None:

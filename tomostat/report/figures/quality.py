@@ -19,7 +19,7 @@ from tomostat.report.pictures import reach_of
 from tomostat.report.sections import Section
 from tomostat.report.style import PALETTE, new_figure
 from tomostat.report.tables import condition_cell, particle_rows, table, with_interval
-from tomostat.report.text import PERCENT, file_name
+from tomostat.report.text import PERCENT, file_name, percent
 
 FIRST, SECOND = PALETTE[0], PALETTE[4]
 """Colours of the outlines of two particles that meet."""
@@ -27,7 +27,7 @@ FIRST, SECOND = PALETTE[0], PALETTE[4]
 
 def quality(data: ReportData) -> str:
     """Problems, accuracy, warnings, flagged particles and doubtful decisions."""
-    return checked(data) + audited(data) + warned(data) + flagged(data) + decisions(data)
+    return checked(data) + audited(data) + expected(data) + warned(data) + flagged(data) + decisions(data)
 
 
 def checked(data: ReportData) -> str:
@@ -81,6 +81,20 @@ def audited(data: ReportData) -> str:
     )
     names = ["particles", *VERDICTS, "precision (%)", "slices", "found", "missed", "recall (%)"]
     return head + table(names, rows, 1, caption)
+
+
+def expected(data: ReportData) -> str:
+    """How many particles are likely to be wrong, by their own confidence."""
+    known = data.counted["confidence"].to_numpy() if "confidence" in data.counted else np.zeros(0)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return ""
+    wrong = (1 - known).sum()
+    share, particles = percent(wrong / len(known), 1), plural(len(known), "particle")
+    return (
+        f"<p>By their confidence (column <code>confidence</code>), some {wrong:.0f} of {particles} ({share}) are not one "
+        "particle, or not the whole of it. It is calibrated on simulated electrodes, and odd shapes lower it.</p>"
+    )
 
 
 def _accuracy_cells(known: Accuracy) -> list[str]:

@@ -32,7 +32,7 @@ SIMILAR = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Sections:
-    """Position, area and moments of every instance, in the order of their ids.
+    """Position, area, moments and score of every instance, in the order of their ids.
 
     Attributes
     ----------
@@ -44,12 +44,15 @@ class Sections:
         Pixels, (n,) int32.
     moments
         Mean y, mean x and variances yy, yx, xx in pixels, (n, 5) float32.
+    score
+        Confidence of the detection, (n,) float32.
     """
 
     slice: NDArray[np.int32]
     position: NDArray[np.int32]
     area: NDArray[np.int32]
     moments: NDArray[np.float32]
+    score: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.slice)
@@ -112,9 +115,11 @@ class Chains:
 
 
 def measure_sections(instances: Instances) -> Sections:
-    """Position, area and moments of instances."""
+    """Position, area, moments and score of instances."""
     moments = _moments(instances.offset, instances.run_start, instances.run_length, instances.shape[1])
-    return Sections(instances.slice, instances.run_start[instances.offset[:-1]], instances.area, moments)
+    return Sections(
+        instances.slice, instances.run_start[instances.offset[:-1]], instances.area, moments, instances.score
+    )
 
 
 def index_links(links: InstanceLinks, sections: Sections) -> IndexedLinks:

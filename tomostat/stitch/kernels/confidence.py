@@ -1,0 +1,115 @@
+"""How likely a particle is right: one particle, and the whole of it.
+
+Right is a particle whose intersection over union with a true one is 0.5 or more. The logarithm of its odds is
+
+    7.1 score + 2.8 roundness - 2.9 (parts - 1) - 5 doubt - 0.3
+
+score
+    mean score of its detections, weighted with their pixels
+roundness
+    logarithm of its volume over that of the ball with the same second moments: 0 for a ball, less for everything else,
+    -3 at least
+parts
+    detections for each slice in which it is seen: 1 where every slice shows it in one piece
+doubt
+    largest over the candidates at its tracks: probability that the decision is wrong, as its score has it, times the
+    share of the particle that would change, 1 at most; a person's decision leaves no doubt
+
+The coefficients are those of a logistic fit on simulated electrodes whose slices were made noisy and blurred and whose
+detections were dropped, split and fused; `benchmarks/bench_confidence.py` fits them, and tells on other electrodes how
+well they are calibrated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
+from tomostat.stitch.kernels.merging import Decision, Reason, sphere_likeness
+from tomostat.stitch.kernels.tracks import Sections
+
+WEIGHTS, CONSTANT = {"score": 7.1, "roundness": 2.8, "parts": -2.9, "doubt": -5.0}, -0.3
+"""Coefficients of the evidence, of which parts are counted from 1, and the constant."""
+
+LEAST_ROUND = -3.0
+"""Roundness from which on a particle is no less likely to be right."""
+
+BALL = float(-1.5 * np.log(0.6 * (3 / (4 * np.pi)) ** (2 / 3)))
+"""`sphere_likeness` of a large ball of voxels of unit volume."""
+
+BY_HAND = (Reason.JOIN_EDIT, Reason.CUT_EDIT)
+"""Decisions of a person."""
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleEvidence:
+    """What tells whether particles are right; arrays (n,) in the order of the particles.
+
+    Attributes
+    ----------
+    particle
+        Numbers of the particles, uint32, ascending.
+    score, roundness, parts, doubt
+        See the module; float64.
+    """
+
+    particle: NDArray[np.uint32]
+    score: NDArray[np.float64]
+    roundness: NDArray[np.float64]
+    parts: NDArray[np.float64]
+    doubt: NDArray[np.float64]
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """Probability that each particle is right, (n,) float64."""
+        terms = {**vars(self), "parts": self.parts - 1}
+        odds = sum((weight * terms[name] for name, weight in WEIGHTS.items()), CONSTANT)
+        return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def particle_evidence(
+    sections: Sections,
+    track: NDArray[np.int32],
+    tracks: TrackGeometry,
+    candidates: Candidates,
+    decision: Decision,
+    particle: NDArray[np.uint32],
+    spacing: tuple[float, float, float],
+) -> ParticleEvidence:
+    """Evidence of all particles; it depends on the instances and the decisions alone.
+
+    Parameters
+    ----------
+    sections
+        All instances.
+    track
+        Track of every instance, (n,) int32.
+    tracks, candidates, decision
+        Tracks, candidates, and what was decided of them.
+    particle
+        Particle of every track, (k,) uint32; 0 where dropped.
+    spacing
+        Voxel size (z, y, x) in micrometers.
+    """
+    numbers, of_track = np.unique(np.append(particle, np.uint32(0)), return_inverse=True)  # 0 is always among them
+    of_track, count = of_track[:-1], len(numbers)
+    of_section = of_track[track]
+
+    volume = np.maximum(np.bincount(of_section, sections.area, count), 1)
+    score = np.bincount(of_section, sections.area * sections.score.astype(float), count) / volume
+    seen = np.bincount(np.unique(np.stack([of_section, sections.slice]), axis=1)[0], minlength=count)
+    parts = np.bincount(of_section, minlength=count) / np.maximum(seen, 1)
+    sums = np.stack([np.bincount(of_track, column, count) for column in tracks.moments.T], axis=1)
+    likeness = sphere_likeness(volume[1:], sums[1:].T)
+    roundness = np.clip(likeness + np.log(np.prod(spacing)) - BALL, LEAST_ROUND, 0.0)
+
+    doubt = np.zeros(count)
+    wrong = np.where(np.isin(decision.reason, BY_HAND), 0.0, 1 / (1 + np.exp(np.abs(decision.score))))
+    at_stake = np.minimum(tracks.volume[candidates.a], tracks.volume[candidates.b])
+    for end in (candidates.a, candidates.b):
+        own = of_track[end]
+        np.maximum.at(doubt, own, wrong * np.minimum(at_stake / volume[own], 1))
+    return ParticleEvidence(numbers[1:], score[1:], roundness, parts[1:], doubt[1:])
