@@ -36,6 +36,17 @@ def test_scale_is_native():
     assert found[:, [1, 3]].max() <= 96
 
 
+def test_the_first_slice_does_not_set_the_scale_of_all_others():
+    """72 pixels are padded to 128, from which torchvision would infer a stride of 2."""
+    first, second = build(EAGER, seed=3).eval(), build(EAGER, seed=3).eval()
+    image = torch.rand(1, 1, 96, 128, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        first(torch.rand(1, 1, 72, 40))
+        assert torch.equal(first(image)[0]["masks"], second(image)[0]["masks"])
+    for pool in (first.heads.box_roi_pool, first.heads.mask_roi_pool):
+        assert pool.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
+
+
 def test_nothing_is_learnt_from_ignored_places():
     network, target = build(EAGER), one_particle()
     rng = np.random.default_rng(0)

@@ -38,6 +38,8 @@ from tomostat.options import check
 MASK_SIZE = 28
 """Side of the masks in pixels."""
 
+_FINEST = 4
+"""Stride of the finest level of the pyramid."""
 _MULTIPLE = 64
 """Slices are padded to multiples of the coarsest stride. Torchvision takes image size // feature size as the stride of
 the anchors: for 766 pixels that is 3 instead of 4, which would move every anchor."""
@@ -262,6 +264,20 @@ class _Proposals(RegionProposalNetwork):
         return labels, boxes
 
 
+class _Pooling(MultiScaleRoIAlign):
+    """Pooling with the strides of the pyramid, whatever the size of the image.
+
+    torchvision infers them from the first image that a process sees, wrongly where padding makes up much of it, and
+    keeps them for all later ones.
+    """
+
+    def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
+        """Pool boxes from the levels `x`, whose finest has a stride of 4; see `MultiScaleRoIAlign.forward`."""
+        ny, nx = (_FINEST * int(n) for n in x["0"].shape[-2:])
+        pooled: Tensor = super().forward(x, boxes, [(ny, nx)] * len(image_shapes))
+        return pooled
+
+
 class _Heads(RoIHeads):
     """Box and mask heads.
 
@@ -363,8 +379,8 @@ def _heads(config: NetworkConfig) -> RoIHeads:
     """The box and mask heads."""
     levels = ["0", "1", "2", "3"]
     channels = config.channels
-    box_pool = MultiScaleRoIAlign(levels, 7, config.roi_samples, canonical_scale=config.roi_scale)
-    mask_pool = MultiScaleRoIAlign(levels, MASK_SIZE // 2, config.roi_samples, canonical_scale=config.roi_scale)
+    box_pool = _Pooling(levels, 7, config.roi_samples, canonical_scale=config.roi_scale)
+    mask_pool = _Pooling(levels, MASK_SIZE // 2, config.roi_samples, canonical_scale=config.roi_scale)
     if config.box_convs:
         head = FastRCNNConvFCHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], group_norm)
     else:
