@@ -92,8 +92,8 @@ def expected(data: ReportData) -> str:
     wrong = (1 - known).sum()
     share, particles = percent(wrong / len(known), 1), plural(len(known), "particle")
     return (
-        f"<p>By their confidence (column <code>confidence</code>), some {wrong:.0f} of {particles} ({share}) are not one "
-        "particle, or not the whole of it. It is calibrated on simulated electrodes, and odd shapes lower it.</p>"
+        f"<p>By their confidence (column <code>confidence</code>), some {wrong:.0f} of {particles} ({share}) are not "
+        "one particle, or not the whole of it. It is calibrated on simulated electrodes, and odd shapes lower it.</p>"
     )
 
 
