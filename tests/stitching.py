@@ -23,6 +23,7 @@ from tomostat.stitch.kernels.merging import Decision
 from tomostat.stitch.kernels.numbering import decide_particles
 from tomostat.stitch.kernels.tracks import Chains, Sections, chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
+from tomostat.views import View, ViewName
 from tomostat.volume import create_volume, open_volume, update_attributes, write_box
 
 OPTIONS = StitchOptions()
@@ -140,10 +141,12 @@ def write_volume(
     detected: np.ndarray | None = None,
     run: str = "a",
     edges: bool = False,
+    views: Sequence[ViewName] = ("z",),
 ) -> Stored:
-    """A volume whose phases are the labels' material, and tables of the slices of `detected`.
+    """A volume whose phases are the labels' material, and tables of the slices of `detected` along some axes.
 
-    Its grey levels are known with `edges` only: without them boundaries stay where the phases are.
+    Its grey levels are known with `edges` only: without them boundaries stay where the phases are. Other views than z
+    show the labels themselves.
     """
     stored = Stored(folder / "field.zarr", folder / "instances", folder / "graph")
     phases = np.where(labels > 0, np.uint8(Phase.ACTIVE), np.uint8(Phase.PORE))
@@ -156,9 +159,11 @@ def write_volume(
     update_attributes(stored.path, fit.record(), "phases")
     write_box(stored.path, (0, 0, 0), phases, "phases")
     shown = labels if detected is None else detected
-    for z in range(0, len(labels), step):
-        stop = min(z + step, len(labels))
-        part = [Instances.from_labels(shown[i], i) for i in range(z, stop)]
-        table = Instances.concatenate(part)
-        write_instances(stored.folder / f"{z:05d}.parquet", table, range(z, stop), {"run": run})
+    for name in views:
+        turned = View(name).turn(shown if name == "z" else labels)
+        inside = stored.folder / ("" if name == "z" else name)
+        for z in range(0, len(turned), step):
+            stop = min(z + step, len(turned))
+            table = Instances.concatenate([Instances.from_labels(turned[i], i) for i in range(z, stop)])
+            write_instances(inside / f"{z:05d}.parquet", table, range(z, stop), {"run": run, "views": list(views)})
     return stored

@@ -134,7 +134,7 @@ def preview(
         volume, tables = Path(folder) / "box.zarr", Path(folder) / "instances"
         info = ingest_volume(path, volume, spacing=chosen.spacing, options=ingest, box=box, execution=execution)
         fit = _in_file(segment_phases(volume, options=PHASES.options_of(study), execution=execution), info)
-        detect_instances(volume, tables, options=detect, execution=execution)
+        detect_instances(volume, tables, options=replace(detect, views=("z",)), execution=execution)
         found, everything = read_instances(tables), box_of(info.shape)
         view = BoxView(
             grey=info.grey_in_file(read_flat(volume, everything)),

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from networks import equal
 from tomostat.detect.detector import FunctionDetector
@@ -15,7 +16,10 @@ from tomostat.detect.instances import detect_instances, detect_tasks
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.instances import Instances, read_instances, read_metadata
-from tomostat.volume import create_volume
+from tomostat.phase import Phase, PhaseFit, PhaseLevels
+from tomostat.volume import create_volume, write_box
+
+FIT = PhaseFit(levels=PhaseLevels(pore=0.0, active=2.0), percentiles=(0.0, 2.0), noise=0.1, blur=1.0)
 
 
 def test_tasks_are_lazy(volume, tmp_path):
@@ -128,3 +132,35 @@ def test_detections_without_material_are_discarded_with_a_warning(volume, tmp_pa
     assert detect_instances(
         path, tmp_path / "all", options=DetectOptions(follow_material=False), detector=quarters
     ) == 28  # fmt: skip
+
+
+def by_material(grey: np.ndarray, phases: np.ndarray, first: int) -> Instances:
+    """A detector of connected material."""
+    parts = [
+        Instances.from_labels(ndimage.label(image == Phase.ACTIVE)[0], first + i) for i, image in enumerate(phases)
+    ]
+    return Instances.concatenate(parts)
+
+
+@pytest.mark.parametrize("slices", [7, 64])
+def test_other_views_are_slices_of_the_turned_volume(tmp_path, slices):
+    phases = (ndimage.gaussian_filter(np.random.default_rng(0).random((48, 56, 64)), 3) > 0.505).astype(np.uint8) * 2
+    path = tmp_path / "field.zarr"
+    for label in (None, "phases"):
+        attributes = FIT.record() if label else {}
+        create_volume(path, shape=phases.shape, dtype="uint8", spacing=(1, 1, 1), label=label, attributes=attributes)
+        write_box(path, (0, 0, 0), phases, label)
+    out, options = tmp_path / "out", DetectOptions(slices=slices, views=("z", "y", "x"), follow_material=False)
+    detect_instances(path, out, options=options, detector=by_material)
+    for folder, axis in ((out, 0), (out / "y", 1), (out / "x", 2)):
+        turned = np.moveaxis(phases, axis, 0)
+        assert equal(read_instances(folder), by_material(turned, turned, 0))
+        assert read_metadata(next(folder.glob("*.parquet"))).options["views"] == ["z", "y", "x"]
+    detect_instances(path, out, options=DetectOptions(slices=slices, follow_material=False), detector=by_material)
+    assert not list(out.glob("?/*.parquet"))
+
+
+def test_a_volume_that_is_too_thin_for_views_is_refused(volume, tmp_path):
+    with pytest.raises(ValueError, match=r"views z x need 48 voxels .* the volume has 7 along z \(7 x 64 x 64\)"):
+        detect_instances(volume[0], tmp_path / "out", options=DetectOptions(views=("z", "x")), detector=by_material)
+    assert not (tmp_path / "out").exists()

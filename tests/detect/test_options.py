@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tomostat.detect.options import TrainOptions
+from tomostat.detect.options import DetectOptions, TrainOptions
 
 
 def test_bad_options():
@@ -12,3 +12,6 @@ def test_bad_options():
         TrainOptions(steps=0)
     with pytest.raises(ValueError, match="zoom is"):
         TrainOptions(zoom=(2.0, 1.0))
+    for views in ((), ("y",), ("x", "z"), ("z", "y", "y"), ("z", "t")):
+        with pytest.raises(ValueError, match=r"views is .*expected z, and after it y or x or both"):
+            DetectOptions(views=views)

@@ -12,7 +12,7 @@ import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from tomostat.blocks import Block, block_grid
+from tomostat.blocks import Block, Shape, block_grid
 from tomostat.detect.detector import Detector, FindParticles, as_detector, detector_name, device_of, make_detector
 from tomostat.detect.kernels.material import follow_material
 from tomostat.detect.options import DetectOptions
@@ -20,6 +20,7 @@ from tomostat.execution import Execution
 from tomostat.instances import Instances, write_instances
 from tomostat.options import as_dict
 from tomostat.phase import Phase
+from tomostat.views import VIEWS, View, check_views
 from tomostat.volume import describe, read_box, read_fit, read_flat
 from tomostat.workers import GPU
 
@@ -47,7 +48,8 @@ def detect_instances(
     path
         Volume with ``labels/phases``.
     folder
-        Receives one Parquet file of instances per block of slices; other Parquet files there are removed.
+        Receives one Parquet file of instances per block of slices; other Parquet files there are removed. Instances of
+        the views y and x go into folders of these names in it.
     options
         Detector, weights, tiles, device.
     detector
@@ -64,8 +66,8 @@ def detect_instances(
     Raises
     ------
     ValueError, FileNotFoundError
-        When the volume has no phases, there are no such weights or no such detector, or a GPU is requested and there is
-        none.
+        When the volume has no phases or is too thin for the views, there are no such weights or no such detector, or a
+        GPU is requested and there is none.
     PluginError
         When a detector of another package fails; the message names it and the slices.
     """
@@ -76,12 +78,13 @@ def detect_instances(
     check_gpu(options, execution)
     wanted = options.device == "cuda" or (options.device == "auto" and device_of(detector) != "cpu")
     resources = ONE_GPU if wanted and execution.offers(ONE_GPU) else None
-    shape = describe(path).shape
-    block = (min(options.slices, shape[0]) + 2 * detector.halo) * shape[1] * shape[2]
-    need = BYTES_PER_VOXEL * block + detector.memory((shape[1], shape[2]))
+    info, views = describe(path), [View(view) for view in options.views]
+    check_views(options.views, info.shape, info.spacing)
+    need = max(_memory(view.turned(info.shape), detector, options) for view in views)
     tasks = detect_tasks(path, folder, detector, name, options)
-    for table in Path(folder).glob("*.parquet"):  # of an earlier run with other blocks
-        if table.stem not in tasks:
+    known = {table_path(folder, key) for key in tasks}
+    for table in Path(folder).rglob("*.parquet"):  # of an earlier run with other blocks or views
+        if table not in known:
             table.unlink()
     counts = execution.run("slices", tasks, resources=resources, need=need).values()
     kept, discarded = sum(count[0] for count in counts), sum(count[1] for count in counts)
@@ -91,6 +94,12 @@ def detect_instances(
             "right, or keep all by follow_material: false", path, discarded, discarded + kept,
         )  # fmt: skip
     return int(kept)
+
+
+def _memory(shape: Shape, detector: Detector, options: DetectOptions) -> int:
+    """Bytes that a task takes in a view whose slices come first in `shape`."""
+    block = (min(options.slices, shape[0]) + 2 * detector.halo) * shape[1] * shape[2]
+    return BYTES_PER_VOXEL * block + detector.memory(shape[1:])
 
 
 def check_gpu(options: DetectOptions, execution: Execution) -> None:
@@ -113,7 +122,7 @@ def check_gpu(options: DetectOptions, execution: Execution) -> None:
 def detect_tasks(
     path: str | Path, folder: str | Path, detector: Detector, name: str, options: DetectOptions
 ) -> dict[str, Delayed]:
-    """One lazy task per block of slices; it writes ``folder/BLOCK.parquet`` and returns two numbers.
+    """One lazy task per block of slices of every view; it writes the table at `table_path` and returns two numbers.
 
     They are the instances, and the detections that were discarded for want of active material.
 
@@ -132,33 +141,44 @@ def detect_tasks(
         Tasks by the key of their block.
     """
     shape, percentiles = describe(path).shape, read_fit(path).percentiles
-    blocks = block_grid(shape, (options.slices, *shape[1:]), (detector.halo, 0, 0))
     provenance = {**as_dict(options), "detector": name}
     run = dask.delayed(_detect_block, pure=False)
-    return {
-        block.key: run(str(path), str(folder), block, percentiles, detector, options.follow_material, provenance)
-        for block in blocks
-    }
+    tasks = {}
+    for view in map(View, options.views):
+        turned = view.turned(shape)
+        for block in block_grid(turned, (options.slices, *turned[1:]), (detector.halo, 0, 0)):
+            key = block.key if view.name == "z" else f"{view.name}-{block.key}"
+            place = str(path), str(table_path(folder, key)), view, block
+            tasks[key] = run(*place, percentiles, detector, options.follow_material, provenance)
+    return tasks
+
+
+def table_path(folder: str | Path, key: str) -> Path:
+    """The instance table of a task: views other than z have a folder of their own."""
+    view, _, block = key.partition("-") if key[0] in VIEWS else ("", "", key)
+    return Path(folder) / view / f"{block}.parquet"
 
 
 def _detect_block(
     path: str,
-    folder: str,
+    table: str,
+    view: View,
     block: Block,
     percentiles: tuple[float, float],
     detector: Detector,
     follow: bool,
     options: Mapping[str, Any],
 ) -> tuple[int, int]:
-    """Read a block of slices, find its particles, write its table."""
+    """Read a block of slices of a view, find its particles, write its table."""
     low, high = percentiles
-    grey = (read_flat(path, block.outer) - np.float32(low)) / np.float32(high - low)
-    phases = read_box(path, block.outer, "phases")
+    box = view.in_volume(block.outer)
+    grey = view.turn((read_flat(path, box) - np.float32(low)) / np.float32(high - low))
+    phases = view.turn(read_box(path, box, "phases"))
     found, core = detector(grey, phases, block.outer[0].start), block.core[0]
     found, discarded = found.take((found.slice >= core.start) & (found.slice < core.stop)), 0
     if follow:
         found, discarded = _follow_material(found, phases == Phase.ACTIVE, block.outer[0].start)
-    write_instances(Path(folder) / f"{block.key}.parquet", found, range(core.start, core.stop), options)
+    write_instances(table, found, range(core.start, core.stop), options)
     return len(found), discarded
 
 

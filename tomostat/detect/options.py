@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args, get_type_hints
 
 from tomostat.options import StageOptions, check, file_name, plugin_name
+from tomostat.views import VIEWS, ViewName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,9 @@ class DetectOptions(StageOptions):
     follow_material
         Discard detections without active material under them, and split those that cover a heap of particles, by the
         phases; for any detector.
+    views
+        Axes along which slices are searched: z, or z and others of y and x. Others than z are evidence on what is one
+        particle, and on how likely it is right; each takes as long as z.
     settings
         Settings of a detector of another package, by name; tomostat's own have none.
     """
@@ -50,6 +54,7 @@ class DetectOptions(StageOptions):
     threads: int = 1
     slices: int = 32
     follow_material: bool = True
+    views: tuple[ViewName, ...] = ("z",)
     settings: dict[str, float | bool | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +67,8 @@ class DetectOptions(StageOptions):
         check(self.threads >= 1, "threads", self.threads, "1 or more")
         check(self.slices >= 1, "slices", self.slices, "1 or more")
         check(self.device in ("auto", "cpu", "cuda"), "device", self.device, "auto, cpu or cuda")
+        right = self.views[:1] == ("z",) and set(self.views) <= set(VIEWS) and len({*self.views}) == len(self.views)
+        check(right, "views", self.views, "z, and after it y or x or both")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import dask
@@ -23,7 +23,8 @@ from tomostat.stitch.edits import Edit
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.edges import EdgeModel
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import LABEL, StitchPlan, build_graph, link_slab, mask_slab, paint_block
+from tomostat.stitch.tasks import LABEL, StitchPlan, build_graph, link_slab, mask_slab, overlap_block, paint_block
+from tomostat.views import VIEWS, ViewName
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, read_fit
 
 DETECT_AGAIN = "run `tomostat detect` again"
@@ -75,8 +76,9 @@ def stitch_particles(
     """
     info = describe(path)
     describe(path, "phases")
+    check_tables(Path(folder), info.shape)
     plan = make_plan(info, Path(folder), Path(graph), options or StitchOptions(), block)
-    check_tables(plan.folder, plan.shape)
+    _check_other_views(plan)
     execution = (execution or Execution()).named("stitch")
     if execution.markers is None or not execution.markers.exists():
         shutil.rmtree(plan.graph, ignore_errors=True)
@@ -84,9 +86,31 @@ def stitch_particles(
             path, shape=plan.shape, dtype="uint32", spacing=plan.spacing, label=LABEL,
             attributes={"options": as_dict(plan.options), "block": list(plan.block)},
         )  # fmt: skip
-    execution.run("link", slab_tasks(link_slab, plan))
+    if plan.others:
+        _compare_views(plan, execution)
+    else:
+        execution.run("link", slab_tasks(link_slab, plan))
     execution.run_here("merge graph", dask.delayed(build_graph)(plan, tuple(edits)))
     return _paint_particles(plan, execution)
+
+
+def _compare_views(plan: StitchPlan, execution: Execution) -> None:
+    """Particles of every view by itself, and the voxels that tracks of z share with those of the others."""
+    alone = {name: plan.of_view(name) for name in ("z", *plan.others)}
+    execution.run("link", _tasks_of_views(link_slab, alone))
+    for name, one in alone.items():
+        execution.run_here(f"merge graph of {name}", dask.delayed(build_graph)(one, ()))
+    execution.run("masks of views", _tasks_of_views(mask_slab, {name: alone[name] for name in plan.others}))
+    overlap = dask.delayed(overlap_block, pure=False)
+    tasks = {block.key: overlap(plan, block) for block in plan.blocks}
+    execution.run("overlaps of views", tasks, need=BYTES_PER_VOXEL * math.prod(plan.block))
+
+
+def _tasks_of_views(
+    work: Callable[[StitchPlan, range], object], plans: Mapping[ViewName, StitchPlan]
+) -> dict[str, Delayed]:
+    """One task per block of slices of every view."""
+    return {f"{name}-{key}": task for name, plan in plans.items() for key, task in slab_tasks(work, plan).items()}
 
 
 def _paint_particles(plan: StitchPlan, execution: Execution) -> MergeGraph:
@@ -110,7 +134,23 @@ def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOption
     check_whole_shards(block, info.shards, info.shape)
     block = tuple(min(b, n) for b, n in zip(block, info.shape, strict=True))  # type: ignore[assignment]
     edges = EdgeModel.of(read_fit(info.path))
-    return StitchPlan(info.path, folder, graph, info.shape, info.spacing, block, options, edges)
+    return StitchPlan(info.path, folder, graph, info.shape, info.spacing, block, options, edges, _other_views(folder))
+
+
+def _other_views(folder: Path) -> tuple[ViewName, ...]:
+    """Views beside z that the instance tables of z were made with."""
+    table = next(iter(sorted(folder.glob("*.parquet"))), None)
+    names = () if table is None else read_metadata(table).options.get("views", ())
+    return tuple(name for name in VIEWS[1:] if name in names)
+
+
+def _check_other_views(plan: StitchPlan) -> None:
+    """Refuse instance tables of other views that are incomplete or of another run."""
+    for name in plan.others:
+        view = plan.of_view(name)
+        (z, *_), (other, *_) = check_tables(plan.folder, plan.shape), check_tables(view.folder, view.shape)
+        if (z.options, z.version) != (other.options, other.version):
+            raise ValueError(f"{plan.folder} and {view.folder} are from runs with different options; {DETECT_AGAIN}")
 
 
 def plan_of_run(path: str | Path, folder: Path, graph: Path) -> StitchPlan:

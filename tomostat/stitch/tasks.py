@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +21,19 @@ from tomostat.stitch.kernels.edges import EdgeModel, move_edges
 from tomostat.stitch.kernels.link import InstanceLinks, link_slices, widest_gap
 from tomostat.stitch.kernels.masks import Masks, final_masks
 from tomostat.stitch.kernels.numbering import decide_particles
+from tomostat.stitch.kernels.other_views import ViewOverlaps, support
 from tomostat.stitch.kernels.paint import paint_box
 from tomostat.stitch.kernels.refine import halo, refine_labels
 from tomostat.stitch.kernels.tracks import IndexedLinks, Sections, chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.tables import read_table, write_table
+from tomostat.views import View, ViewName
 from tomostat.volume import read_box, read_flat, write_box
 
 LABEL = "particles"
 """Name of the label image."""
+OVERLAPS = "overlaps"
+"""Folder of the tables of voxels that tracks share with particles of other views."""
 MOMENTS = ("y", "x", "yy", "yx", "xx")
 """Columns of `Sections.moments` in the tables ``sections``."""
 
@@ -51,6 +55,8 @@ class StitchPlan:
     edges
         What the edges of active material look like; None where there is none, and boundaries stay where the phases
         are.
+    others
+        Views beside z that are evidence.
     """
 
     path: Path
@@ -61,6 +67,15 @@ class StitchPlan:
     block: Shape
     options: StitchOptions
     edges: EdgeModel | None
+    others: tuple[ViewName, ...] = ()
+
+    def of_view(self, name: ViewName) -> StitchPlan:
+        """The plan of one view by itself: slices along its axis, its instance tables, a merge graph of its own."""
+        view, inside = View(name), "" if name == "z" else name
+        return replace(
+            self, folder=self.folder / inside, graph=self.graph / inside, shape=view.turned(self.shape),
+            spacing=view.turned(self.spacing), block=view.turned(self.block), others=(),
+        )  # fmt: skip
 
     @property
     def slabs(self) -> list[range]:
@@ -103,6 +118,38 @@ def link_slab(plan: StitchPlan, slab: range) -> int:
     return len(own)
 
 
+def overlap_block(plan: StitchPlan, block: Block) -> int:
+    """Write the voxels of a block that the tracks share with the particles of other views; returns their pairs."""
+    slices = range(block.core[0].start, block.core[0].stop)
+    tracks = _read_slices(plan, "members", slices)["track"].to_numpy().astype(np.uint32)
+    instances = read_instances(plan.folder, slices)
+    own = paint_box(Masks(instances, tracks, np.zeros(len(tracks), np.uint8)), block.core)
+    tables = []
+    for name in plan.others:
+        view, other = View(name), plan.of_view(name)
+        box = view.turned(block.core)
+        masks = _read_slices(other, "masks", range(box[0].start, box[0].stop))
+        found = view.turn_back(paint_box(Masks.from_table(masks, other.shape[1:]), box))
+        columns = vars(ViewOverlaps.of_labels(own, found))
+        tables.append(pa.table({"view": pa.repeat(name, len(columns["track"])), **columns}))
+    table = pa.concat_tables(tables)
+    write_table(plan.graph / OVERLAPS / f"{block.key}.parquet", table)
+    return len(table)
+
+
+def _read_overlaps(plan: StitchPlan) -> list[ViewOverlaps]:
+    """Overlaps with the other views of the whole volume."""
+    if not plan.others:
+        return []
+    table = pa.concat_tables([read_table(plan.graph / OVERLAPS / f"{block.key}.parquet") for block in plan.blocks])
+    views = table["view"].to_numpy(zero_copy_only=False)
+    columns = {name: table[name].to_numpy() for name in ViewOverlaps.__dataclass_fields__}
+    return [
+        ViewOverlaps(**{name: values[views == view] for name, values in columns.items()}).summed()
+        for view in plan.others
+    ]
+
+
 def build_graph(plan: StitchPlan, edits: Sequence[Edit]) -> int:
     """Decide the merge graph and write it, with the particle of every instance; returns the number of particles.
 
@@ -117,6 +164,10 @@ def build_graph(plan: StitchPlan, edits: Sequence[Edit]) -> int:
     tracks = measure_tracks(sections, chains, plan.spacing)
     candidates = find_candidates(links, chains, tracks)
     del links  # the largest table, not needed any more
+    overlaps = _read_overlaps(plan)
+    for one in overlaps:
+        more = candidates.support + support(candidates.a, candidates.b, tracks.volume, one)
+        candidates = replace(candidates, support=more)
     check_edits(edits, len(tracks))
     decision, particle = decide_particles(
         sections, chains.track, tracks, candidates, plan.shape[0], plan.options, as_corrections(edits)
@@ -126,7 +177,7 @@ def build_graph(plan: StitchPlan, edits: Sequence[Edit]) -> int:
         track = chains.track[own]
         members = {"slice": sections.slice[own], "track": track + 1, "particle": particle[track]}
         write_table(plan.table("members", slab), pa.table(members))
-    evidence = particle_evidence(sections, chains.track, tracks, candidates, decision, particle, plan.spacing)
+    evidence = particle_evidence(sections, chains.track, tracks, candidates, decision, particle, plan.spacing, overlaps)
     write_graph(plan.graph, merge_graph(tracks, candidates, decision, particle, evidence, edits))
     return int(particle.max(initial=0))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from reports import FEW, judged_answers, make_field
 from tables import study as particle_study
 from tomostat.analyze import AnalyzeOptions, analyze_particles
+from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.measure import MeasureOptions
 from tomostat.options import StageOptions
@@ -66,6 +67,13 @@ def test_a_blur_that_could_not_be_measured_is_left_out(tmp_path: Path) -> None:
     assert "The noise was 8 grey levels and the blur 1.2 voxels" in methods_text(data_of(tmp_path, field, views=[view]))
     unknown = replace(view, fit=replace(view.fit, blur=None))
     assert "The noise was 8 grey levels (standard" in methods_text(data_of(tmp_path, field, views=[unknown]))
+
+
+def test_other_views_are_told(tmp_path: Path) -> None:
+    field = Field(path=tmp_path / "a.zarr", name="a")
+    assert "found slice by slice with a Mask R-CNN" in methods_text(data_of(tmp_path, field))
+    views = DetectOptions(views=("z", "y", "x"))
+    assert "slice by slice along z, y and x (those along z" in methods_text(data_of(tmp_path, field, detect=views))
 
 
 def test_accuracy_is_told_where_it_was_judged(tmp_path: Path) -> None:

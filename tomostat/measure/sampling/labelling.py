@@ -31,10 +31,10 @@ def original_id(particles: FieldParticles) -> Arrays:
 @of_field(
     Measure(
         name="confidence", units="1", long_name="probability that the particle is one particle and the whole of it",
-        definition="From the mean score of its detections, how close to a ball it is, detections for each slice and "
-        "the most doubtful decision at it, fitted on simulated electrodes, where right is an intersection over union "
-        "with a true particle of 0.5 or more. It is calibrated for the network; `tomostat audit` tells the precision "
-        "on your own scan.",
+        definition="From the mean score of its detections, how close to a ball it is, detections for each slice, "
+        "the most doubtful decision at it and how well other views agree, where there are any; fitted on simulated "
+        "electrodes, where right is an intersection over union with a true particle of 0.5 or more. It is calibrated "
+        "for the network; `tomostat audit` tells the precision on your own scan.",
         missing="where another program found the particles, and in a single slice", needs_volume=True, digits=2,
         shown=("report",),
     )

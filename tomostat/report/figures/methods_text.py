@@ -92,14 +92,23 @@ def _particles(study: Study, data: ReportData) -> Iterator[str]:
         network = f"a Mask R-CNN [He] (weights: {escape(str(detect.weights))}, score at least {detect.score:g})"
         found = network if detect.detector == "maskrcnn" else f"the detector {escape(detect.detector)}"
         yield (
-            f"Particles were found slice by slice with {found}{_part(own)}. Instances of neighbouring slices were "
-            f"linked (intersection over union at least {stitch.min_iou:g} or containment at least "
-            f"{stitch.min_containment:g}, gaps of up to {plural(stitch.max_gap, 'slice')}), and all ambiguous links "
-            f"were decided together in a merge graph; particles of fewer than {plural(stitch.min_slices, 'slice')} "
-            "were dropped. Boundaries follow the half height of the grey edge."
+            f"Particles were found slice by slice{_along(detect.views)} with {found}{_part(own)}. Instances of "
+            f"neighbouring slices were linked (intersection over union at least {stitch.min_iou:g} or containment "
+            f"at least {stitch.min_containment:g}, gaps of up to {plural(stitch.max_gap, 'slice')}), and all ambiguous "
+            "links were decided together in a merge graph; particles of fewer than "
+            f"{plural(stitch.min_slices, 'slice')} were dropped. Boundaries follow the half height of the grey edge."
         )
     if not all(own):
         yield f"Particles were taken from another segmentation{_part([not one for one in own])}."
+
+
+def _along(views: Sequence[str]) -> str:
+    """Along which axes slices were searched, where there are several."""
+    return (
+        f" along {join_words(views)} (those along z make the particles, the others are evidence)"
+        if len(views) > 1
+        else ""
+    )
 
 
 def _part(fields: Sequence[bool]) -> str:

@@ -2,7 +2,11 @@
 
 Right is a particle whose intersection over union with a true one is 0.5 or more. The logarithm of its odds is
 
-    7.1 score + 2.8 roundness - 2.9 (parts - 1) - 5 doubt - 0.3
+    6.2 score + 2 roundness - 3.1 (parts - 1) - 6.3 doubt + 0.3
+
+and where slices along other axes were searched as well
+
+    4.3 score + 5.1 agreement + 1.2 roundness - 3.1 (parts - 1) - 4.4 doubt - 0.4
 
 score
     mean score of its detections, weighted with their pixels
@@ -14,6 +18,8 @@ parts
 doubt
     largest over the candidates at its tracks: probability that the decision is wrong, as its score has it, times the
     share of the particle that would change, 1 at most; a person's decision leaves no doubt
+agreement
+    largest intersection over union with a particle that another view finds by itself, the mean over these views
 
 The coefficients are those of a logistic fit on simulated electrodes whose slices were made noisy and blurred and whose
 detections were dropped, split and fused; `benchmarks/bench_confidence.py` fits them, and tells on other electrodes how
@@ -22,6 +28,7 @@ well they are calibrated.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +36,12 @@ from numpy.typing import NDArray
 
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
 from tomostat.stitch.kernels.merging import Decision, Reason, sphere_likeness
+from tomostat.stitch.kernels.other_views import ViewOverlaps, agreement
 from tomostat.stitch.kernels.tracks import Sections
 
-WEIGHTS, CONSTANT = {"score": 7.1, "roundness": 2.8, "parts": -2.9, "doubt": -5.0}, -0.3
-"""Coefficients of the evidence, of which parts are counted from 1, and the constant."""
+ALONE = {"score": 6.2, "roundness": 2.0, "parts": -3.1, "doubt": -6.3, "constant": 0.3}
+WITH_VIEWS = {"score": 4.3, "agreement": 5.1, "roundness": 1.2, "parts": -3.1, "doubt": -4.4, "constant": -0.4}
+"""Coefficients of the evidence of z alone, and beside other views; parts are counted from 1."""
 
 LEAST_ROUND = -3.0
 """Roundness from which on a particle is no less likely to be right."""
@@ -52,8 +61,8 @@ class ParticleEvidence:
     ----------
     particle
         Numbers of the particles, uint32, ascending.
-    score, roundness, parts, doubt
-        See the module; float64.
+    score, roundness, parts, doubt, agreement
+        See the module; float64. The agreement is NaN without other views.
     """
 
     particle: NDArray[np.uint32]
@@ -61,13 +70,21 @@ class ParticleEvidence:
     roundness: NDArray[np.float64]
     parts: NDArray[np.float64]
     doubt: NDArray[np.float64]
+    agreement: NDArray[np.float64]
 
     @property
     def confidence(self) -> NDArray[np.float64]:
         """Probability that each particle is right, (n,) float64."""
-        terms = {**vars(self), "parts": self.parts - 1}
-        odds = sum((weight * terms[name] for name, weight in WEIGHTS.items()), CONSTANT)
+        odds = np.where(np.isnan(self.agreement), self._odds(ALONE), self._odds(WITH_VIEWS))
         return np.asarray(1 / (1 + np.exp(-odds)))
+
+    def terms(self, names: Iterable[str]) -> NDArray[np.float64]:
+        """The evidence that coefficients of some names stand before, (n, names) float64."""
+        known = {**vars(self), "parts": self.parts - 1, "constant": np.ones(len(self.particle))}
+        return np.stack([known[name] for name in names], axis=1)
+
+    def _odds(self, weights: Mapping[str, float]) -> NDArray[np.float64]:
+        return self.terms(weights) @ np.array(list(weights.values()))
 
 
 def particle_evidence(
@@ -78,6 +95,7 @@ def particle_evidence(
     decision: Decision,
     particle: NDArray[np.uint32],
     spacing: tuple[float, float, float],
+    overlaps: Sequence[ViewOverlaps] = (),
 ) -> ParticleEvidence:
     """Evidence of all particles; it depends on the instances and the decisions alone.
 
@@ -93,6 +111,8 @@ def particle_evidence(
         Particle of every track, (k,) uint32; 0 where dropped.
     spacing
         Voxel size (z, y, x) in micrometers.
+    overlaps
+        Of all tracks with the particles of each other view.
     """
     numbers, of_track = np.unique(np.append(particle, np.uint32(0)), return_inverse=True)  # 0 is always among them
     of_track, count = of_track[:-1], len(numbers)
@@ -112,4 +132,5 @@ def particle_evidence(
     for end in (candidates.a, candidates.b):
         own = of_track[end]
         np.maximum.at(doubt, own, wrong * np.minimum(at_stake / volume[own], 1))
-    return ParticleEvidence(numbers[1:], score[1:], roundness, parts[1:], doubt[1:])
+    agreed = [agreement(of_track, volume, one) for one in overlaps] or [np.full(count, np.nan)]
+    return ParticleEvidence(numbers[1:], score[1:], roundness, parts[1:], doubt[1:], np.mean(agreed, axis=0)[1:])
