@@ -35,33 +35,9 @@ FINE_STEPS = 16
 LAYERS = np.array([1.0, 2.0, 3.0, 4.0, 5.5])
 """Where one layer outside the edge ends and the next begins, in voxels."""
 
-MISFIT, LAYER_STD, LAYER_STEP, EDGE_STD = 0.01, 0.4, 0.4, 0.5
+MISFIT, LAYER_STEP, EDGE_STD = 0.01, 0.4, 0.5
 """Standard deviations of the priors: misfit of a profile beyond the noise, relative to the contrast of void and active
-material; level of a layer around its pattern, and step between the deviations of two layers, relative to the contrast
-of void and carbon-binder; position of the edge in voxels."""
-
-FILM_LEVEL = 0.85
-"""Level of carbon-binder beside a particle: a porous film is darker than carbon-binder in bulk."""
-
-THINNEST = 2
-"""Fewest layers of a film or a gap that patterns tell; what is thinner is left to the deviations."""
-
-
-def _layer_patterns() -> tuple[Doubles, Doubles]:
-    """Levels that the layers may have, (n, layers): void or carbon-binder throughout, gaps, films; and their odds.
-
-    All gaps before carbon-binder together are as likely as carbon-binder throughout, and all films as void throughout:
-    otherwise a point half way between contact and gap would be one or the other by the number of patterns.
-    """
-    count = len(LAYERS) + 1
-    depths = [*range(THINNEST, count), count]
-    films = np.array([np.arange(count) < depth for depth in depths])
-    odds = np.array([1.0 if depth == count else 1 / (len(depths) - 1) for depth in depths])
-    return FILM_LEVEL * np.concatenate([films, ~films]).astype(np.float64), np.concatenate([odds, odds])
-
-
-PATTERNS, ODDS = _layer_patterns()
-"""Patterns of the layers and their odds before a profile is seen."""
+material; step between layers, relative to the contrast of void and carbon-binder; position of the edge in voxels."""
 
 TRILINEAR = 1 / 6
 """Variance in voxel^2 that linear interpolation adds to the blur."""
@@ -177,14 +153,30 @@ def _basis(at: Doubles, offset: float, blur: float, layers: Doubles, out: Double
 
 
 @njit(cache=True, nogil=True)
-def _factorize(a: Doubles) -> None:
-    """Cholesky factor of a symmetric positive matrix in place (lower half)."""
-    for j in range(len(a)):
-        for i in range(j, len(a)):
+def _solve(a: Doubles, b: Doubles) -> float:
+    """Solve a symmetric positive system in place by Cholesky (lower half read); the solution x replaces b.
+
+    Returns ``-b . x``, the least value of ``x . a x - 2 b . x``.
+    """
+    n = len(b)
+    for j in range(n):
+        for i in range(j, n):
             s = a[i, j]
             for k in range(j):
                 s -= a[i, k] * a[j, k]
             a[i, j] = math.sqrt(max(s, 1e-12)) if i == j else s / a[j, j]
+    for i in range(n):
+        for k in range(i):
+            b[i] -= a[i, k] * b[k]
+        b[i] /= a[i, i]
+    least = 0.0
+    for i in range(n):
+        least -= b[i] * b[i]
+    for i in range(n - 1, -1, -1):
+        for k in range(i + 1, n):
+            b[i] -= a[k, i] * b[k]
+        b[i] /= a[i, i]
+    return least
 
 
 @njit(cache=True, nogil=True)
@@ -193,23 +185,26 @@ def _fit_one(
     weight: Floats,
     solid: Floats,
     basis: Doubles,
+    bright: float,
     noise: float,
-    prior: Doubles,
-    pull: Doubles,
-    cost: Doubles,
+    steps: Doubles,
     a: Doubles,
     b: Doubles,
     row: Doubles,
-    found: Doubles,
 ) -> float:
-    """Least squares at one place of the edge, with each of several priors for the levels, averaged by probability.
-
-    Levels go into `found`; returned is the misfit, less a constant: -2 times the logarithm of the mean likelihood.
-    """
+    """Least squares with priors at one place of the edge: levels into `b`, the misfit (less a constant) returned."""
     size = len(b)
-    a[:] = prior
+    a[:] = 0.0
     b[:] = 0.0
-    scale, bright = 1.0 / noise**2, pull[0, 0] / prior[0, 0]
+    a[0, 0] = 1 / steps[0] ** 2
+    b[0] = bright / steps[0] ** 2
+    for k in range(1, size):
+        a[k, k] += 1 / steps[2] ** 2
+        if k + 1 < size:
+            a[k, k] += 1 / steps[1] ** 2
+            a[k + 1, k + 1] += 1 / steps[1] ** 2
+            a[k + 1, k] -= 1 / steps[1] ** 2
+    scale = 1.0 / noise**2
     for k in range(len(profile)):
         w = weight[k] * scale
         y = w * (profile[k] - bright * solid[k])
@@ -223,33 +218,7 @@ def _fit_one(
             wide = w * row[p]
             for q in range(p + 1):
                 a[p, q] += wide * row[q]
-    _factorize(a)
-    best, total = np.inf, 0.0
-    for n in range(len(pull)):
-        misfit = cost[n]
-        for i in range(size):
-            s = b[i] + pull[n, i]
-            for k in range(i):
-                s -= a[i, k] * row[k]
-            row[i] = s / a[i, i]
-            misfit -= row[i] * row[i]
-        if misfit < best:  # shares of earlier priors are relative to their best
-            fade = math.exp(0.5 * (misfit - best)) if n else 0.0
-            for i in range(size):
-                found[i] *= fade
-            total *= fade
-            best = misfit
-        share = math.exp(0.5 * (best - misfit))
-        total += share
-        for i in range(size):
-            found[i] = (found[i] if n else 0.0) + share * row[i]
-    for i in range(size - 1, -1, -1):
-        for k in range(i + 1, size):
-            found[i] -= a[k, i] * found[k]
-        found[i] /= a[i, i]
-    for i in range(size):
-        found[i] /= total
-    return best - 2 * math.log(total)
+    return _solve(a, b)
 
 
 @njit(cache=True, nogil=True)
@@ -261,11 +230,9 @@ def _fit(
     blur: float,
     layers: Doubles,
     offsets: Doubles,
-    edge_std: float,
+    bright: float,
     noise: float,
-    prior: Doubles,
-    pull: Doubles,
-    cost: Doubles,
+    steps: Doubles,
     value: Floats,
     edge: Floats,
 ) -> None:
@@ -275,7 +242,7 @@ def _fit(
     basis = np.empty(((count - 1) * FINE_STEPS + 1, len(at), size))
     for j in range(len(basis)):
         _basis(at, offsets[0] + j * step / FINE_STEPS, blur, layers, basis[j])
-    a, b, row, found = np.empty((size, size)), np.empty(size), np.empty(size), np.empty(size)
+    a, b, row = np.empty((size, size)), np.empty(size), np.empty(size)
     misfit = np.empty(count)
     for i in range(len(profile)):
         misfit[:] = np.inf
@@ -284,20 +251,9 @@ def _fit(
             for k in range(max(j - 1, 0), min(j + 2, count)):
                 if misfit[k] == np.inf:
                     misfit[k] = _fit_one(
-                        profile[i],
-                        weight[i],
-                        solid[i],
-                        basis[k * FINE_STEPS],
-                        noise,
-                        prior,
-                        pull,
-                        cost,
-                        a,
-                        b,
-                        row,
-                        found,
+                        profile[i], weight[i], solid[i], basis[k * FINE_STEPS], bright, noise, steps, a, b, row
                     )
-                    misfit[k] += (offsets[k] / edge_std) ** 2
+                    misfit[k] += (offsets[k] / steps[3]) ** 2
                 if misfit[k] < misfit[best]:
                     best = k
             if best == j:
@@ -309,8 +265,8 @@ def _fit(
             slope = 0.5 * (misfit[best - 1] - misfit[best + 1])
             edge[i] += step * slope / max(bend, 1e-9)
         nearest = min(max(round((edge[i] - offsets[0]) / step * FINE_STEPS), 0), len(basis) - 1)
-        _fit_one(profile[i], weight[i], solid[i], basis[nearest], noise, prior, pull, cost, a, b, row, found)
-        value[i] = found[1:]
+        _fit_one(profile[i], weight[i], solid[i], basis[nearest], bright, noise, steps, a, b, row)
+        value[i] = b[1:]
 
 
 def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: GreyLevels) -> tuple[Floats, Floats]:
@@ -337,34 +293,18 @@ def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: GreyLevel
     -----
     A profile is the particle's level times ``Phi(-u / blur)`` plus each layer's level times its own blurred share, with
     the normal distribution function ``Phi`` and the distance ``u`` from the edge. Least squares with priors: the
-    particle's level near `levels.active`, the layers near one of the `PATTERNS`, the edge near 0. Levels are averaged
-    over the patterns by their probability: at a blur of 2 voxels a profile does not tell four free layers apart, but a
-    gap of 3 voxels from none.
+    particle's level near `levels.active`, neighbouring layers alike, the edge near 0.
     """
     contrast = levels.contrast
     bright = (levels.active - levels.pore) / contrast
     # averaging leaves an eighth of the noise; texture and roughness add some hundredths of the full contrast
     noise = math.hypot(MISFIT * bright, levels.noise / abs(contrast) / 8)
-    prior, pull, cost = _layer_priors(bright)
+    steps = np.array([0.25 * bright, LAYER_STEP, 1.0, EDGE_STD])
     blur = math.sqrt(levels.blur**2 + TRILINEAR)
     value, edge = np.empty((len(profile), len(LAYERS) + 1), np.float32), np.empty(len(profile), np.float32)
     scaled = ((profile - levels.pore) / contrast).astype(np.float32)
-    _fit(scaled, weight, solid, POSITIONS, blur, LAYERS, OFFSETS, EDGE_STD, noise, prior, pull, cost, value, edge)
+    _fit(scaled, weight, solid, POSITIONS, blur, LAYERS, OFFSETS, bright, noise, steps, value, edge)
     return value, edge
-
-
-def _layer_priors(bright: float) -> tuple[Doubles, Doubles, Doubles]:
-    """Priors of the levels, of which the first is the particle's: precision, and for each pattern pull and misfit.
-
-    The pull is the precision times the mean, (n, levels); the misfit is that of levels 0 with its odds, (n,).
-    """
-    size = len(LAYERS) + 2
-    precision = np.diag([(0.25 * bright) ** -2] + [LAYER_STD**-2] * (size - 1))
-    for k in range(1, size - 1):
-        precision[k : k + 2, k : k + 2] += np.array([[1, -1], [-1, 1]]) / LAYER_STEP**2
-    means = np.hstack([np.full((len(PATTERNS), 1), bright), PATTERNS])
-    pull = means @ precision
-    return precision, pull, (means * pull).sum(axis=1) - 2 * np.log(ODDS)
 
 
 def blurred_solid(solid: NDArray[np.uint8], blur: float) -> Floats:
