@@ -250,7 +250,7 @@ def test_a_colour_picture_of_labels_is_refused(tmp_path: Path, capsys: pytest.Ca
         (np.where(labels() > 0, 1.5, 0), "no whole numbers; expected labels"),
         (np.where(labels() > 0, np.nan, 0), "no whole numbers; expected labels"),
         (labels((1, 2, -3)), "the lowest label is -3"),
-        (np.where(labels() > 0, 2**63 + 5, 0).astype(np.uint64), "beyond 9223372036854775807"),
+        (np.where(labels() > 0, np.uint64(2**63 + 5), np.uint64(0)), "beyond 9223372036854775807"),
         (labels((255, 255, 255)), "the single label 255: a mask"),
         (labels() > 0, "the single label 1: a mask"),
         (labels() * 0, "holds no label"),
