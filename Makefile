@@ -17,7 +17,7 @@ demo: demo/study.yaml
 
 demo/study.yaml: | .venv/installed
 	rm -rf demo
-	$(BIN)/tomostat simulate demo --samples 4 --fields 1 --shape 84 216 216 --diameters 5 14 --depth-axis 0 --headspace 0.4 \
+	$(BIN)/tomostat simulate demo --samples 4 --fields 1 --shape 80 192 256 --diameters 5 14 --depth-axis 0 --headspace 0.4 \
 		--detachment-spread 0.12 --detachment-spread-power 2
 
 test: .venv/installed
