@@ -33,7 +33,7 @@ from tomostat.phantom.options import PhantomOptions
 from tomostat.phases import segment_phases
 from tomostat.stitch import stitch_particles
 from tomostat.stitch.kernels.confidence import ALONE, WITH_VIEWS, ParticleEvidence
-from tomostat.views import VIEWS, ViewName
+from tomostat.views import VIEWS, View, ViewName
 from tomostat.volume import read_box, write_box
 
 SHAPE, SPACING = (72, 96, 96), (0.2, 0.2, 0.2)
@@ -96,10 +96,10 @@ def judged(path: Path, truth: NDArray[np.int32], found: Path, seed: int, names: 
     """Particles that all stages make of the detections of some views, as they are and made worse."""
     for number, shares in enumerate(DETECTIONS):
         tables = found.parent / f"{number}-{len(names)}"
-        for name in names:
-            inside, depth = "" if name == "z" else name, SHAPE[VIEWS.index(name)]
-            worse = worsened(read_instances(found / inside), depth, 10 * seed + number, shares)
-            write_instances(tables / inside / "all.parquet", worse, range(depth), {"views": list(names)})
+        for view in map(View, names):
+            depth = SHAPE[view.axis]
+            worse = worsened(read_instances(found / view.folder), depth, 10 * seed + number, shares)
+            write_instances(tables / view.folder / "all.parquet", worse, range(depth), {"views": list(names)})
         table = stitch_particles(path, tables, tables / "graph").particles.drop(columns="confidence").reset_index()
         evidence = ParticleEvidence(**{str(name): column.to_numpy() for name, column in table.items()})
         labels = read_box(path, box_of(SHAPE), "particles")

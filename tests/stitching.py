@@ -161,7 +161,7 @@ def write_volume(
     shown = labels if detected is None else detected
     for name in views:
         turned = View(name).turn(shown if name == "z" else labels)
-        inside = stored.folder / ("" if name == "z" else name)
+        inside = stored.folder / View(name).folder
         for z in range(0, len(turned), step):
             stop = min(z + step, len(turned))
             table = Instances.concatenate([Instances.from_labels(turned[i], i) for i in range(z, stop)])

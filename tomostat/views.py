@@ -40,6 +40,11 @@ class View:
         """Number of the axis in z, y, x."""
         return VIEWS.index(self.name)
 
+    @property
+    def folder(self) -> str:
+        """Folder of its tables within that of z; empty for z itself."""
+        return "" if self.name == "z" else self.name
+
     def turned(self, items: Sequence[Item]) -> tuple[Item, Item, Item]:
         """What belongs to z, y, x (a shape, a voxel size, a box), in the order of the view."""
         first, second, third = (items[axis] for axis in self._order)

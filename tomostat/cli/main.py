@@ -40,7 +40,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--verbose" in tokens:
             raise
-        return _refuse(explain(error).replace(f"--{tokens[0]}.", "--"))  # the command of a stage has no names of stages
+        stage = next(iter(tokens), "")  # whose command has its options without its name
+        return _refuse(explain(error).replace(f"--{stage}.", "--"))
     return status if isinstance(status, int) else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tomostat.execution import Execution
 from tomostat.instances import Instances, write_instances
 from tomostat.options import as_dict
 from tomostat.phase import Phase
-from tomostat.views import VIEWS, View, check_views
+from tomostat.views import View, check_views
 from tomostat.volume import describe, read_box, read_fit, read_flat
 from tomostat.workers import GPU
 
@@ -82,7 +82,7 @@ def detect_instances(
     check_views(options.views, info.shape, info.spacing)
     need = max(_memory(view.turned(info.shape), detector, options) for view in views)
     tasks = detect_tasks(path, folder, detector, name, options)
-    known = {table_path(folder, key) for key in tasks}
+    known = {table for _, _, table in _tables(folder, info.shape, options, detector)}
     for table in Path(folder).rglob("*.parquet"):  # of an earlier run with other blocks or views
         if table not in known:
             table.unlink()
@@ -122,7 +122,7 @@ def check_gpu(options: DetectOptions, execution: Execution) -> None:
 def detect_tasks(
     path: str | Path, folder: str | Path, detector: Detector, name: str, options: DetectOptions
 ) -> dict[str, Delayed]:
-    """One lazy task per block of slices of every view; it writes the table at `table_path` and returns two numbers.
+    """One lazy task per block of slices of every view; it writes its table and returns two numbers.
 
     They are the instances, and the detections that were discarded for want of active material.
 
@@ -143,20 +143,22 @@ def detect_tasks(
     shape, percentiles = describe(path).shape, read_fit(path).percentiles
     provenance = {**as_dict(options), "detector": name}
     run = dask.delayed(_detect_block, pure=False)
-    tasks = {}
+    return {
+        "-".join(filter(None, (view.folder, block.key))): run(
+            str(path), str(table), view, block, percentiles, detector, options.follow_material, provenance
+        )
+        for view, block, table in _tables(folder, shape, options, detector)
+    }
+
+
+def _tables(
+    folder: str | Path, shape: Shape, options: DetectOptions, detector: Detector
+) -> Iterator[tuple[View, Block, Path]]:
+    """View, block and instance table of every task."""
     for view in map(View, options.views):
         turned = view.turned(shape)
         for block in block_grid(turned, (options.slices, *turned[1:]), (detector.halo, 0, 0)):
-            key = block.key if view.name == "z" else f"{view.name}-{block.key}"
-            place = str(path), str(table_path(folder, key)), view, block
-            tasks[key] = run(*place, percentiles, detector, options.follow_material, provenance)
-    return tasks
-
-
-def table_path(folder: str | Path, key: str) -> Path:
-    """The instance table of a task: views other than z have a folder of their own."""
-    view, _, block = key.partition("-") if key[0] in VIEWS else ("", "", key)
-    return Path(folder) / view / f"{block}.parquet"
+            yield view, block, Path(folder) / view.folder / f"{block.key}.parquet"
 
 
 def _detect_block(

@@ -71,9 +71,9 @@ class StitchPlan:
 
     def of_view(self, name: ViewName) -> StitchPlan:
         """The plan of one view by itself: slices along its axis, its instance tables, a merge graph of its own."""
-        view, inside = View(name), "" if name == "z" else name
+        view = View(name)
         return replace(
-            self, folder=self.folder / inside, graph=self.graph / inside, shape=view.turned(self.shape),
+            self, folder=self.folder / view.folder, graph=self.graph / view.folder, shape=view.turned(self.shape),
             spacing=view.turned(self.spacing), block=view.turned(self.block), others=(),
         )  # fmt: skip
 

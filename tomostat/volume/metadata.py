@@ -71,13 +71,13 @@ class VolumeInfo:
 
     def grey_in_file(self, grey: Any) -> Any:
         """Grey values of the file for those of the volume, a number or an array: ingest may turn and shift them."""
-        return (grey - self.attributes.get("grey_shift", 0)) * self.attributes.get(
-            "grey_scale", 1
-        )  # a scale of 1 or -1
+        shift, sign = self.attributes.get("grey_shift", 0), self.attributes.get("grey_scale", 1)
+        return (grey - shift) * sign
 
     def grey_of_file(self, grey: Any) -> Any:
         """Grey values of the volume for those of the file, the reverse of `grey_in_file`."""
-        return grey * self.attributes.get("grey_scale", 1) + self.attributes.get("grey_shift", 0)
+        shift, sign = self.attributes.get("grey_shift", 0), self.attributes.get("grey_scale", 1)
+        return grey * sign + shift
 
     @property
     def grey_range(self) -> tuple[float, float] | None:
