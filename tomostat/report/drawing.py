@@ -78,14 +78,14 @@ def scale_bar(axes: Axes, reach: float) -> None:
     """A bar of a round length in the lower right corner of axes whose x runs from -`reach` to `reach`."""
     length = max(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if step <= max(0.75 * reach, 0.1))
     right, at = 0.94 * reach, axes.get_xaxis_transform()  # y as a share of the height
-    clear = [withStroke(linewidth=2, foreground="white")]
+    thick, rim = 2.2, 2.0  # a white rim, since what lies under the bar may be as dark
     axes.plot(
-        [right - length, right], [0.035, 0.035], color=INK, linewidth=2.2, solid_capstyle="butt", transform=at,
-        path_effects=clear,
+        [right - length, right], [0.035, 0.035], color=INK, linewidth=thick, solid_capstyle="butt", transform=at,
+        path_effects=[withStroke(linewidth=thick + rim, foreground="white")],
     )  # fmt: skip
     axes.text(
         right - length / 2, 0.055, f"{length:g} µm", ha="center", va="bottom", size=7.5, transform=at,
-        path_effects=clear,
+        path_effects=[withStroke(linewidth=rim, foreground="white")],
     )  # fmt: skip
 
 
