@@ -21,7 +21,7 @@ class MeasureStage(FieldStage[MeasureOptions]):
     name = "measure"
     help = "Measure every particle: size, surface, detachment, resistance, cracks, density."
     options = MeasureOptions
-    version = 9
+    version = 11
     reads = ("grey", "phases", "particles")
     writes = ("table", "contacts", "maps")
 

@@ -198,26 +198,20 @@ def decide_contact(
         contact = remove_small_regions(contact, area, layers.weights, face, levels.blur)
         return np.where(layers.particle | layers.collector, np.float32(0), contact)
 
-    found: dict[int, Floats] = {}
+    found: list[Floats] = []
     at_level: list[Floats] = []
-    chosen, deviation = None, float("nan")
-    # the chosen tolerance first: the others begin with its contact
-    for depth in sorted(TOLERANCES, key=lambda depth: depth != tolerance):
-        value, prior = layers.value[TOLERANCES.index(depth)], priors[TOLERANCES.index(depth)]
+    deviation = float("nan")
+    for depth, value, prior in zip(TOLERANCES, layers.value, priors, strict=True):
         mixture = fit_mixture(value.astype(np.float64), homogeneity_weights(value, area, layers.weights), prior)
-        rounds = 3 if chosen is None else 1
-        contact = locate_borders(value, area, mixture, layers.weights, initial=chosen, rounds=rounds)
-        if chosen is None:
-            chosen = contact
+        contact = locate_borders(value, area, mixture, layers.weights)
+        found.append(cleaned(contact))
+        if depth == tolerance:
             border = BORDER_ERROR * (levels.noise / levels.contrast * levels.blur) ** 2
             deviation = contact_share_std(value, area, mixture, face, contact, border)
-            for level in LEVELS:
-                other = locate_borders(value, area, mixture, layers.weights, initial=chosen, rounds=1, level=level)
-                at_level.append(cleaned(other))
-        found[depth] = cleaned(contact)
-    binder = np.stack([found[depth] for depth in TOLERANCES])
+            at_level = [cleaned(locate_borders(value, area, mixture, layers.weights, level)) for level in LEVELS]
     total = float(area.sum(dtype=np.float64))
-    return SurfaceContact(binder, np.stack(at_level), layers.particle, layers.collector, layers.known, deviation, total)
+    binder, blocked = np.stack(found), (layers.particle, layers.collector, layers.known)
+    return SurfaceContact(binder, np.stack(at_level), *blocked, deviation, total)
 
 
 def _face_area(surface: Surface) -> float:

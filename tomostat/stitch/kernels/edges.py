@@ -5,12 +5,11 @@ Here the mask is blurred as the image is, and compared with it: around every pla
 
     grey = outside + (inside - outside) (q + e |grad q|)
 
-with the blurred mask ``q`` and three unknowns, the grey of the particle, the grey outside (near the level of pores or
-that of carbon-binder, each with its probability), and the distance ``e`` by which the edge lies farther out than the
-mask's. Blur moves the half height of a curved edge inwards by its variance times the mean curvature (a ball of radius R
-appears smaller by ``blur^2 / R``), which is added. The fit is linear least squares over a Gaussian window, on sums over
-cells of 2 x 2 x 2 voxels that lie on even indices of the volume, so that a voxel does not depend on the block it is
-computed in.
+with the blurred mask ``q`` and three unknowns, the grey of the particle, the grey outside, and the distance ``e`` by
+which the edge lies farther out than the mask's. Blur moves the half height of a curved edge inwards by its variance
+times the mean curvature (a ball of radius R appears smaller by ``blur^2 / R``), which is added. The fit is linear least
+squares over a Gaussian window, on sums over cells of 2 x 2 x 2 voxels that lie on even indices of the volume, so that a
+voxel does not depend on the block that it is computed in.
 """
 
 from __future__ import annotations
@@ -38,11 +37,7 @@ MOST_CURVED = 0.4
 """Largest correction for curvature in voxels."""
 OUTSIDE_LEVEL, OUTSIDE_STD, INSIDE_STD, EDGE_STD = 0.15, 1.0, 0.12, 1.5
 """Priors of the fit in units of the contrast of pore (0) and active material (1): mean and standard deviation of the
-grey outside where carbon-binder is not known, standard deviation of the grey inside, and that of the edge in voxels."""
-LEVEL_STD = 0.045
-"""Standard deviation of the grey outside around the levels of pore and carbon-binder. With a free level, the pores
-beyond a film of carbon-binder or the carbon-binder beyond a gap pass for what touches the particle where blur reaches
-them: the edge moves outwards by up to 0.5 voxel, or inwards by 0.4, at a blur of 2 voxels."""
+grey outside, standard deviation of the grey inside, and that of the edge in voxels."""
 CORRELATED_VOXELS = 3.0
 """Voxels that err together, since noise is correlated and no particle is quite uniform."""
 SMOOTHING, MOST_SMOOTHING = 5.5, 1.5
@@ -76,15 +71,12 @@ class EdgeModel:
         Standard deviation of the grey values.
     blur
         Gaussian sigma of the edges in voxels.
-    binder
-        Grey level of carbon-binder, None where it is not known.
     """
 
     pore: float
     active: float
     noise: float
     blur: float
-    binder: float | None = None
 
     @classmethod
     def of(cls, fit: PhaseFit) -> EdgeModel | None:
@@ -92,15 +84,7 @@ class EdgeModel:
         pore, active = fit.levels.pore, fit.levels.active
         if pore is None or active is None or active <= pore:
             return None
-        between = fit.levels.cbd is not None and pore < fit.levels.cbd < active
-        return cls(pore, active, fit.noise, fit.edge_blur, fit.levels.cbd if between else None)
-
-    @property
-    def outside(self) -> tuple[NDArray[np.float64], float]:
-        """Levels that what lies outside may have, and their standard deviation; pore is 0 and active material 1."""
-        if self.binder is None:
-            return np.array([OUTSIDE_LEVEL]), OUTSIDE_STD
-        return np.array([0.0, (self.binder - self.pore) / (self.active - self.pore)]), LEVEL_STD
+        return cls(float(pore), float(active), float(fit.noise), float(fit.edge_blur))
 
     @property
     def smoothing(self) -> float:
@@ -180,7 +164,7 @@ def _shifts(
     noise = max(model.noise / (model.active - model.pore), LEAST_NOISE)
     # the sum over a cell, smoothed with weights that add up to 1, times the cells of a Gaussian window
     window = math.prod(math.sqrt(2 * math.pi) * WINDOW for n in cells if n > 1)
-    return _solve_cells(sums, window / (CORRELATED_VOXELS * noise**2), model.sigma**2, *model.outside)
+    return _solve_cells(sums, window / (CORRELATED_VOXELS * noise**2), model.sigma**2)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -242,49 +226,36 @@ def _mean_curvature(f, z, y, x, slope):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _solve_cells(sums, weight, variance, levels, spread):  # type: ignore[no-untyped-def]
-    """Least squares for grey outside, contrast and edge in every cell near a boundary; the shift of the edge.
-
-    What lies outside has one of the `levels`; the shifts with each of them are averaged by their probability.
-    """
+def _solve_cells(sums, weight, variance):  # type: ignore[no-untyped-def]
+    """Least squares for grey outside, contrast and edge in every cell near a boundary; the shift of the edge."""
     _, nz, ny, nx = sums.shape
     shift = np.zeros((nz, ny, nx), np.float32)
-    place, cost = np.empty(len(levels)), np.empty(len(levels))
+    outside, inside, edge = 1 / OUTSIDE_STD**2, 1 / INSIDE_STD**2, 1 / EDGE_STD**2
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
                 if sums[10, z, y, x] * 8 < 0.05:
                     continue
                 s = sums[:, z, y, x] * weight
-                for k in range(len(levels)):
-                    place[k], cost[k] = _solve(s, levels[k], 1 / spread**2)
-                share = np.exp(0.5 * (cost.min() - cost))
-                moved = (share * place).sum() / share.sum()
+                # unknowns: grey outside b, contrast d of inside and outside, and d times the edge's place
+                bb, bd, be = s[0] + outside + inside, s[1] + inside, s[2]
+                dd, de, ee = s[3] + inside, s[4], s[5] + edge
+                rb, rd, re = s[6] + outside * OUTSIDE_LEVEL + inside, s[7] + inside, s[8]
+                # Cholesky by hand
+                l11 = math.sqrt(bb)
+                l21, l31 = bd / l11, be / l11
+                l22 = math.sqrt(max(dd - l21 * l21, 1e-9))
+                l32 = (de - l31 * l21) / l22
+                l33 = math.sqrt(max(ee - l31 * l31 - l32 * l32, 1e-9))
+                f1 = rb / l11
+                f2 = (rd - l21 * f1) / l22
+                f3 = (re - l31 * f1 - l32 * f2) / l33
+                moved = f3 / l33
+                contrast = (f2 - l32 * moved) / l22
+                place = moved / max(contrast, 0.2)
                 curved = variance * sums[9, z, y, x] / sums[10, z, y, x]
-                shift[z, y, x] = min(max(moved, -FARTHEST), FARTHEST) + min(max(curved, -MOST_CURVED), MOST_CURVED)
+                shift[z, y, x] = min(max(place, -FARTHEST), FARTHEST) + min(max(curved, -MOST_CURVED), MOST_CURVED)
     return shift
-
-
-@numba.njit(cache=True, nogil=True)
-def _solve(s, level, outside):  # type: ignore[no-untyped-def]
-    """Place of the edge and the sum of squares less a constant, from the sums `s` and a prior for the grey outside."""
-    inside, edge = 1 / INSIDE_STD**2, 1 / EDGE_STD**2
-    # unknowns: grey outside b, contrast d of inside and outside, and d times the edge's place
-    bb, bd, be = s[0] + outside + inside, s[1] + inside, s[2]
-    dd, de, ee = s[3] + inside, s[4], s[5] + edge
-    rb, rd, re = s[6] + outside * level + inside, s[7] + inside, s[8]
-    # Cholesky by hand
-    l11 = math.sqrt(bb)
-    l21, l31 = bd / l11, be / l11
-    l22 = math.sqrt(max(dd - l21 * l21, 1e-9))
-    l32 = (de - l31 * l21) / l22
-    l33 = math.sqrt(max(ee - l31 * l31 - l32 * l32, 1e-9))
-    f1 = rb / l11
-    f2 = (rd - l21 * f1) / l22
-    f3 = (re - l31 * f1 - l32 * f2) / l33
-    moved = f3 / l33
-    contrast = (f2 - l32 * moved) / l22
-    return moved / max(contrast, 0.2), outside * level * level - f1 * f1 - f2 * f2 - f3 * f3
 
 
 def _depth_table(sigma: float) -> NDArray[np.float32]:
