@@ -256,7 +256,8 @@ def field_mixture(counts: NDArray[np.int64]) -> Mixture:
     weight = counts.astype(np.float64)
     found = fit_mixture(CENTRES, weight, PRIOR, sample_size=100 * SAMPLE_SIZE)
     mean = float(np.average(CENTRES, weights=weight))
-    single = Component(mean, float(np.sqrt(np.average((CENTRES - mean) ** 2, weights=weight))), 0.0)
+    spread = float(np.sqrt(np.average((CENTRES - mean) ** 2, weights=weight)))
+    single = Component(mean, max(spread, 0.5 * PRIOR.void.spread), 0.0)
     ratio = np.log(np.maximum(found.density(CENTRES), 1e-300) / np.maximum(_density(CENTRES, single), 1e-300))
     if np.average(ratio, weights=weight) < LEAST_GAIN:
         found = _one_kind(single)
