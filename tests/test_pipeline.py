@@ -20,9 +20,11 @@ from tomostat.info import summarize
 from tomostat.ingest.options import IngestOptions
 from tomostat.manifest import Content
 from tomostat.measure.options import MeasureOptions
+from tomostat.measure.particles import SEPARATION
+from tomostat.measure.stage import LEAST_SEPARATION, MeasureStage
 from tomostat.phases.options import PhasesOptions
 from tomostat.simulation import simulate_study
-from tomostat.stage import stage_named
+from tomostat.stage import FieldWork, stage_named
 from tomostat.stitch.options import StitchOptions
 from tomostat.study import load_study, study_of_volume
 
@@ -164,6 +166,17 @@ def test_particles_of_implausible_size_are_warned_of(results, study, tmp_path):
     warnings = Content.read(layout.root).warnings()
     assert {(one.scope, one.stage) for one in warnings} == {("slow-1", "measure")}
     assert "a median diameter of" in warnings[0].text
+
+
+def test_contact_that_the_image_hardly_shows_is_warned_of(results, study, monkeypatch):
+    stage, layout = MeasureStage(), results
+    work = FieldWork(study, layout, Execution(), study.fields[0])
+    assert stage.warnings(work) == []
+    table = ts.open_particles(layout.table(study.fields[0].name))
+    assert table.attrs[SEPARATION] > LEAST_SEPARATION
+    monkeypatch.setattr("tomostat.measure.stage.LEAST_SEPARATION", table.attrs[SEPARATION] + 0.1)
+    (said,) = stage.warnings(work)
+    assert "standard deviations apart" in said
 
 
 def test_terminal_and_report_give_the_same_numbers(reported):

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from tomostat.blocks import Shape
 from tomostat.execution import Execution
 from tomostat.measure.batches import Batch, calibration_particles, make_batches
+from tomostat.measure.contact.classify import Mixture
+from tomostat.measure.contact.layers import TOLERANCES
 from tomostat.measure.contact.neighbours import contact_pairs
 from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.contact_table import contact_table, write_contacts
@@ -43,6 +45,9 @@ from tomostat.phase import PhaseFit
 from tomostat.volume import VolumeInfo, describe, read_fit
 
 logger = logging.getLogger(__name__)
+
+SEPARATION = "contact_separation"
+"""Attribute of the table: distance of void and carbon-binder beside the particles, in standard deviations."""
 
 LISTED = 10
 """Most labels that a warning lists."""
@@ -108,7 +113,7 @@ def measure_particles(
     if not (options.maps and execution.started("maps")):
         remove_maps(path)
     moments = _sum_up(path, fit, block or info.shards, execution)
-    batches, measured = _measure_batches(path, info, fit, moments, options, execution)
+    batches, measured, mixture = _measure_batches(path, info, fit, moments, options, execution)
     if options.maps:
         write_maps(info, points_folder(path, execution), batches, execution, {"measure": as_dict(options)})
     pairs = contact_pairs(
@@ -126,11 +131,13 @@ def measure_particles(
         write_contacts(contacts, [contact_table(name, pairs)])
     keys: dict[str, NDArray[Any] | str] = {"label": moments.label, "field": name}
     keys |= {"sample": sample, "condition": condition}
-    attributes = {
+    attributes: dict[str, Any] = {
         "measure": str(as_dict(options)),
         "window": asdict(window),
         "plugins": [" ".join(filter(None, plugin.identity)) for plugin in measures.plugins],
     }
+    if mixture is not None:
+        attributes[SEPARATION] = mixture.separation
     return make_table(measures, keys, particles.table(), attributes)
 
 
@@ -191,8 +198,8 @@ def _sum_up(path: Path, fit: PhaseFit, core: Shape, execution: Execution) -> Mom
 
 def _measure_batches(
     path: Path, info: VolumeInfo, fit: PhaseFit, moments: Moments, options: MeasureOptions, execution: Execution
-) -> tuple[list[Batch], list[MeasuredParticle]]:
-    """Batches of all particles, and what was measured of each particle."""
+) -> tuple[list[Batch], list[MeasuredParticle], Mixture | None]:
+    """Batches of all particles, what was measured of each particle, and what lies beyond their edges in the field."""
     pad = [max(PAD, math.ceil(options.shell / size) + 1) for size in info.spacing]
     levels = grey_levels(fit)
     points = points_folder(path, execution) if options.maps else None
@@ -203,7 +210,8 @@ def _measure_batches(
     batches = make_batches(moments, info, np.arange(len(moments)), pad)
     need = _need(batches) + CONDUCTION_BYTES * options.conduction
     found = execution.run("particles", particle_tasks(task, batches), need=need)
-    return batches, [MeasuredParticle.parse(record) for part in found.values() for record in part]
+    mixture = task.mixtures[TOLERANCES.index(options.tolerance)] if task.mixtures else None
+    return batches, [MeasuredParticle.parse(record) for part in found.values() for record in part], mixture
 
 
 def _need(batches: Sequence[Batch]) -> int:

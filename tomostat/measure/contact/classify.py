@@ -61,6 +61,11 @@ class Mixture:
         """Carbon-binder above void."""
         return max(self.binder.mean - self.void.mean, LEAST_CONTRAST)
 
+    @property
+    def separation(self) -> float:
+        """Distance of void and carbon-binder in standard deviations of their values."""
+        return self.contrast / float(np.hypot(self.void.spread, self.binder.spread) / np.sqrt(2))
+
     def mixed_odds(self, layer: Doubles) -> Doubles:
         """Odds that a value comes from a border, against one material.
 
