@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from numpy.typing import NDArray
 
@@ -23,13 +25,28 @@ settings.register_profile("tomostat", examples(40))
 settings.load_profile("tomostat")
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first process of the tests that needs it makes, and all read."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / name, shared / f"{name}.done"
+    with FileLock(shared / f"{name}.lock"):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study file of two small simulated fields."""
     from tomostat.simulation import simulate_study
 
-    folder = tmp_path_factory.mktemp("simulated") / "small"
-    return simulate_study(folder, {"slow": 0.1, "fast": 0.5}, fields=1, options=SMALL)
+    def make(folder: Path) -> None:
+        simulate_study(folder, {"slow": 0.1, "fast": 0.5}, fields=1, options=SMALL)
+
+    return made_once(tmp_path_factory, "small", make) / "study.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -41,21 +58,26 @@ def study(simulated: Path) -> Study:
 
 
 @pytest.fixture(scope="session")
-def results(study: Study) -> Layout:
+def results(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Its results up to the analysis; tests that change them work on a copy."""
     from tomostat import pipeline
+    from tomostat.manifest import Layout
 
-    return pipeline.run(study, stages=UP_TO_ANALYSIS)
+    made_once(tmp_path_factory, "small-results", lambda _: pipeline.run(study, stages=UP_TO_ANALYSIS))
+    return Layout(study.output)
 
 
 @pytest.fixture(scope="session")
 def reported(results: Layout, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Its results with the report."""
     from tomostat import pipeline
+    from tomostat.manifest import Layout
 
-    folder = tmp_path_factory.mktemp("reported") / "results"
-    shutil.copytree(results.root, folder)
-    return pipeline.run(at(study, folder))
+    def make(folder: Path) -> None:
+        shutil.copytree(results.root, folder)
+        pipeline.run(at(study, folder))
+
+    return Layout(made_once(tmp_path_factory, "reported", make))
 
 
 @pytest.fixture(scope="session")
