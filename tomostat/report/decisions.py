@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 CLOSE = 1.5
 """Scores nearer to 0 are doubtful: the score is the logarithm of the odds that two tracks are one particle."""
@@ -48,9 +49,9 @@ class Decision:
     voxels: int
 
     @property
-    def odds(self) -> float:
+    def error_probability(self) -> float:
         """Probability that the decision is wrong, as the score has it."""
-        return float(1 / (1 + np.exp(abs(self.score))))
+        return float(expit(-abs(self.score)))
 
 
 def doubtful(field: str, folder: Path) -> list[Decision]:

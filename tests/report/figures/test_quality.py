@@ -43,7 +43,7 @@ def test_decisions_near_zero_are_doubtful_closest_first(tmp_path: Path) -> None:
     assert (first.a, first.b, first.joined, first.particles) == (2, 3, True, (2, 2))
     assert (second.a, second.b, second.joined, second.particles) == (1, 2, False, (1, 2))
     assert second.centre[0] == pytest.approx((2.0 * 100 + 4.0 * 300) / 400)
-    assert 1 / (1 + np.exp(CLOSE)) < second.odds < first.odds < 0.5
+    assert 1 / (1 + np.exp(CLOSE)) < second.error_probability < first.error_probability < 0.5
 
 
 def test_accuracy_by_condition_and_stale_answers(tmp_path: Path) -> None:

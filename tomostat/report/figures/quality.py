@@ -167,12 +167,12 @@ def _tile(data: ReportData, view: FieldView, one: Decision) -> str:
     what = "joined" if one.joined else "kept apart"
     labels = sorted({label for label in one.particles if label})
     rows = np.flatnonzero(np.isin(data.of_field(view.name)["label"].to_numpy(), labels))
-    odds = f"{100 * one.odds:.0f}{PERCENT}"
+    risk = f"{100 * one.error_probability:.0f}{PERCENT}"
     return data.png_figure(
         f"decision-{file_name(view.name)}-{one.a}-{one.b}",
         draw_decision(view, one),
         f"Two tracks of {view.name} that were {what}: sections across z and across y.",
-        f"<b>{what}</b>, score {one.score:+.2f} (wrong with some {odds})<br>"
+        f"<b>{what}</b>, score {one.score:+.2f} (wrong with some {risk})<br>"
         f"{escape(view.name)}, label {' and '.join(map(str, labels))}<br><code>{escape(command(data, one))}</code>",
         particle_rows(data.of_field(view.name).isel(particle=rows), "centroid", "equivalent_diameter", "detachment"),
         tight=False,
