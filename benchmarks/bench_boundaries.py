@@ -203,9 +203,9 @@ def electrode_results(condition: Condition, seeds: Iterable[int], strict: bool) 
     recipe = replace(Recipe(), shape=SHAPE, count=COUNT, image=condition.image)
     electrodes = [make_electrode(recipe, seed) for seed in seeds]
     every = [measure(electrode) for electrode in electrodes]
-    found, true = (pd.concat([getattr(one, name) for one in every]) for name in ("found", "true"))
+    found, true = (pd.concat([getattr(one, name) for one in every], ignore_index=True) for name in ("found", "true"))
     results = detachment_results(found, condition, "found") + detachment_results(true, condition, "true")
-    plain = pd.concat([threshold_rows(electrode) for electrode in electrodes])
+    plain = pd.concat([threshold_rows(electrode) for electrode in electrodes], ignore_index=True)
     plain = plain[plain.whole & (plain.diameter >= 20)]
     error = (plain.detachment_thresholds - plain.detachment).abs().mean()
     area = (plain.surface_area_thresholds / plain.surface_area - 1).mean()
