@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import ndimage
 
-from benchmarks.bench_boundaries import ball_results, boundary_bias
-from benchmarks.electrodes import Image, Recipe, make_balls, make_electrode
+from benchmarks import bench_boundaries
+from benchmarks.bench_boundaries import Condition, Measured, ball_results, boundary_bias, electrode_results
+from benchmarks.electrodes import Electrode, Image, Recipe, make_balls, make_electrode
+from tomostat.kernels.score import score_labels
 from tomostat.phase import Phase
 
 
@@ -40,6 +43,23 @@ def test_electrodes_repeat_and_hold_what_their_recipe_says() -> None:
     assert set(np.unique(first.phases)) <= {Phase.PORE, Phase.CBD, Phase.ACTIVE}
     assert first.truth.detachment.dropna().between(0, 1).all()
     assert first.labels.max() <= len(first.truth)
+
+
+def test_figures_are_of_all_electrodes_of_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of several electrodes are joined; the truth itself has no error."""
+
+    def measured(electrode: Electrode) -> Measured:
+        truth = electrode.truth.assign(volume=electrode.truth.voxels, detachment_std=0.01, iou=1.0)
+        rows = pd.concat([truth, truth.add_prefix("true_")], axis=1)
+        return Measured(score_labels(electrode.labels, electrode.labels), (0.0, 0.0), rows, rows)
+
+    monkeypatch.setattr(bench_boundaries, "measure", measured)
+    monkeypatch.setattr(bench_boundaries, "SHAPE", (32, 48, 48))
+    monkeypatch.setattr(bench_boundaries, "COUNT", 2)
+    found = {result.name: result.value for result in electrode_results(Condition(Image()), (4, 5), strict=False)}
+    assert found["particles"] == 2  # one has place in each
+    assert found["detachment, found labels, mean absolute error"] == 0
+    assert found["uncertainty covers at 1 sigma"] == 1
 
 
 @pytest.mark.slow
