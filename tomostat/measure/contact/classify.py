@@ -61,6 +61,10 @@ class Mixture:
         """Carbon-binder above void."""
         return max(self.binder.mean - self.void.mean, LEAST_CONTRAST)
 
+    def certainty(self, layer: Floats) -> Floats:
+        """How sure a decision half way between the components is, from 0 there to 1 at their means and beyond."""
+        return np.minimum(2 * np.abs(layer - self.middle) / self.contrast, 1).astype(np.float32)
+
     @property
     def separation(self) -> float:
         """Distance of void and carbon-binder in standard deviations of their values."""
@@ -315,23 +319,25 @@ def locate_borders(
     return np.where((near > 0.05) & (near < 0.95), gradual, full).astype(np.float32)
 
 
-SMALLEST_REGION, MODEST_BLUR = 25.0, 1.2
-"""Area in voxel faces, weighted with its certainty, below which a region of contact or of void within the other is
-noise; it grows with a blur above `MODEST_BLUR` voxels, since undoing more blur raises more noise."""
+SMALLEST_CONTACT, SMALLEST_GAP, MODEST_BLUR = 25.0, 12.0, 1.2
+"""Areas in voxel faces, weighted with their certainty, below which a contact in a gap and a gap in a contact are noise.
+Above `MODEST_BLUR` voxels, undoing the blur raises more noise: the second grows with the blur, the first, which
+would halve the detour of a whole gap, with its cube."""
 
 
 def remove_small_regions(
-    contact: Floats, open_area: Floats, weights: SmoothingWeights, face: float, blur: float
+    contact: Floats, certainty: Floats, open_area: Floats, weights: SmoothingWeights, face: float, blur: float
 ) -> Floats:
     """Turn small or doubtful regions of contact or of void into what surrounds them.
 
     A single false point of contact inside a gap would halve the detour to the nearest contact, so that a region counts
-    by its area times its certainty, 0 on the border of contact and 1 where it is sure.
+    by its area times its certainty.
 
     Parameters
     ----------
-    contact, open_area
-        (n,) float32: 0 void to 1 carbon-binder; area in micrometer^2, 0 where a point does not count.
+    contact, certainty, open_area
+        (n,) float32: 0 void to 1 carbon-binder; see `Mixture.certainty`; area in micrometer^2, 0 where a point does not
+        count.
     weights
         Which points are neighbours.
     face
@@ -346,8 +352,9 @@ def remove_small_regions(
     """
     kind = np.where(open_area > 0, np.where(contact > 0.5, 2, 1), 0).astype(np.int8)
     region = connected_regions(weights, kind)
-    sure = np.bincount(region, open_area.astype(np.float64) * np.abs(2 * contact - 1))
-    least = SMALLEST_REGION * face * max(1.0, blur / MODEST_BLUR)
+    sure = np.bincount(region, open_area.astype(np.float64) * certainty)
+    growth = max(1.0, blur / MODEST_BLUR)
+    least = face * np.where(kind == 2, SMALLEST_CONTACT * growth**3, SMALLEST_GAP * growth)
     small = (sure[region] < least) & (sure.max(initial=0.0) >= least) & (kind > 0)
     return np.where(small, np.where(kind == 2, 0, 1), contact).astype(np.float32)
 

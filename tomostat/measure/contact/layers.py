@@ -193,9 +193,9 @@ def decide_contact(
     """
     face, area = _face_area(surface), layers.open_area
 
-    def cleaned(contact: Floats) -> Floats:
+    def cleaned(contact: Floats, certainty: Floats) -> Floats:
         """Contact without small regions, and without what faces particles and collector."""
-        contact = remove_small_regions(contact, area, layers.weights, face, levels.blur)
+        contact = remove_small_regions(contact, certainty, area, layers.weights, face, levels.blur)
         return np.where(layers.particle | layers.collector, np.float32(0), contact)
 
     found: list[Floats] = []
@@ -204,11 +204,13 @@ def decide_contact(
     for depth, value, prior in zip(TOLERANCES, layers.value, priors, strict=True):
         mixture = fit_mixture(value.astype(np.float64), homogeneity_weights(value, area, layers.weights), prior)
         contact = locate_borders(value, area, mixture, layers.weights)
-        found.append(cleaned(contact))
+        certainty = mixture.certainty(value)
+        found.append(cleaned(contact, certainty))
         if depth == tolerance:
             border = BORDER_ERROR * (levels.noise / levels.contrast * levels.blur) ** 2
             deviation = contact_share_std(value, area, mixture, face, contact, border)
-            at_level = [cleaned(locate_borders(value, area, mixture, layers.weights, level)) for level in LEVELS]
+            others = [locate_borders(value, area, mixture, layers.weights, level) for level in LEVELS]
+            at_level = [cleaned(other, certainty) for other in others]
     total = float(area.sum(dtype=np.float64))
     binder, blocked = np.stack(found), (layers.particle, layers.collector, layers.known)
     return SurfaceContact(binder, np.stack(at_level), *blocked, deviation, total)
