@@ -68,3 +68,14 @@ def test_mixed_values_lie_between_the_levels() -> None:
     assert odds[np.abs(CENTRES - 0.5).argmin()] > 100
     assert odds[np.abs(CENTRES).argmin()] < 0.1
     assert (Mixture(Component(0.0, 0.05, 1), Component(1.0, 0.05, 1)).mixed_odds(CENTRES) == 0).all()
+
+
+def test_the_limit_lies_between_the_middle_and_where_both_are_as_likely() -> None:
+    alike = Mixture(Component(-0.1, 0.2, 1), Component(0.9, 0.2, 1))
+    assert alike.limit == alike.middle == pytest.approx(0.4)
+    porous = Mixture(Component(-0.1, 0.08, 1), Component(0.5, 0.2, 1))
+    assert porous.log_odds(np.array([porous.likelier]))[0] == pytest.approx(0, abs=1e-6)
+    assert porous.likelier < porous.limit < porous.middle
+    mirrored = Mixture(Component(-0.5, 0.2, 1), Component(0.1, 0.08, 1))
+    assert mirrored.likelier == pytest.approx(-porous.likelier)
+    assert Mixture(Component(0, 0.05, 1), Component(0.01, 2.0, 1)).limit == pytest.approx(0.005)

@@ -57,13 +57,39 @@ class Mixture:
         return 0.5 * (self.void.mean + self.binder.mean)
 
     @property
+    def likelier(self) -> float:
+        """Value between the means above which carbon-binder has the higher density."""
+        low, high = (part.spread**-2 for part in (self.void, self.binder))
+        square, step = low - high, self.void.mean * low - self.binder.mean * high
+        rest = self.void.mean**2 * low - self.binder.mean**2 * high + np.log(high / low)
+        if abs(square) < 1e-6 * low:
+            return self.middle
+        root = np.sqrt(max(step**2 - square * rest, 0.0)) / square
+        places = [value for value in (step / square - root, step / square + root) if self._is_between(value)]
+        return float(places[0]) if places else self.middle
+
+    def _is_between(self, value: float) -> bool:
+        """Whether a value lies between the means."""
+        return self.void.mean <= value <= self.binder.mean
+
+    @property
+    def limit(self) -> float:
+        """Value from which on a layer is taken for carbon-binder.
+
+        The middle is where borders lie, and where neither is taken for the other more often when both vary alike. Where
+        films are porous, carbon-binder varies more than void, and its darkest parts lie below the middle; half the way
+        to where both are as likely, as much of one is mistaken as of the other.
+        """
+        return 0.5 * (self.middle + self.likelier)
+
+    @property
     def contrast(self) -> float:
         """Carbon-binder above void."""
         return max(self.binder.mean - self.void.mean, LEAST_CONTRAST)
 
     def certainty(self, layer: Floats) -> Floats:
-        """How sure a decision half way between the components is, from 0 there to 1 at their means and beyond."""
-        return np.minimum(2 * np.abs(layer - self.middle) / self.contrast, 1).astype(np.float32)
+        """How sure the decision on a value is, from 0 at the limit to 1 half the contrast away."""
+        return np.minimum(2 * np.abs(layer - self.limit) / self.contrast, 1).astype(np.float32)
 
     @property
     def separation(self) -> float:
@@ -288,10 +314,9 @@ BORDER_SLOPE = 2.0
 def locate_borders(
     layer: Floats, open_area: Floats, mixture: Mixture, weights: SmoothingWeights, level: float = 1.0
 ) -> Floats:
-    """Decide between void and carbon-binder, half way between their levels.
+    """Decide between void and carbon-binder, at the limit between their levels (`Mixture.limit`).
 
-    Half way is where neither is taken for the other more often, when both vary alike, and where the border lies that
-    the averaged layer crosses gradually. By odds, the wider component and the more frequent one would win there.
+    Shares do not count: by them, the more frequent of the two would win wherever a value is in doubt, and gaps shrink.
 
     Parameters
     ----------
@@ -310,7 +335,7 @@ def locate_borders(
         (n,) float32: contact, 0 (void) or 1 (carbon-binder), between them near a border with 1/2 on it.
     """
     mixture = replace(mixture, binder=mixture.binder._replace(mean=level * mixture.binder.mean))
-    place = 0.5 + (layer.astype(np.float64) - mixture.middle) / mixture.contrast
+    place = 0.5 + (layer.astype(np.float64) - mixture.limit) / mixture.contrast
     full, is_open = place > 0.5, open_area > 0
     sides = np.stack([full & is_open, ~full & is_open], axis=1).astype(np.float32)
     around = average_over_surface(weights, sides, 4)
