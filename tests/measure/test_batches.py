@@ -22,7 +22,7 @@ import numpy as np
 from tomostat.events import Meter, peak_memory
 from tomostat.measure import MeasureOptions
 from tomostat.measure.batches import make_batches
-from tomostat.measure.contact.classify import PRIOR
+from tomostat.measure.contact.mixture import PRIOR
 from tomostat.measure.particles import grey_levels
 from tomostat.measure.shape.moments import block_moments
 from tomostat.measure.tasks import MeasureTask, particle_tasks

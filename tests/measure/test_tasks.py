@@ -15,7 +15,7 @@ import tomostat.measure.tasks as tasks
 from stores import half_ball, store, three_balls
 from tomostat.measure import MeasureOptions
 from tomostat.measure.batches import make_batches
-from tomostat.measure.contact.classify import PRIOR
+from tomostat.measure.contact.mixture import PRIOR
 from tomostat.measure.particles import grey_levels
 from tomostat.measure.shape.moments import FixedPoint, block_moments
 from tomostat.measure.tasks import MeasuredParticle, MeasureTask, level_tasks, parse_moments, particle_tasks, sums_tasks

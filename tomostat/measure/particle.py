@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tomostat.kernels.smoothing import Floats
-from tomostat.measure.contact.classify import Mixture
 from tomostat.measure.contact.layers import (
     TOLERANCES,
     Layers,
@@ -22,6 +21,7 @@ from tomostat.measure.contact.layers import (
     find_layers,
     layer_counts,
 )
+from tomostat.measure.contact.mixture import Mixture
 from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.interior.cracks import inner_voids
 from tomostat.measure.measures import SMALLEST

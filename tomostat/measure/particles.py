@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tomostat.blocks import Shape
 from tomostat.execution import Execution
 from tomostat.measure.batches import Batch, calibration_particles, make_batches
-from tomostat.measure.contact.classify import Mixture
 from tomostat.measure.contact.layers import TOLERANCES
+from tomostat.measure.contact.mixture import Mixture
 from tomostat.measure.contact.neighbours import contact_pairs
 from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.contact_table import contact_table, write_contacts

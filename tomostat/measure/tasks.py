@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape, block_grid
 from tomostat.measure.batches import Batch, read_boxes
-from tomostat.measure.contact.classify import BINS, Mixture, field_mixture
 from tomostat.measure.contact.layers import CONTACT_DISTANCE, TOLERANCES
+from tomostat.measure.contact.mixture import BINS, Mixture, field_mixture
 from tomostat.measure.contact.neighbours import contact_areas, face_neighbours
 from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.field import refuse_undeclared

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from shapes import CUBIC, SPACINGS, Spacing, around, ball, places, turn
-from tomostat.measure.contact.classify import PRIOR, Mixture, field_mixture
 from tomostat.measure.contact.layers import (
     SurfaceContact,
     Surroundings,
@@ -19,6 +18,7 @@ from tomostat.measure.contact.layers import (
     find_layers,
     layer_counts,
 )
+from tomostat.measure.contact.mixture import PRIOR, Mixture, field_mixture
 from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.shape.averaging import smoothing_weights
 from tomostat.measure.shape.surface import extract_surface

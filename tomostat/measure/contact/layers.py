@@ -8,16 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.kernels.smoothing import Floats
-from tomostat.measure.contact.classify import (
-    BORDER_ERROR,
-    Mixture,
-    contact_share_std,
-    fit_mixture,
-    histogram,
-    homogeneity_weights,
-    locate_borders,
-    remove_small_regions,
-)
+from tomostat.measure.contact.classify import BORDER_ERROR, contact_share_std, locate_borders, remove_small_regions
+from tomostat.measure.contact.mixture import Mixture, fit_mixture, histogram, homogeneity_weights
 from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
 from tomostat.measure.shape.surface import Surface
@@ -212,8 +204,9 @@ def decide_contact(
             others = [locate_borders(value, area, mixture, layers.weights, level) for level in LEVELS]
             at_level = [cleaned(other, certainty) for other in others]
     total = float(area.sum(dtype=np.float64))
-    binder, blocked = np.stack(found), (layers.particle, layers.collector, layers.known)
-    return SurfaceContact(binder, np.stack(at_level), *blocked, deviation, total)
+    return SurfaceContact(
+        np.stack(found), np.stack(at_level), layers.particle, layers.collector, layers.known, deviation, total
+    )
 
 
 def _face_area(surface: Surface) -> float:

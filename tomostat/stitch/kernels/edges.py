@@ -84,7 +84,7 @@ class EdgeModel:
         pore, active = fit.levels.pore, fit.levels.active
         if pore is None or active is None or active <= pore:
             return None
-        return cls(float(pore), float(active), float(fit.noise), float(fit.edge_blur))
+        return cls(pore, active, fit.noise, fit.edge_blur)
 
     @property
     def smoothing(self) -> float:
