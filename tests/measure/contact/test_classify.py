@@ -1,4 +1,4 @@
-"""Mixtures of void and carbon-binder."""
+"""Decisions between void and carbon-binder on the surface of a ball."""
 
 from __future__ import annotations
 
@@ -6,76 +6,60 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tomostat.measure.contact.classify import (
-    BINS,
-    CENTRES,
-    PARTICLE_STD,
-    PRIOR,
-    Component,
-    Mixture,
-    field_mixture,
-    fit_mixture,
-)
+from shapes import ball
+from tomostat.kernels.smoothing import Floats
+from tomostat.measure.contact.classify import SMALLEST_CONTACT, SMALLEST_GAP, locate_borders, remove_small_regions
+from tomostat.measure.contact.mixture import Component, Mixture
+from tomostat.measure.shape.averaging import SmoothingWeights, smoothing_weights
+from tomostat.measure.shape.surface import Surface, extract_surface
+
+RADIUS = 20.0
+Cap = NDArray[np.bool_]
 
 
-def test_groups() -> None:
-    rng = np.random.default_rng(0)
-    values = np.concatenate([rng.normal(-0.03, 0.06, 4000), rng.normal(0.6, 0.2, 6000)])
-    found = fit_mixture(values, np.ones(len(values)), PRIOR, sample_size=1000)
-    assert found.void.mean == pytest.approx(-0.03, abs=0.03)
-    assert found.binder.mean == pytest.approx(0.6, abs=0.04)
-    assert found.share == pytest.approx(0.6, abs=0.04)
-    assert field_mixture(np.zeros(200, np.int64)) == PRIOR
-    odds = Mixture(Component(0, 0.1, 1), Component(1, 0.3, 1)).log_odds(np.array([-5, 0.3, 5.0]))
-    assert odds[0] == -10
-    assert odds[2] == 10
+@pytest.fixture(scope="module")
+def surface() -> Surface:
+    return extract_surface(ball(RADIUS).astype(np.uint8), (1.0, 1.0, 1.0))
 
 
-def counts_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.histogram(values, BINS)[0]
+@pytest.fixture(scope="module")
+def weights(surface: Surface) -> SmoothingWeights:
+    return smoothing_weights(surface)
 
 
-@pytest.mark.parametrize("void", [-0.15, 0.0, 0.25])
-@pytest.mark.parametrize("spread", [0.08, 0.22])
-@pytest.mark.parametrize("detached", [0.3, 0.7])
-def test_a_field_has_the_levels_of_its_image(void: float, spread: float, detached: float) -> None:
-    """Whatever noise, offset and shares are: the middle between void and carbon-binder decides on contact."""
-    rng = np.random.default_rng(1)
-    count = 40_000
-    on_border = rng.uniform(void, void + 0.8, count // 10) + rng.normal(0, spread, count // 10)
-    kinds = [
-        rng.normal(void, spread, round(detached * count)),
-        rng.normal(void + 0.8, spread, round((1 - detached) * count)),
-    ]
-    found = field_mixture(counts_of(np.concatenate([*kinds, on_border])))
-    assert found.middle == pytest.approx(void + 0.4, abs=0.04)
-    assert found.share == pytest.approx(1 - detached, abs=0.04)
-    assert (found.void.mean_std, found.binder.mean_std) == PARTICLE_STD
+def cap(surface: Surface, area: float) -> Cap:
+    """The points nearest to one place on the ball, as many as have some area in voxel faces together."""
+    along = (surface.point - surface.point.mean(axis=0)) @ np.array([0.6, 0.48, 0.64])
+    order = np.argsort(-along)
+    chosen = np.zeros(len(surface), np.bool_)
+    chosen[order[np.cumsum(surface.area[order]) <= area]] = True
+    return chosen
 
 
-@pytest.mark.parametrize(("level", "spread"), [(0.0, 0.1), (0.0, 0.2), (0.8, 0.1), (0.8, 0.2)])
-def test_a_field_of_one_kind_is_not_split(level: float, spread: float) -> None:
-    """All attached, or all detached: the other component has no members, and stays where it is expected."""
-    values = np.random.default_rng(2).normal(level, spread, 20_000)
-    found = field_mixture(counts_of(values))
-    wrong = (values > found.middle) == (level < 0.4)
-    assert wrong.mean() < 0.05
+def cleaned(surface: Surface, weights: SmoothingWeights, contact: Cap, sure: float, blur: float) -> Floats:
+    certainty = np.full(len(surface), sure, np.float32)
+    return remove_small_regions(contact.astype(np.float32), certainty, surface.area, weights, 1.0, blur)
 
 
-def test_mixed_values_lie_between_the_levels() -> None:
-    mixture = Mixture(Component(0.0, 0.05, 1), Component(1.0, 0.05, 1), mixed=0.2)
-    odds = mixture.mixed_odds(CENTRES)
-    assert odds[np.abs(CENTRES - 0.5).argmin()] > 100
-    assert odds[np.abs(CENTRES).argmin()] < 0.1
-    assert (Mixture(Component(0.0, 0.05, 1), Component(1.0, 0.05, 1)).mixed_odds(CENTRES) == 0).all()
+@pytest.mark.parametrize("blur", [1.2, 2.4])
+@pytest.mark.parametrize(("least", "power", "inside"), [(SMALLEST_CONTACT, 3, True), (SMALLEST_GAP, 1, False)])
+def test_a_region_counts_by_area_and_certainty(
+    surface: Surface, weights: SmoothingWeights, blur: float, least: float, power: int, inside: bool
+) -> None:
+    """Contacts in a gap and gaps in a contact: half as large as the least they are gone, twice as large they stay."""
+    for sure in (1.0, 0.5):
+        limit = least * (blur / 1.2) ** power / sure
+        small, large = (cap(surface, factor * limit) == inside for factor in (0.5, 2.0))
+        assert (cleaned(surface, weights, small, sure, blur) == (not inside)).all()
+        assert ((cleaned(surface, weights, large, sure, blur) > 0.5) == large).all()
 
 
-def test_the_limit_lies_between_the_middle_and_where_both_are_as_likely() -> None:
-    alike = Mixture(Component(-0.1, 0.2, 1), Component(0.9, 0.2, 1))
-    assert alike.limit == alike.middle == pytest.approx(0.4)
-    porous = Mixture(Component(-0.1, 0.08, 1), Component(0.5, 0.2, 1))
-    assert porous.log_odds(np.array([porous.likelier]))[0] == pytest.approx(0, abs=1e-6)
-    assert porous.likelier < porous.limit < porous.middle
-    mirrored = Mixture(Component(-0.5, 0.2, 1), Component(0.1, 0.08, 1))
-    assert mirrored.likelier == pytest.approx(-porous.likelier)
-    assert Mixture(Component(0, 0.05, 1), Component(0.01, 2.0, 1)).limit == pytest.approx(0.005)
+def test_borders_lie_where_the_layer_crosses_the_limit(surface: Surface, weights: SmoothingWeights) -> None:
+    mixture = Mixture(Component(0.0, 0.1, 1), Component(0.8, 0.1, 1), share=0.95)
+    along = surface.point[:, 0] - surface.point[:, 0].mean()
+    layer = np.clip(0.4 + 0.08 * along, 0.0, 0.8).astype(np.float32)
+    contact = locate_borders(layer, surface.area, mixture, weights)
+    assert ((contact > 0.5) == (layer > mixture.limit)).all()
+    assert set(np.unique(contact[np.abs(along) > 12])) == {0.0, 1.0}
+    share = float((contact * surface.area).sum() / surface.area.sum())
+    assert share == pytest.approx(0.5, abs=0.01)
