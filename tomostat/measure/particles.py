@@ -29,6 +29,7 @@ from tomostat.measure.measures import MeasureSet, chosen_measures
 from tomostat.measure.options import MeasureOptions
 from tomostat.measure.particle import PAD
 from tomostat.measure.sampling.border import field_window
+from tomostat.measure.sampling.window import Window
 from tomostat.measure.shape.moments import FixedPoint, Moments, merge_moments
 from tomostat.measure.table import make_table
 from tomostat.measure.tasks import (
@@ -131,14 +132,16 @@ def measure_particles(
         write_contacts(contacts, [contact_table(name, pairs)])
     keys: dict[str, NDArray[Any] | str] = {"label": moments.label, "field": name}
     keys |= {"sample": sample, "condition": condition}
-    attributes: dict[str, Any] = {
-        "measure": str(as_dict(options)),
-        "window": asdict(window),
-        "plugins": [" ".join(filter(None, plugin.identity)) for plugin in measures.plugins],
-    }
-    if mixture is not None:
-        attributes[SEPARATION] = mixture.separation
-    return make_table(measures, keys, particles.table(), attributes)
+    return make_table(measures, keys, particles.table(), _attributes(options, measures, window, mixture))
+
+
+def _attributes(
+    options: MeasureOptions, measures: MeasureSet, window: Window, mixture: Mixture | None
+) -> dict[str, Any]:
+    """Attributes of the table of a field."""
+    known = {} if mixture is None else {SEPARATION: mixture.separation}
+    plugins = [" ".join(filter(None, plugin.identity)) for plugin in measures.plugins]
+    return {"measure": str(as_dict(options)), "window": asdict(window), "plugins": plugins, **known}
 
 
 def check_options(options: MeasureOptions) -> MeasureSet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from tomostat.options import StageOptions, is_within
 from tomostat.stage import FieldStage, FieldWork, Json, StudyStage, Work
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from tomostat.manifest import Layout
     from tomostat.study import Study
 
@@ -54,27 +56,31 @@ class MeasureStage(FieldStage[MeasureOptions]):
 
     def warnings(self, work: FieldWork) -> Sequence[str]:
         """Implausible sizes of particles, and contact that the image hardly shows."""
-        import numpy as np
-
         from tomostat.datasets import open_particles
-        from tomostat.measure.particles import SEPARATION
 
-        table, found = open_particles(work.layout.table(work.field.name)), []
-        diameters = table["equivalent_diameter"].to_numpy()
-        low, high = limits = self.options_of(work.study).plausible_diameter
-        middle = float(np.median(diameters)) if len(diameters) else low
+        table = open_particles(work.layout.table(work.field.name))
+        return [*self._of_size(table, self.options_of(work.study).plausible_diameter), *self._of_contact(table)]
+
+    def _of_size(self, table: xr.Dataset, limits: tuple[float, float]) -> Iterator[str]:
+        """A median diameter that particles of electrodes do not have."""
+        low, high = limits
+        middle = float(table["equivalent_diameter"].median()) if table.sizes["particle"] else low
         if not is_within(middle, limits):
-            found.append(
+            yield (
                 f"a median diameter of {middle:.3g} micrometers is implausible (expected {low:g} to {high:g}); look at "
                 "the voxel size"
             )
-        separation = table.attrs.get(SEPARATION, np.inf)
+
+    def _of_contact(self, table: xr.Dataset) -> Iterator[str]:
+        """Void and carbon-binder that are hardly distinct."""
+        from tomostat.measure.particles import SEPARATION
+
+        separation = table.attrs.get(SEPARATION, float("inf"))
         if separation < LEAST_SEPARATION:
-            found.append(
+            yield (
                 f"void and carbon-binder beside the particles are only {separation:.1f} standard deviations apart, as "
                 "where films or gaps are thinner than twice the blur: the detachment may be far off"
             )
-        return found
 
     def run(self, work: FieldWork) -> None:
         """Measure the particles batch by batch."""
