@@ -148,6 +148,13 @@ class ReportData:
         """Particles, each once where fields overlap."""
         return counted_once(self.particles)
 
+    @cached_property
+    def analyzed(self) -> xr.Dataset:
+        """Those of `counted` that statistics are made of: cut by the border of their field only where that is kept."""
+        if self.border == "kept" or "touches_border" not in self.counted:
+            return self.counted
+        return self.counted.isel(particle=np.flatnonzero(~self.counted["touches_border"].to_numpy().astype(bool)))
+
     def of_field(self, field: str) -> xr.Dataset:
         """Particles of a field."""
         return self.particles.isel(particle=np.flatnonzero(self._field_names == field))

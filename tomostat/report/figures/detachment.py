@@ -45,7 +45,7 @@ def distribution(data: ReportData) -> str:
         "variation between particles, fields and samples."
     )
     figure = data.svg_figure(
-        "detachment", draw_distributions(data.counted, results, split), alt, caption, density_rows(results)
+        "detachment", draw_distributions(data.analyzed, results, split), alt, caption, density_rows(results)
     )
     return figure + summary_table(results, split) + difference_table(results)
 
@@ -104,7 +104,7 @@ def _density(axes: Axes, group: xr.Dataset, particles: xr.Dataset, tint: str, li
     if count < FEWEST:
         values = particles["detachment"].to_numpy()
         axes.plot(
-            values, np.zeros(values.size), "|", color=tint, markersize=22, markeredgewidth=1.6,
+            values, np.zeros(values.size), "|", color=tint, markersize=12, markeredgewidth=1.6,
             label=f"{name}  (n = {count}, too few for a curve)",
         )  # fmt: skip
         return
