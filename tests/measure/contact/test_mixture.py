@@ -79,3 +79,9 @@ def test_the_limit_lies_between_the_middle_and_where_both_are_as_likely() -> Non
     mirrored = Mixture(Component(-0.5, 0.2, 1), Component(0.1, 0.08, 1))
     assert mirrored.likelier == pytest.approx(-porous.likelier)
     assert Mixture(Component(0, 0.05, 1), Component(0.01, 2.0, 1)).limit == pytest.approx(0.005)
+
+
+def test_the_limit_is_the_middle_where_nothing_overlaps() -> None:
+    segmented = Mixture(Component(0, 0.04, 1), Component(1, 0.08, 1))
+    assert segmented.likelier < 0.45
+    assert segmented.limit == segmented.middle

@@ -74,9 +74,12 @@ class Mixture:
 
         The middle is where borders lie, and where neither is taken for the other more often when both vary alike. Where
         films are porous, carbon-binder varies more than void, and its darkest parts lie below the middle; half the way
-        to where both are as likely, as much of one is mistaken as of the other.
+        to where both are as likely, as much of one is mistaken as of the other. Where the two do not overlap, as in a
+        segmented image, none is mistaken but on borders.
         """
-        return 0.5 * (self.middle + self.likelier)
+        touching, apart = OVERLAP
+        share = 0.5 * min(max((apart - self.separation) / (apart - touching), 0), 1)
+        return (1 - share) * self.middle + share * self.likelier
 
     @property
     def contrast(self) -> float:
@@ -135,6 +138,9 @@ class Mixture:
 PRIOR = Mixture(Component(-0.05, 0.12, 0.2), Component(0.75, 0.18, 0.25), mixed=0.1)
 """Prior for a field. Carbon-binder beside a particle is a porous film, darker than carbon-binder in bulk; void is not
 quite at 0 where the blur or the level of pores is a little off."""
+
+OVERLAP = (6.0, 10.0)
+"""Separations up to which values of void and carbon-binder overlap, and from which on they do not."""
 
 PARTICLE_STD = (0.06, 0.12)
 """Standard deviation of the means of void and carbon-binder of single particles around those of their field, from
