@@ -16,7 +16,7 @@ from tomostat.measure import (
     write_contacts,
     write_particles,
 )
-from tomostat.measure.contact.neighbours import contact_pairs, face_neighbours
+from tomostat.measure.contact.neighbours import ContactPairs, NearParticle, contact_pairs, face_neighbours
 from tomostat.measure.contact_table import contact_table
 
 
@@ -57,9 +57,15 @@ def test_contacts_of_a_field(tmp_path: Path) -> None:
         open_contacts(tmp_path, columns=["colour"])
 
 
+def pairs_of(area: float) -> ContactPairs:
+    """Two particles that touch."""
+    near = NearParticle(2, area, joined=True, close=(0, 0, 9))
+    return contact_pairs({1: [near]}, {1, 2}, {1: 9.0, 2: 9.0}, (1.0, 1.0, 1.0))
+
+
 def test_contacts_of_several_fields(tmp_path: Path) -> None:
-    one = contact_table("a", contact_pairs({1: [(2, 3.0)]}, {1, 2}))
-    two = contact_table("b", contact_pairs({1: [(2, 8.0)]}, {1, 2}))
+    one = contact_table("a", pairs_of(3.0))
+    two = contact_table("b", pairs_of(8.0))
     write_contacts(tmp_path / "contacts.parquet", [one, two])
     found = read_contacts(tmp_path / "contacts.parquet")
     assert found["field"].to_pylist() == ["a", "b"]

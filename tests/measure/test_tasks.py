@@ -16,6 +16,7 @@ from stores import half_ball, store, three_balls
 from tomostat.measure import MeasureOptions
 from tomostat.measure.batches import make_batches
 from tomostat.measure.contact.mixture import PRIOR
+from tomostat.measure.contact.neighbours import NearParticle
 from tomostat.measure.particles import grey_levels
 from tomostat.measure.shape.moments import FixedPoint, block_moments
 from tomostat.measure.tasks import MeasuredParticle, MeasureTask, level_tasks, parse_moments, particle_tasks, sums_tasks
@@ -60,6 +61,8 @@ def test_sums_of_blocks_survive_as_text(tmp_path: Path) -> None:
 
 def test_measured_particles_survive_as_text() -> None:
     values = {"detachment": 0.1 + 0.2, "fragments": 3, "fully_detached": False, "grey_profile": [math.nan, 1 / 3]}
-    particle = MeasuredParticle(7, values, [(3, 0.7), (9, math.nan)])
+    particle = MeasuredParticle(
+        7, values, [NearParticle(3, 0.7, True, (0, 2, 9)), NearParticle(9, math.nan, False, (0, 0, 1))]
+    )
     again = MeasuredParticle.parse(json.loads(json.dumps(particle.record())))
     assert repr(again) == repr(particle)

@@ -30,7 +30,7 @@ from tomostat.measure.options import MeasureOptions
 from tomostat.measure.particle import PAD
 from tomostat.measure.sampling.border import field_window
 from tomostat.measure.sampling.window import Window
-from tomostat.measure.shape.moments import FixedPoint, Moments, merge_moments
+from tomostat.measure.shape.moments import COUNT, FixedPoint, Moments, merge_moments
 from tomostat.measure.table import make_table
 from tomostat.measure.tasks import (
     MeasuredParticle,
@@ -117,9 +117,12 @@ def measure_particles(
     batches, measured, mixture = _measure_batches(path, info, fit, moments, options, execution)
     if options.maps:
         write_maps(info, points_folder(path, execution), batches, execution, {"measure": as_dict(options)})
+    volumes = moments.sums[:, COUNT] * math.prod(info.spacing)
     pairs = contact_pairs(
-        {particle.label: particle.contacts for particle in measured},
+        {particle.label: particle.near for particle in measured},
         {particle.label for particle in measured if particle.values},
+        dict(zip(moments.label.tolist(), volumes.tolist(), strict=True)),
+        info.spacing,
     )
     values = {particle.label: particle.values for particle in measured}
     window = field_window(moments, info.shape, info.spacing, fit.circle)

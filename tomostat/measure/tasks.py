@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from tomostat.blocks import Block, Shape, block_grid
 from tomostat.measure.batches import Batch, read_boxes
 from tomostat.measure.contact.layers import CONTACT_DISTANCE, TOLERANCES
 from tomostat.measure.contact.mixture import BINS, Mixture, field_mixture
-from tomostat.measure.contact.neighbours import contact_areas, face_neighbours
+from tomostat.measure.contact.neighbours import NearParticle, near_particles, near_without_surface
 from tomostat.measure.contact.profiles import GreyLevels
 from tomostat.measure.field import refuse_undeclared
 from tomostat.measure.maps import block_size, write_points
@@ -72,22 +71,23 @@ class MeasuredParticle:
         Number of the particle.
     values
         Values by column, of those that it has; empty for a particle too small for a surface.
-    contacts
-        Label and area in micrometer^2 for each particle that it touches; the area is NaN where it is unknown.
+    near
+        Particles that it touches or comes close to.
     """
 
     label: int
     values: Values
-    contacts: Sequence[tuple[int, float]]
+    near: Sequence[NearParticle]
 
     def record(self) -> Mapping[str, Any]:
         """The particle as JSON-able values."""
-        return {"label": self.label, "values": dict(self.values), "contacts": [list(pair) for pair in self.contacts]}
+        return {"label": self.label, "values": dict(self.values), "near": [list(one) for one in self.near]}
 
     @classmethod
     def parse(cls, record: Mapping[str, Any]) -> Self:
         """Read a particle back from what `record` gave."""
-        return cls(record["label"], record["values"], [(int(label), area) for label, area in record["contacts"]])
+        near = [NearParticle(label, area, joined, tuple(close)) for label, area, joined, close in record["near"]]
+        return cls(record["label"], record["values"], near)
 
 
 def sums_tasks(path: Path, fixed: FixedPoint, core: Shape) -> dict[str, Delayed]:
@@ -156,7 +156,7 @@ def _measure_batch(task: MeasureTask, batch: Batch) -> list[Mapping[str, Any]]:
 def measure_particle(particle: Particle, measures: MeasureSet) -> MeasuredParticle:
     """Measure one particle.
 
-    A particle too small for a surface has no values, and contacts of unknown area.
+    A particle too small for a surface has no values, and touches others over an unknown area.
 
     Raises
     ------
@@ -165,13 +165,13 @@ def measure_particle(particle: Particle, measures: MeasureSet) -> MeasuredPartic
         it, and in the first case the particle.
     """
     if particle.too_small:
-        return MeasuredParticle(particle.label, {}, _contacts_of_unknown_area(particle))
+        return MeasuredParticle(particle.label, {}, near_without_surface(particle.box.labels, particle.label))
     values: dict[str, Value] = {}
     for plugin, group in measures.particle_groups():
         found = _plugin_values(plugin, group, particle) if plugin in measures.plugins else group(particle)
         refuse_undeclared(plugin, group.measures, found)
         values |= found
-    return MeasuredParticle(particle.label, values, _contacts(particle))
+    return MeasuredParticle(particle.label, values, _near(particle))
 
 
 def _plugin_values(plugin: Plugin[Any], group: ParticleGroup, particle: Particle) -> Values:
@@ -186,14 +186,9 @@ def _plugin_values(plugin: Plugin[Any], group: ParticleGroup, particle: Particle
     return {name: value.tolist() for name, value in found.items()}
 
 
-def _contacts(particle: Particle) -> list[tuple[int, float]]:
-    """Particles that one touches, and over what area in micrometer^2; unknown in a single slice."""
+def _near(particle: Particle) -> list[NearParticle]:
+    """Particles near one; over what area they touch is unknown in a single slice."""
     if particle.is_section:
-        return _contacts_of_unknown_area(particle)
+        return near_without_surface(particle.box.labels, particle.label)
     surface, box, touches = particle.surface, particle.box, particle.contact.particle
-    return contact_areas(surface, box.labels, particle.label, touches, CONTACT_DISTANCE)
-
-
-def _contacts_of_unknown_area(particle: Particle) -> list[tuple[int, float]]:
-    """Particles that share a voxel face with one whose surface is not measured."""
-    return [(int(other), math.nan) for other in face_neighbours(particle.box.labels, particle.label)]
+    return near_particles(surface, box.labels, particle.label, touches, CONTACT_DISTANCE)

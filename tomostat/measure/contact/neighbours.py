@@ -1,7 +1,8 @@
 """Which particles touch, and how far away the nearest one is.
 
-Two particles touch where voxels of the two share a face, or where surface points of one are in contact with the other
-(`tomostat.measure.contact.layers`). The area of their contact is the mean of the areas on either surface.
+Two particles are near where voxels of the two share a face, or where surface points of one are in contact with the
+other (`tomostat.measure.contact.layers`). They touch unless they come no closer than two balls with a gap do
+(`tomostat.measure.contact.closeness`). The area of their contact is the mean of the areas on either surface.
 """
 
 from __future__ import annotations
@@ -9,15 +10,44 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.smoothing import Floats, Spacing
+from tomostat.measure.contact.closeness import ball_gap, closeness, reduced_radius
 from tomostat.measure.shape.surface import Surface
+
+TOUCHING = 0.03
+"""Gap in voxels up to which two particles touch: gaps are known to 0.03 to 0.05 voxel."""
+
+SMALLEST_BALL = 5.0
+"""Radius in voxels of the smallest particle whose gaps are told: smaller ones touch whatever they are near."""
+
+
+class NearParticle(NamedTuple):
+    """A particle near another one.
+
+    Attributes
+    ----------
+    label
+        Its number.
+    area
+        Area in micrometer^2 on the other's surface that is in contact with it: 0 where only voxel faces touch, NaN
+        where the surface is not measured.
+    joined
+        Whether voxels of the two share a face.
+    close
+        Their `closeness` along z, y and x.
+    """
+
+    label: int
+    area: float
+    joined: bool
+    close: tuple[int, int, int]
 
 
 def face_neighbours(labels: NDArray[Any], label: int) -> NDArray[Any]:
@@ -67,10 +97,10 @@ def _nearest_other(
     return found
 
 
-def contact_areas(
+def near_particles(
     surface: Surface, labels: NDArray[np.uint32], label: int, particle: NDArray[np.bool_], beyond: float
-) -> list[tuple[int, float]]:
-    """Which particles a surface touches, and over what area.
+) -> list[NearParticle]:
+    """Which particles a surface is near, and over what area it touches them.
 
     The area of a point in contact counts for the particle whose voxel is closest to the place `beyond` voxels outside
     the point, among the 27 voxels around; without such a voxel (active material without a label) it counts for none.
@@ -90,8 +120,8 @@ def contact_areas(
 
     Returns
     -------
-    list of tuple
-        Label and area in micrometer^2 (0 where only voxel faces touch), labels ascending.
+    list of NearParticle
+        Labels ascending.
     """
     spacing = np.asarray(surface.spacing)
     chosen = np.flatnonzero(particle)
@@ -99,10 +129,29 @@ def contact_areas(
     pitch = np.linalg.norm(normal * spacing, axis=1, keepdims=True)  # voxel size along the normal
     place = (surface.point[chosen] + beyond * pitch * normal) / spacing
     other = _nearest_other(labels, label, place, spacing)
-    known, which = np.unique(np.concatenate([face_neighbours(labels, label), other[other > 0]]), return_inverse=True)
+    joined = face_neighbours(labels, label)
+    known, which = np.unique(np.concatenate([joined, other[other > 0]]), return_inverse=True)
     area: Floats = surface.area[chosen][other > 0]
-    areas = np.bincount(which[len(which) - len(area) :], area, len(known))
-    return list(zip(known.tolist(), areas.tolist(), strict=True))
+    areas = np.bincount(which[len(which) - len(area) :], area, len(known)).astype(np.float64)
+    return _near(labels, label, known, areas, np.isin(known, joined))
+
+
+def near_without_surface(labels: NDArray[np.uint32], label: int) -> list[NearParticle]:
+    """Particles that share a voxel face with one whose surface is not measured; `labels` as in `near_particles`."""
+    known = face_neighbours(labels, label)
+    return _near(labels, label, known, np.full(len(known), np.nan), np.ones(len(known), np.bool_))
+
+
+def _near(
+    labels: NDArray[np.uint32],
+    label: int,
+    known: NDArray[Any],
+    areas: NDArray[np.float64],
+    joined: NDArray[np.bool_],
+) -> list[NearParticle]:
+    """What is known of the particles near one, by label."""
+    close = map(tuple, closeness(labels, label, known).tolist())
+    return [NearParticle(*one) for one in zip(known.tolist(), areas.tolist(), joined.tolist(), close, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -122,32 +171,56 @@ class ContactPairs:
     area: NDArray[np.float64]
 
 
-def contact_pairs(touched: Mapping[int, Iterable[tuple[int, float]]], measured: Collection[int]) -> ContactPairs:
-    """Pairs of touching particles, from what each one touches.
+def contact_pairs(
+    near: Mapping[int, Iterable[NearParticle]],
+    measured: Collection[int],
+    volume: Mapping[int, float],
+    spacing: Spacing,
+) -> ContactPairs:
+    """Pairs of touching particles, from what each one is near.
 
     Parameters
     ----------
-    touched
-        For each particle the labels that its surface or its voxel faces touch, with areas in micrometer^2.
+    near
+        For each particle those near it.
     measured
         Labels of the particles whose surface was measured.
+    volume
+        Volume of each particle in micrometer^3.
+    spacing
+        Voxel size (z, y, x) in micrometers.
 
     Returns
     -------
     ContactPairs
         Each pair once, with the mean of its areas on both sides.
     """
-    sides: dict[tuple[int, int], dict[int, float]] = {}
-    for label, others in touched.items():
-        for other, area in others:
-            sides.setdefault((min(label, other), max(label, other)), {})[label] = area
-    pairs = sorted(sides)
-    areas = []
-    for pair in pairs:
-        known = [sides[pair].get(label, 0.0) for label in pair if label in measured]
-        areas.append(sum(known) / len(known) if known else math.nan)
-    a, b = np.array(pairs, np.uint32).reshape(-1, 2).T
-    return ContactPairs(a, b, np.array(areas, np.float64))
+    sides: dict[tuple[int, int], dict[int, NearParticle]] = {}
+    for label, others in near.items():
+        for one in others:
+            sides.setdefault((min(label, one.label), max(label, one.label)), {})[label] = one
+    lines = not any(
+        one.joined for others in near.values() for one in others
+    )  # between all particles, as of a watershed
+    touching = [pair for pair in sorted(sides) if lines or not _apart(pair, sides[pair].values(), volume, spacing)]
+    a, b = np.array(touching, np.uint32).reshape(-1, 2).T
+    return ContactPairs(a, b, np.array([_mean_area(pair, sides[pair], measured) for pair in touching], np.float64))
+
+
+def _mean_area(pair: tuple[int, int], sides: Mapping[int, NearParticle], measured: Collection[int]) -> float:
+    """Mean of the areas of a contact on the measured surfaces."""
+    known = [sides[label].area if label in sides else 0.0 for label in pair if label in measured]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _apart(pair: tuple[int, int], sides: Iterable[NearParticle], volume: Mapping[int, float], spacing: Spacing) -> bool:
+    """Whether two particles whose surfaces are near have a gap."""
+    voxel = float(np.prod(spacing)) ** (1 / 3)
+    first, second = ((3 * volume[label] / (4 * math.pi)) ** (1 / 3) for label in pair)
+    if min(first, second) < SMALLEST_BALL * voxel or all(math.isnan(one.area) for one in sides):
+        return False
+    close = np.max([one.close for one in sides], axis=0)
+    return ball_gap(close, reduced_radius(first, second), spacing) > TOUCHING * voxel
 
 
 def count_contacts(labels: NDArray[np.uint32], a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.int64]:

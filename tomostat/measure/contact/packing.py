@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         long_name="particles that it touches",
         digits=0,
         definition="Its coordination number: particles that share a voxel face with it, or whose surface touches it or "
-        "is touched by its own.",
+        "is touched by its own; those left out that come no closer than balls of the same volumes with a gap between "
+        "them do.",
         shown=("report",),
     ),
     Measure(
