@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
+from tomostat.detect import DetectOptions
+from tomostat.pipeline import check_inputs
+from tomostat.study import study_of_volume
 from tomostat.views import VIEWS, View, check_views
 
 
@@ -28,3 +32,12 @@ def test_views_need_length_along_every_axis_and_voxels_of_about_one_size():
             check_views(("z", "y"), shape, cubic)
     with pytest.raises(ValueError, match=r"they are 1 x 0.2 x 0.2 micrometers"):
         check_views(("z", "y", "x"), (100, 100, 100), (1.0, 0.2, 0.2))
+
+
+def test_a_thin_volume_is_refused_before_any_work(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((7, 60, 60), "u2"), photometric="minisblack")
+    study = study_of_volume(tmp_path / "a.tif", tmp_path / "out", spacing=0.2)
+    check_inputs(study)
+    with pytest.raises(ValueError, match=r"views z y need 48 voxels .* has 7 along z"):
+        check_inputs(study.with_options(detect=DetectOptions(views=("z", "y"))))
+    assert not (tmp_path / "out").exists()
