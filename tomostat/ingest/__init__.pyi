@@ -10,9 +10,10 @@ from .choose import (
     probe,
     split_dataset,
 )
-from .given import check_images, copy_images, find_images, given_spacing, render_volume, scan_images
+from .given import check_images, copy_images, find_images, given_spacing, scan_images
 from .labels import as_labels
 from .options import IngestOptions
+from .rendered import render_volume
 from .source import ArraySource, Reader, Source, SourceRecord
 from .stream import ingest_volume
 

@@ -18,11 +18,10 @@ from tomostat.blocks import Block, Box, Shape, block_grid
 from tomostat.execution import Execution
 from tomostat.ingest.choose import FoundSource, choose_spacing, find_named, naming_plugin
 from tomostat.ingest.kernels.recode import recode, renumber
-from tomostat.ingest.kernels.rendering import HALO, render_phases
 from tomostat.ingest.labels import as_labels
 from tomostat.ingest.stream import block_shape
 from tomostat.phase import Phase
-from tomostat.volume import RENDERED, Spacing, create_volume, describe, pyramid_tasks, storage_layout, write_box
+from tomostat.volume import Spacing, create_volume, describe, pyramid_tasks, storage_layout, write_box
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +200,7 @@ def copy_images(path: Path, images: GivenImages, known: KnownValues, spacing: Sp
     """
     execution = execution.named("ingest")
     if images.labels is not None and known.ids is not None:
-        attributes = {"original_ids": known.ids.tolist(), "source": _record(images.labels)}
+        attributes = {"original_ids": known.ids.tolist(), "source": source_record(images.labels)}
         copy = dask.delayed(_copy_labels, pure=False)
         tasks = {block.key: copy(images.labels, path, block, known.ids) for block in _blocks(images.labels)}
         _write(path, "particles", np.uint32, spacing, images.labels.source.shape, attributes, tasks, execution)
@@ -209,10 +208,13 @@ def copy_images(path: Path, images: GivenImages, known: KnownValues, spacing: Sp
         found = images.any_source
         copy = dask.delayed(_copy_phases, pure=False)
         tasks = {block.key: copy(images, path, block) for block in _blocks(found)}
-        _write(path, "phases", np.uint8, spacing, found.source.shape, {"source": _record(found)}, tasks, execution)
+        _write(
+            path, "phases", np.uint8, spacing, found.source.shape, {"source": source_record(found)}, tasks, execution
+        )
 
 
-def _record(found: FoundSource) -> dict[str, Any]:
+def source_record(found: FoundSource) -> dict[str, Any]:
+    """What the attributes of an image say of its source."""
     return dataclasses.asdict(found.source.record(found.reader))
 
 
@@ -238,46 +240,14 @@ def _copy_labels(found: FoundSource, path: Path, block: Block, ids: NDArray[np.i
 
 
 def _copy_phases(images: GivenImages, path: Path, block: Block) -> None:
-    write_box(path, block.start, _phases(images, block.core), "phases")
+    write_box(path, block.start, given_phases(images, block.core), "phases")
 
 
-def _phases(images: GivenImages, box: Box) -> NDArray[np.uint8]:
+def given_phases(images: GivenImages, box: Box) -> NDArray[np.uint8]:
     """Phases of a box: as given, else active material in the particles."""
     if images.phases is not None:
         return recode(_read(images.phases, box), images.codes)
     return np.where(_read(images.any_source, box) != 0, Phase.ACTIVE, Phase.PORE).astype(np.uint8)
-
-
-def render_volume(path: Path, images: GivenImages, spacing: Spacing, execution: Execution) -> None:
-    """Make a volume of given images that have no grey values.
-
-    Its grey values are an image of the phases, blurred as a sharp scan is, so that contact is decided and pictures are
-    drawn as of any other volume; the attribute `RENDERED` says so, and columns that need grey values are missing.
-
-    Parameters
-    ----------
-    path
-        The volume to write, ``NAME.zarr``; an existing volume is replaced.
-    images
-        From `find_images`.
-    spacing, execution
-        As in `copy_images`.
-    """
-    execution = execution.named("ingest")
-    found = images.any_source
-    if not execution.started("blocks"):
-        attributes = {"source": _record(found), RENDERED: True}
-        create_volume(path, shape=found.source.shape, dtype=np.uint8, spacing=spacing, attributes=attributes)
-    render = dask.delayed(_render_block, pure=False)
-    core = block_shape(found.source, storage_layout(found.source.shape)[1])
-    blocks = block_grid(found.source.shape, core, (HALO,) * 3)
-    execution.run("blocks", {block.key: render(images, path, block) for block in blocks})
-    execution.run_levels(pyramid_tasks(path))
-    logger.warning("%s has no grey values: columns that need them are missing", path.stem)
-
-
-def _render_block(images: GivenImages, path: Path, block: Block) -> None:
-    write_box(path, block.start, render_phases(_phases(images, block.outer))[block.inner])
 
 
 def given_spacing(images: GivenImages, given: float | Sequence[float] | None) -> Spacing:

@@ -1,3 +1,4 @@
+from .arrays import open_volume, split_blocks, store_tasks
 from .damage import check_tasks
 from .kernels.grid import interpolate_grid
 from .kernels.halve import halve, halve_sparse
@@ -24,13 +25,12 @@ from .store import (
     SHARD,
     create_volume,
     level_shapes,
-    open_volume,
     read_box,
     remove_map,
     storage_layout,
     write_box,
 )
-from .tasks import pyramid_tasks, split_blocks, store_tasks
+from .tasks import pyramid_tasks
 
 __all__ = [
     "CHUNK",

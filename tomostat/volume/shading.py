@@ -11,10 +11,11 @@ from dask_image import ndfilters
 from numpy.typing import NDArray
 
 from tomostat.blocks import Box, Shape
+from tomostat.volume.arrays import open_volume
 from tomostat.volume.damage import read_part
 from tomostat.volume.kernels.grid import interpolate_grid
 from tomostat.volume.metadata import open_array, open_group
-from tomostat.volume.store import CODECS, open_volume, read_box
+from tomostat.volume.store import CODECS, read_box
 
 
 def write_shading(path: str | Path, grid: NDArray[np.float32] | None) -> None:

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
-import xarray as xr
 import zarr
 import zarr.codecs
 from numpy.typing import DTypeLike, NDArray
@@ -19,7 +17,6 @@ from tomostat.blocks import Box, Shape
 from tomostat.volume.damage import read_part
 from tomostat.volume.metadata import (
     check_spacing,
-    describe,
     image_prefix,
     is_map,
     is_volume,
@@ -144,51 +141,6 @@ def _list_maps(path: str | Path) -> None:
         datasets = [{**dataset, "path": image_prefix(label) + dataset["path"]} for dataset in image["datasets"]]
         images.append({**image, "datasets": datasets})
     root.attrs["ome"] = {**ome, "multiscales": images}
-
-
-def open_volume(path: str | Path, label: str | None = None, *, level: int = 0) -> xr.DataArray:
-    """Open a volume lazily.
-
-    Parameters
-    ----------
-    path
-        The store, ``NAME.zarr``.
-    label
-        Name of a label image such as ``phases`` or ``particles``; the grey values when not given.
-    level
-        Resolution level, 0 is full resolution.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dims z, y, x with coordinates in micrometers; dask chunks are the store's shards. ``attrs["spacing"]`` is the
-        voxel size (z, y, x) in micrometers.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        When there is no such volume, label image or level.
-    """
-    info = describe(path, label)
-    if not 0 <= level < len(info.levels):
-        raise ValueError(f"level is {level}; {path} has levels 0 to {len(info.levels) - 1}")
-    path = Path(path).absolute()  # workers have other working folders, and chunks that are not found read as zeros
-    array = open_array(path, f"{image_prefix(label)}{level}")
-    chunks = array.shards or array.chunks
-    data = da.from_array(array, chunks=chunks, name=False, inline_array=True, getitem=_read)
-    ome: Any = open_group(path, label).attrs["ome"]
-    scale, shift = ome["multiscales"][0]["datasets"][level]["coordinateTransformations"]
-    coords = {
-        axis: (axis, t + s * np.arange(n), {"units": "micrometer", "long_name": f"{axis} position"})
-        for axis, n, s, t in zip("zyx", array.shape, scale["scale"], shift["translation"], strict=True)
-    }
-    attrs = {**info.attributes, "spacing": tuple(scale["scale"])}
-    return xr.DataArray(data, dims=("z", "y", "x"), coords=coords, name=label or "grey", attrs=attrs)
-
-
-def _read(array: zarr.Array[Any], box: Box, asarray: bool = True) -> NDArray[Any]:
-    """`read_part` with the parameters that dask passes."""
-    return read_part(array, box)
 
 
 def read_box(path: str | Path, box: Box, label: str | None = None, level: int = 0) -> NDArray[Any]:
