@@ -62,6 +62,15 @@ def test_a_field_of_one_kind_is_not_split(level: float, spread: float) -> None:
     assert wrong.mean() < 0.05
 
 
+def test_two_kinds_in_much_noise_are_not_taken_for_one() -> None:
+    """As where electrolyte in the pores is nearly as bright as carbon-binder: one hump between the two levels."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(0.1, 0.25, 4000), rng.normal(0.65, 0.22, 6000)])
+    found = field_mixture(counts_of(values))
+    assert found.limit == pytest.approx(0.375, abs=0.08)
+    assert found.share == pytest.approx(0.6, abs=0.1)
+
+
 def test_mixed_values_lie_between_the_levels() -> None:
     mixture = Mixture(Component(0.0, 0.05, 1), Component(1.0, 0.05, 1), mixed=0.2)
     odds = mixture.mixed_odds(CENTRES)

@@ -294,15 +294,17 @@ def field_mixture(counts: NDArray[np.int64]) -> Mixture:
     Returns
     -------
     Mixture
-        `PRIOR` where there are no values. Where one normal distribution describes them as well as two, they are of one
-        kind, and the other component stays where the prior expects it.
+        `PRIOR` where there are no values. Where one normal distribution describes them as well as two, and lies where
+        the prior expects a component, they are of one kind, and the other component stays where it is expected. One
+        that lies between them is of both kinds in so much noise that they are hardly distinct.
     """
     if not counts.any():
         return PRIOR
     weight = counts.astype(np.float64)
     found, single = fit_mixture(CENTRES, weight, PRIOR, sample_size=100 * SAMPLE_SIZE), _fit_one(weight)
     ratio = np.log(np.maximum(found.density(CENTRES), 1e-300) / np.maximum(_density(CENTRES, single), 1e-300))
-    if np.average(ratio, weights=weight) < LEAST_GAIN:
+    kinds = [part for part in (PRIOR.void, PRIOR.binder) if abs(single.mean - part.mean) <= part.mean_std]
+    if kinds and np.average(ratio, weights=weight) < LEAST_GAIN:
         found = _of_one_kind(single)
     void, binder = (part._replace(mean_std=s) for part, s in zip((found.void, found.binder), PARTICLE_STD, strict=True))
     return Mixture(void, binder, found.share)  # one particle has too few values on borders to tell them
