@@ -41,7 +41,7 @@ IMAGES = ((0.0, 0.0), (0.15, 0.0), (0.3, 0.0), (0.15, 1.5), (0.08, 2.5), (0.35, 
 """Noise as a share of the contrast, and blur in voxels, taken in turn."""
 DETECTIONS = ((0.0, 0.0, 0.0), (0.1, 0.05, 0.02), (0.2, 0.1, 0.05), (0.3, 0.1, 0.1))
 """Shares of the detections that are dropped, split in two, and fused with a neighbour; each on every electrode."""
-FITTED, CHECKED = range(80_000, 80_012), range(80_012, 80_024)
+FITTED, CHECKED = range(80_000, 80_024), range(80_024, 80_036)
 """Seeds of the electrodes that the coefficients were fitted on, and of those on which they are checked."""
 RIGHT = 0.5
 """Intersection over union with a true particle from which on a particle is right."""

@@ -27,6 +27,8 @@ def test_a_ball_is_round_whole_and_beyond_doubt():
     np.testing.assert_array_equal(found.parts, 1)
     np.testing.assert_array_equal(found.score, 1)
     assert found.doubt.max() < 0.02
+    assert found.unevenness.max() < 0.05, "the areas of its sections are a parabola"
+    np.testing.assert_array_equal(found.missed, 0)
     assert found.confidence.min() > 0.98
 
 
@@ -73,6 +75,21 @@ def test_pieces_in_a_slice_and_doubtful_decisions_lower_the_confidence():
     assert 1.05 < broken.parts[0] < 1.2
     assert broken.doubt[0] > plain.doubt[0]
     assert broken.confidence[0] < plain.confidence[0]
+
+
+def test_slices_that_miss_a_particle_and_uneven_sections() -> None:
+    """Against a fit of numpy, of two balls that hang together."""
+    stack = np.zeros((60, 40, 40), int)
+    stack[ball_at(stack.shape, (15, 20, 20), 12) | ball_at(stack.shape, (36, 20, 20), 12)] = 1
+    stack[10] = 0
+    found = evidence_of(stack)
+    areas = stack.sum(axis=(1, 2))
+    (slices,) = np.nonzero(areas)
+    rest = areas[slices] - np.polyval(np.polyfit(slices, areas[slices], 2), slices)
+    assert found.unevenness[0] == pytest.approx(np.sqrt(np.mean(rest**2)) / areas[slices].mean())
+    assert found.missed[0] == pytest.approx(1 - len(slices) / (slices[-1] - slices[0] + 1))
+    plain = evidence_of(ball_at((40, 40, 40), (20, 20, 20), 15).astype(int))
+    assert found.confidence[0] < plain.confidence[0]
 
 
 def test_what_a_person_decided_is_beyond_doubt():

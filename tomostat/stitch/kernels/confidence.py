@@ -2,7 +2,7 @@
 
 Right is a particle whose intersection over union with a true one is 0.5 or more. The logarithm of its odds is
 
-    6.2 score + 2 roundness - 3.1 (parts - 1) - 6.3 doubt + 0.3
+    3.8 score + 2.3 roundness - 2.3 (parts - 1) - 7.3 doubt - 2.9 unevenness + 2.8 missed + 2.1
 
 and where slices along other axes were searched as well
 
@@ -18,6 +18,12 @@ parts
 doubt
     largest over the candidates at its tracks: probability that the decision is wrong, as its score has it, times the
     share of the particle that would change, 1 at most; a person's decision leaves no doubt
+unevenness
+    how far the areas of its sections are from those of an ellipsoid, which are a parabola along z: root of the mean
+    square of the differences over the mean area; 0 for up to three slices
+missed
+    share of the slices between its first and its last one in which nothing of it was found: they raise doubt and
+    unevenness of particles that are right all the same
 agreement
     largest intersection over union with a particle that another view finds by itself, the mean over these views
 
@@ -30,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +46,9 @@ from tomostat.stitch.kernels.merging import Decision, Reason, sphere_likeness
 from tomostat.stitch.kernels.other_views import ViewOverlaps, agreement
 from tomostat.stitch.kernels.tracks import Sections
 
-ALONE = {"score": 6.2, "roundness": 2.0, "parts": -3.1, "doubt": -6.3, "constant": 0.3}
+ALONE = {
+    "score": 3.8, "roundness": 2.3, "parts": -2.3, "doubt": -7.3, "unevenness": -2.9, "missed": 2.8, "constant": 2.1
+}  # fmt: skip
 WITH_VIEWS = {"score": 4.3, "agreement": 5.1, "roundness": 1.2, "parts": -3.1, "doubt": -4.4, "constant": -0.4}
 """Coefficients of the evidence of z alone, and beside other views; parts are counted from 1."""
 
@@ -61,7 +70,7 @@ class ParticleEvidence:
     ----------
     particle
         Numbers of the particles, uint32, ascending.
-    score, roundness, parts, doubt, agreement
+    score, roundness, parts, doubt, unevenness, missed, agreement
         See the module; float64. The agreement is NaN without other views.
     """
 
@@ -70,6 +79,8 @@ class ParticleEvidence:
     roundness: NDArray[np.float64]
     parts: NDArray[np.float64]
     doubt: NDArray[np.float64]
+    unevenness: NDArray[np.float64]
+    missed: NDArray[np.float64]
     agreement: NDArray[np.float64]
 
     @property
@@ -120,8 +131,8 @@ def particle_evidence(
 
     volume = np.maximum(np.bincount(of_section, sections.area, count), 1)
     score = np.bincount(of_section, sections.area * sections.score.astype(float), count) / volume
-    seen = np.bincount(np.unique(np.stack([of_section, sections.slice]), axis=1)[0], minlength=count)
-    parts = np.bincount(of_section, minlength=count) / np.maximum(seen, 1)
+    profiles = _Profiles.of(of_section, sections, count)
+    parts = np.bincount(of_section, minlength=count) / np.maximum(profiles.seen, 1)
     sums = np.stack([np.bincount(of_track, column, count) for column in tracks.moments.T], axis=1)
     likeness = sphere_likeness(volume[1:], sums[1:].T)
     roundness = np.clip(likeness + np.log(np.prod(spacing)) - BALL, LEAST_ROUND, 0.0)
@@ -133,4 +144,59 @@ def particle_evidence(
         own = of_track[end]
         np.maximum.at(doubt, own, wrong * np.minimum(at_stake / volume[own], 1))
     agreed = [agreement(of_track, volume, one) for one in overlaps] or [np.full(count, np.nan)]
-    return ParticleEvidence(numbers[1:], score[1:], roundness, parts[1:], doubt[1:], np.mean(agreed, axis=0)[1:])
+    found = score[1:], roundness, parts[1:], doubt[1:], profiles.unevenness()[1:], profiles.missed()[1:]
+    return ParticleEvidence(numbers[1:], *found, np.mean(agreed, axis=0)[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class _Profiles:
+    """Areas of particles along z.
+
+    Attributes
+    ----------
+    seen
+        (count,) slices that show something of each particle.
+    owner, slice, area
+        Particle, slice and pixels of each of them, by particle, then slice.
+    """
+
+    seen: NDArray[np.intp]
+    owner: NDArray[np.intp]
+    slice: NDArray[np.intp]
+    area: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, of_section: NDArray[np.intp], sections: Sections, count: int) -> Self:
+        """Profiles of `count` particles, from the particle of every section."""
+        place, which = np.unique(np.stack([of_section, sections.slice]), axis=1, return_inverse=True)
+        owner, slices = place
+        area = np.bincount(which.ravel(), sections.area, len(owner)).astype(np.float64)
+        return cls(np.bincount(owner, minlength=count), owner, slices, area)
+
+    def missed(self) -> NDArray[np.float64]:
+        """Share of the slices between the first and the last that show nothing of each particle."""
+        end = np.cumsum(self.seen)
+        some = self.seen > 0
+        extent = np.ones(len(self.seen))
+        extent[some] = self.slice[end[some] - 1] - self.slice[(end - self.seen)[some]] + 1
+        return np.where(some, 1 - self.seen / extent, 0.0)
+
+    def unevenness(self) -> NDArray[np.float64]:
+        """Deviation of each particle's areas from a parabola along z, over their mean."""
+        count = len(self.seen)
+        total = np.maximum(self.seen, 1)
+
+        def sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(np.bincount(self.owner, values, count), np.float64)
+
+        height = self.slice - (sums(self.slice.astype(np.float64)) / total)[self.owner]
+        height /= np.sqrt(sums(height**2) / total + 1e-12)[self.owner]
+        powers = np.stack([sums(height**k) for k in range(5)], axis=1)
+        enough = self.seen > 3
+        left = powers[:, np.add.outer(np.arange(3), np.arange(3))]
+        right = np.stack([sums(self.area * height**k) for k in range(3)], axis=1)
+        parabola = np.zeros((count, 3))
+        parabola[enough] = np.linalg.solve(left[enough], right[enough][..., None])[..., 0]
+        rest = self.area - (parabola[self.owner] * height[:, None] ** np.arange(3)).sum(axis=1)
+        mean = sums(self.area) / total
+        return np.where(enough, np.sqrt(sums(rest**2) / total) / np.maximum(mean, 1), 0.0)
