@@ -21,11 +21,11 @@ demo/study.yaml: | .venv/installed
 		--detachment-spread 0.12 --detachment-spread-power 2
 
 test: .venv/installed
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 # Every test, properties on more examples and with random seeds.
 test-deep: .venv/installed
-	TOMOSTAT_TESTS=deep $(BIN)/pytest --numprocesses 2 --dist loadfile
+	TOMOSTAT_TESTS=deep $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check .
