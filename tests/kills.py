@@ -81,7 +81,7 @@ def run_under_fire(
     Counter
         What was killed.
     """
-    rng, killed, left = random.Random(seed), Counter[str](), sorted(moments)
+    rng, pauses, killed, left = random.Random(seed), random.Random(seed), Counter[str](), sorted(moments)
     path = study.output.with_suffix(".yaml")
     save_study(study, path)
     said = study.output.with_suffix(".log")
@@ -93,7 +93,7 @@ def run_under_fire(
             )  # fmt: skip
         try:
             while run.poll() is None:
-                time.sleep(0.02 + 0.1 * rng.random())
+                time.sleep(0.02 + 0.1 * pauses.random())
                 if left and _lines(study.output) >= left[0]:
                     kind = rng.choice(sorted(kills))
                     if kills[kind](run, rng):

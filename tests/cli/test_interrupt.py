@@ -20,7 +20,7 @@ from tomostat.study import study_of_volume
 def scan(tmp_path) -> Path:
     """A volume whose phases take some seconds on one worker."""
     rng = np.random.default_rng(0)
-    z, y, x = np.ogrid[-48:48, -80:80, -80:80]
+    z, y, x = np.ogrid[-48:48, -64:64, -64:64]
     balls = np.hypot(np.hypot(y % 64 - 32, x % 64 - 32), z % 48 - 24) < 20
     grey = 60 + 120 * balls + rng.normal(0, 5, balls.shape)
     tifffile.imwrite(tmp_path / "scan.tif", np.clip(grey, 0, 255).astype(np.uint8))

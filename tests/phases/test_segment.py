@@ -41,7 +41,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    "case", ["faults", "uint16", "wet", *(pytest.param(case, marks=pytest.mark.slow) for case in ("dry", "collector"))]
+    "case", ["faults", *(pytest.param(case, marks=pytest.mark.slow) for case in ("dry", "uint16", "collector", "wet"))]
 )
 def test_phases_of_phantoms_are_found(stored, case):
     image, options, least = CASES[case]

@@ -63,7 +63,7 @@ def test_nothing_is_learnt_from_ignored_places():
     assert sampled.tolist() == target["boxes"].tolist()
 
 
-@pytest.mark.parametrize("norm", ["group", "frozen"])
+@pytest.mark.parametrize("norm", ["group", pytest.param("frozen", marks=pytest.mark.slow)])
 def test_tiles_of_a_slice_are_normalised_alike(norm):
     """With the statistics of the slice, features of a place do not depend on the rest of the image."""
     network = build(replace(EAGER, norm=norm)).eval()
@@ -102,7 +102,7 @@ def test_bad_config():
         NetworkConfig(slices=2)
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (70, 100), (96, 61), (383, 200)])
+@pytest.mark.parametrize("shape", [(64, 64), (70, 100), (96, 61), pytest.param((383, 200), marks=pytest.mark.slow)])
 def test_anchors_sit_on_their_pixels_for_any_size(shape):
     """A zero box regression leaves the anchors: their centres are whole strides in any slice size."""
     network = build(EAGER).eval()
