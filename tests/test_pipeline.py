@@ -90,10 +90,8 @@ class Killed(BaseException):
     """The process died."""
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("ingest", "phases", "detect", "stitch")), "measure"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", UP_TO_TABLE)
 def test_a_kill_and_the_same_command_give_the_same_bits(results, study, tmp_path, stage):
     """The stage dies after some of its blocks; the same run then goes on from there."""
     seen: list[str] = []
@@ -122,19 +120,32 @@ def test_a_failed_stage_leaves_finished_ones_alone(study, tmp_path, monkeypatch)
     assert not stages["slow-1/stitch"].finished
 
 
-def test_a_field_without_particles_gives_an_empty_table(results, tmp_path, caplog):
+NOTHING = "no particle was found in any slice"
+
+
+@pytest.fixture
+def empty_field(tmp_path):
+    """A study of one field of noise."""
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "empty.tif", rng.normal(60, 4, (16, 48, 48)).astype("u1"))
     study = study_of_volume(tmp_path / "empty.tif", tmp_path / "out", spacing=0.2)
-    study = study.with_options(detect=WATERSHED, report=BRIEF, phases=PhasesOptions(phases=2, thresholds=(200.0,)))
-    empty = ts.open_particles(pipeline.run(study).particles)
+    return study.with_options(detect=WATERSHED, report=BRIEF, phases=PhasesOptions(phases=2, thresholds=(200.0,)))
+
+
+def test_a_field_without_particles_gives_an_empty_table(results, empty_field, caplog):
+    layout = pipeline.run(empty_field, stages=UP_TO_TABLE)
+    empty = ts.open_particles(layout.particles)
     full = ts.open_particles(results.particles)
     assert empty.sizes["particle"] == 0
     assert set(empty.variables) == set(full.variables)
-    said = "no particle was found in any slice"
-    assert f"empty, detect: {said}" in caplog.text
-    assert said in (tmp_path / "out" / "report" / "index.html").read_text()
-    assert f"warning: empty, detect: {said}" in summarize(tmp_path / "out")
+    assert f"empty, detect: {NOTHING}" in caplog.text
+    assert f"warning: empty, detect: {NOTHING}" in summarize(layout.root)
+
+
+@pytest.mark.slow
+def test_the_report_says_that_a_field_has_no_particles(empty_field):
+    layout = pipeline.run(empty_field)
+    assert NOTHING in (layout.report / "index.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -188,6 +199,7 @@ def test_terminal_and_report_give_the_same_numbers(reported):
         assert row.split()[2] == particles
 
 
+@pytest.mark.slow
 def test_one_slice_is_a_volume(simulated, tmp_path):
     grey = ts.open_volume(load_study(simulated).fields[0].path)[12].values
     tifffile.imwrite(tmp_path / "slice.tif", grey)

@@ -143,6 +143,7 @@ def test_name_and_version_enter_the_key_of_the_stage(results, environment):
     assert not set(before) & set(after)
 
 
+@pytest.mark.slow
 def test_an_error_names_the_plugin_and_the_particle(results, environment):
     said = tomostat(
         "measure",
