@@ -19,7 +19,7 @@ from tomostat.volume import write_box
 
 @pytest.fixture(scope="module")
 def stitched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Edit, np.ndarray]:
-    """Folder of two balls, of which the first is two tracks that only the merge graph joins; the cut between them; the labels."""
+    """Folder of two balls, the first two tracks that only the merge graph joins; the cut between them; the labels."""
     z = np.arange(SHAPE[0])[:, None, None]
     first = ball_at(SHAPE, (35, 40, 30), 24)
     labels = first + 2 * ball_at(SHAPE, (35, 230, 30), 24).astype(np.int32)
