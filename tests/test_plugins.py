@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from studies import BRIEF
+from studies import BRIEF, UP_TO_ANALYSIS
 from tomostat import cli
 from tomostat.datasets import open_dataset, open_particles
 from tomostat.instances import read_metadata
@@ -55,12 +55,12 @@ def tomostat(*words: object, environment: dict[str, str], status: int = 0) -> st
     return done.stdout + done.stderr
 
 
-RUN = """
+RUN = f"""
 import sys
 from tomostat import pipeline
 from tomostat.study import load_study
 
-pipeline.run(load_study(sys.argv[1]))
+pipeline.run(load_study(sys.argv[1]), stages={UP_TO_ANALYSIS!r})
 """
 
 
@@ -89,7 +89,7 @@ def test_the_package_is_listed(environment):
         assert words in said
 
 
-def test_the_measure_is_in_table_csv_statistics_and_report(results):
+def test_the_measure_is_in_table_csv_and_statistics(results):
     table = open_particles(results)
     assert table["brightest"].attrs["long_name"] == "brightest grey value inside the particle"
     assert (table["brightest"] >= table["mean_grey"]).all()
@@ -97,6 +97,11 @@ def test_the_measure_is_in_table_csv_statistics_and_report(results):
     analysis = open_dataset(results / "analysis.zarr", "analysis", "tomostat analyze")
     assert "brightest" in analysis["quantity"].values
     assert np.isfinite(analysis["quantity_median"].sel(quantity="brightest", size="all")).all()
+
+
+@pytest.mark.slow
+def test_the_measure_is_in_the_report(results, environment):
+    tomostat("report", results, "--workers", 1, environment=environment)
     page = (results / "report" / "index.html").read_text()
     assert "brightest grey" in page
     assert "brightest" in (results / "report" / "particles.csv").read_text().splitlines()[0]

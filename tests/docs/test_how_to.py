@@ -167,6 +167,7 @@ def test_results_are_opened_without_export(results, tmp_path, monkeypatch):
     np.testing.assert_array_equal(found["particles"], open_volume(results.volume("slow-1"), "particles"))
 
 
+@pytest.mark.slow
 def test_a_figure_is_one_file(added, tmp_path):
     added("add-a-figure.md")
     particles = table_of_study(fields=2)

@@ -127,6 +127,7 @@ def test_no_collector_is_invented(stored):
     assert fit.levels.collector is None or fit.shares.collector < 0.005
 
 
+@pytest.mark.slow
 def test_float_volumes_with_outliers(stored):
     made = phantom_block(circle=0.9)
     grey = made.grey.astype(np.float32) * 1e-8 - 3e-7
