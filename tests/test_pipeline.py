@@ -70,7 +70,8 @@ def test_a_changed_option_makes_what_follows_stale_and_nothing_else(reported, st
     assert made == {"stitch", "measure", "table", "analyze", "report"}, "the last two are no longer finished"
 
 
-@pytest.mark.parametrize("slices", [5, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("slices", [5, 24])
 def test_the_block_of_slices_changes_nothing(results, study, tmp_path, slices):
     shutil.copytree(results.root, tmp_path / "out")
     options = dataclasses.replace(WATERSHED, slices=slices)

@@ -71,6 +71,7 @@ def test_simple_methods_find_undisturbed_balls(method):
     assert score_labels(truth, method(bench_stitch.renumbered(truth))).f1 == 1
 
 
+@pytest.mark.slow
 def test_a_method_in_its_own_process_gives_the_same():
     stack = bench_stitch.renumbered(balls())
     outcome = stitching.alone(stitching.hungarian, stack)

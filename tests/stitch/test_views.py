@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from properties import DEEP
 from shapes import ball_at
 from stitching import BLOCKS, random_balls, write_volume
 from tomostat.execution import Execution
@@ -27,13 +26,14 @@ def flattened() -> tuple[np.ndarray, np.ndarray]:
     return labels, detected
 
 
+@pytest.mark.slow
 def test_particles_do_not_depend_on_blocks(tmp_path: Path) -> None:
     labels = random_balls()
     stored = write_volume(tmp_path, labels, views=THREE)
     stitch_particles(*stored.places, block=BLOCKS[0])
     expected, known = stored.labels(), open_graph(stored.graph).particles
     assert known["agreement"].median() > 0.9
-    for block in BLOCKS[1:3] if DEEP else BLOCKS[2:3]:
+    for block in BLOCKS[1:3]:
         stitch_particles(*stored.places, block=block)
         np.testing.assert_array_equal(stored.labels(), expected)
         assert open_graph(stored.graph).particles.equals(known)

@@ -36,6 +36,7 @@ def test_scale_is_native():
     assert found[:, [1, 3]].max() <= 96
 
 
+@pytest.mark.slow
 def test_the_first_slice_does_not_set_the_scale_of_all_others():
     """72 pixels are padded to 128, from which torchvision would infer a stride of 2."""
     first, second = build(EAGER, seed=3).eval(), build(EAGER, seed=3).eval()
