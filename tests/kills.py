@@ -28,7 +28,7 @@ from tomostat.cluster import open_cluster
 from tomostat.execution import Execution
 
 if __name__ == "__main__":
-    with open_cluster(sys.argv[2], workers=2 if sys.argv[2] == "local" else None) as client:
+    with open_cluster(sys.argv[2], workers=int(sys.argv[3]) if sys.argv[2] == "local" else None) as client:
         pipeline.run(sys.argv[1], stages={UP_TO_TABLE!r}, execution=Execution(client=client))
 """
 
@@ -60,6 +60,7 @@ def run_under_fire(
     seed: int,
     cluster: str | Path = "local",
     environment: Mapping[str, str] | None = None,
+    workers: int = 2,
 ) -> Counter[str]:
     """Run a study up to the particle table while something is killed now and then; start it anew where it was killed.
 
@@ -75,25 +76,27 @@ def run_under_fire(
         Of what is killed.
     cluster, environment
         Where it runs.
+    workers
+        Number of workers where it runs on this machine.
 
     Returns
     -------
     Counter
         What was killed.
     """
-    rng, killed, left = random.Random(seed), Counter[str](), sorted(moments)
+    rng, pauses, killed, left = random.Random(seed), random.Random(seed), Counter[str](), sorted(moments)
     path = study.output.with_suffix(".yaml")
     save_study(study, path)
     said = study.output.with_suffix(".log")
     while True:
         with said.open("ab") as out:
             run = subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, str(path), str(cluster)],
+                [sys.executable, "-c", SCRIPT, str(path), str(cluster), str(workers)],
                 stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=path.parent, start_new_session=True,
             )  # fmt: skip
         try:
             while run.poll() is None:
-                time.sleep(0.02 + 0.1 * rng.random())
+                time.sleep(0.02 + 0.1 * pauses.random())
                 if left and _lines(study.output) >= left[0]:
                     kind = rng.choice(sorted(kills))
                     if kills[kind](run, rng):

@@ -13,7 +13,7 @@ from tomostat.analyze import AnalyzeOptions, analyze_particles
 from tomostat.answers import Answers, ParticleQuestion, SliceQuestion
 from tomostat.execution import Execution
 from tomostat.phase import PhaseFit, PhaseLevels, PhaseShares
-from tomostat.report import Provenance, write_report
+from tomostat.report import Provenance, ReportOptions, write_report
 from tomostat.study import Field, Sample, Study
 from tomostat.volume import create_volume, pyramid_tasks, update_attributes, write_box
 
@@ -131,5 +131,6 @@ def write_example(root: Path) -> Written:
     results = analyze_particles(particles, options=FEW)
     study = Study(study="Slow & fast", output=root / "results", samples=tuple(samples))
     provenance = Provenance(study=study, seconds={"ingest": 1.5})
-    page = write_report(root / "report", particles, results, fields, provenance=provenance)
+    options = ReportOptions(gallery=1, pictured_fields=2)
+    page = write_report(root / "report", particles, results, fields, provenance=provenance, options=options)
     return Written(page, particles, results, fields)

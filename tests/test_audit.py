@@ -126,6 +126,7 @@ def test_answers_of_a_file(copy, tmp_path, capsys):
     assert audit.layout.answers.read_text() == kept
 
 
+@pytest.mark.slow
 def test_answers_on_particles_that_were_made_anew_are_kept_as_stale(copy, tmp_path, capsys):
     audit = Audit.open(copy, particles=4, slices=2)
     answer_all(audit)

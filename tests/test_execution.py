@@ -205,6 +205,7 @@ def test_an_asynchronous_client_is_refused():
         asyncio.run(give())
 
 
+@pytest.mark.slow
 def test_workers_do_not_log_errors_that_the_user_can_mend(folder):
     """In a process of its own: what workers say goes to its standard error."""
     code = (
@@ -322,6 +323,7 @@ def die_once(folder: Path, key: str) -> int:
     return os.getpid()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(folder, tmp_path):
     """The worker that runs one task dies without a word: all tasks end all the same, and are marked."""
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",

@@ -62,7 +62,7 @@ def test_a_second_run_does_nothing(reported, study):
 
 def test_a_changed_option_makes_what_follows_stale_and_nothing_else(reported, study, tmp_path):
     shutil.copytree(reported.root, tmp_path / "copy")
-    changed = at(study, tmp_path / "copy").with_options(stitch=StitchOptions(min_slices=3))
+    changed = first_field(study, tmp_path / "copy").with_options(stitch=StitchOptions(min_slices=3))
     before = Content.read(reported.root).stages
     layout = pipeline.run(changed, stages=UP_TO_TABLE)
     after = Content.read(layout.root).stages
@@ -70,8 +70,10 @@ def test_a_changed_option_makes_what_follows_stale_and_nothing_else(reported, st
     assert made == {"stitch", "measure", "table", "analyze", "report"}, "the last two are no longer finished"
 
 
-@pytest.mark.parametrize("slices", [5, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("slices", [5, 24])
 def test_the_block_of_slices_changes_nothing(results, study, tmp_path, slices):
+    shutil.copytree(results.root, tmp_path / "out")
     options = dataclasses.replace(WATERSHED, slices=slices)
     again = first_field(study, tmp_path / "out").with_options(detect=options)
     assert science(pipeline.run(again, stages=UP_TO_TABLE)) == science(results)
@@ -89,10 +91,8 @@ class Killed(BaseException):
     """The process died."""
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("ingest", "phases", "detect", "stitch")), "measure"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", UP_TO_TABLE)
 def test_a_kill_and_the_same_command_give_the_same_bits(results, study, tmp_path, stage):
     """The stage dies after some of its blocks; the same run then goes on from there."""
     seen: list[str] = []
@@ -121,19 +121,32 @@ def test_a_failed_stage_leaves_finished_ones_alone(study, tmp_path, monkeypatch)
     assert not stages["slow-1/stitch"].finished
 
 
-def test_a_field_without_particles_gives_an_empty_table(results, tmp_path, caplog):
+NOTHING = "no particle was found in any slice"
+
+
+@pytest.fixture
+def empty_field(tmp_path):
+    """A study of one field of noise."""
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "empty.tif", rng.normal(60, 4, (16, 48, 48)).astype("u1"))
     study = study_of_volume(tmp_path / "empty.tif", tmp_path / "out", spacing=0.2)
-    study = study.with_options(detect=WATERSHED, report=BRIEF, phases=PhasesOptions(phases=2, thresholds=(200.0,)))
-    empty = ts.open_particles(pipeline.run(study).particles)
+    return study.with_options(detect=WATERSHED, report=BRIEF, phases=PhasesOptions(phases=2, thresholds=(200.0,)))
+
+
+def test_a_field_without_particles_gives_an_empty_table(results, empty_field, caplog):
+    layout = pipeline.run(empty_field, stages=UP_TO_TABLE)
+    empty = ts.open_particles(layout.particles)
     full = ts.open_particles(results.particles)
     assert empty.sizes["particle"] == 0
     assert set(empty.variables) == set(full.variables)
-    said = "no particle was found in any slice"
-    assert f"empty, detect: {said}" in caplog.text
-    assert said in (tmp_path / "out" / "report" / "index.html").read_text()
-    assert f"warning: empty, detect: {said}" in summarize(tmp_path / "out")
+    assert f"empty, detect: {NOTHING}" in caplog.text
+    assert f"warning: empty, detect: {NOTHING}" in summarize(layout.root)
+
+
+@pytest.mark.slow
+def test_the_report_says_that_a_field_has_no_particles(empty_field):
+    layout = pipeline.run(empty_field)
+    assert NOTHING in (layout.report / "index.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -158,14 +171,12 @@ def test_implausible_sizes_are_warned_of(tmp_path, caplog, spacing, limits, said
     assert all(text in caplog.text and "nanometers" in text for text in texts)
 
 
-def test_particles_of_implausible_size_are_warned_of(results, study, tmp_path):
-    shutil.copytree(results.root, tmp_path / "copy")
-    changed = first_field(study, tmp_path / "copy")
-    changed = changed.with_options(measure=MeasureOptions(plausible_diameter=(20.0, 90.0)))
-    layout = pipeline.run(changed, stages=["measure"])
-    warnings = Content.read(layout.root).warnings()
-    assert {(one.scope, one.stage) for one in warnings} == {("slow-1", "measure")}
-    assert "a median diameter of" in warnings[0].text
+def test_particles_of_implausible_size_are_warned_of(results, study):
+    for limits, count in (((1.0, 90.0), 0), ((20.0, 90.0), 1)):
+        strict = study.with_options(measure=MeasureOptions(plausible_diameter=limits))
+        said = MeasureStage().warnings(FieldWork(strict, results, Execution(), strict.fields[0]))
+        assert len(said) == count
+    assert "a median diameter of" in said[0]
 
 
 def test_contact_that_the_image_hardly_shows_is_warned_of(results, study, monkeypatch):
@@ -189,6 +200,7 @@ def test_terminal_and_report_give_the_same_numbers(reported):
         assert row.split()[2] == particles
 
 
+@pytest.mark.slow
 def test_one_slice_is_a_volume(simulated, tmp_path):
     grey = ts.open_volume(load_study(simulated).fields[0].path)[12].values
     tifffile.imwrite(tmp_path / "slice.tif", grey)

@@ -88,7 +88,8 @@ def test_only_the_box_is_read(scan, tmp_path, monkeypatch):
 
 
 def test_a_field_of_a_study_is_named(simulated, tmp_path, capsys):
-    flags = ["--field", "fast-1", "--out", str(tmp_path / "a.png"), "--detect.detector", "watershed"]
+    flags = ["--field", "fast-1", "--box", "4:12,0:48,8:56", "--out", str(tmp_path / "a.png")]
+    flags += ["--detect.detector", "watershed"]
     assert cli.main(["try", str(simulated), *flags]) == 0
     assert "fast-1" in capsys.readouterr().out
 

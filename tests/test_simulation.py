@@ -13,7 +13,10 @@ from tomostat.simulation import simulate_study
 from tomostat.study import load_study
 
 
-def test_samples_and_their_fields(tmp_path: Path) -> None:
+def test_samples_and_their_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Volumes are not made: the study is what is looked at."""
+    made: list[str] = []
+    monkeypatch.setattr("tomostat.simulation.simulate_volume", lambda path, *_, **__: made.append(path.stem))
     options = PhantomOptions(shape=(8, 24, 24), diameters=(2.0, 3.0))
     study = load_study(simulate_study(tmp_path / "s", {"a": 0.1, "b": 0.4}, samples=2, fields=2, options=options))
     found = {sample.name: [field.name for field in sample.fields] for sample in study.samples}
@@ -21,6 +24,7 @@ def test_samples_and_their_fields(tmp_path: Path) -> None:
         "cell-a-1": ["a-1", "a-2"], "cell-a-2": ["a-3", "a-4"], "cell-b-1": ["b-1", "b-2"], "cell-b-2": ["b-3", "b-4"],
     }  # fmt: skip
     assert [sample.condition for sample in study.samples] == ["a", "a", "b", "b"]
+    assert sorted(made) == sorted(name for names in found.values() for name in names)
 
 
 def test_spread_grows_as_particles_get_smaller() -> None:

@@ -37,6 +37,7 @@ def stages_up_to(name: str) -> tuple[str, ...]:
     return UP_TO_TABLE[: UP_TO_TABLE.index(name) + 1]
 
 
+@pytest.mark.slow
 def test_an_option_that_is_changed_and_changed_back(results, copy, said):
     """The labels went with the volume: what was finished before is not finished any more."""
     pipeline.run(copy.with_options(ingest=IngestOptions(reader="zarr")), stages=["ingest"])

@@ -57,6 +57,7 @@ def test_labelled_volume(tmp_path):
         read_labelled_volume(tmp_path / "v.zarr", slices=[3])
 
 
+@pytest.mark.slow
 def test_powder_file(data):
     got = read_annotations(data / "powder" / "via_training.json", classes=["Powder"])
     assert [item.labels.max() for item in got] == [219, 351, 259, 293]

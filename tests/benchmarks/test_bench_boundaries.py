@@ -45,6 +45,7 @@ def test_electrodes_repeat_and_hold_what_their_recipe_says() -> None:
     assert first.labels.max() <= len(first.truth)
 
 
+@pytest.mark.slow
 def test_figures_are_of_all_electrodes_of_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of several electrodes are joined; the truth itself has no error."""
 

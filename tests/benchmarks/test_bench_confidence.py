@@ -24,6 +24,7 @@ def test_calibration_error_and_area_under_the_curve():
     assert area_under_curve(np.zeros(20_000), right) == 0.5
 
 
+@pytest.mark.slow
 def test_detections_are_made_worse_and_keep_their_scores():
     whole = instances_of(ball_at((40, 40, 40), (20, 20, 20), 15).astype(int))
     whole = replace(whole, score=np.linspace(0.5, 1, len(whole), dtype=np.float32))

@@ -33,12 +33,14 @@ def test_surface_paths():
     assert found["shortest way around a slot of 2 x 75 voxels"] > 140
 
 
+@pytest.mark.slow
 def test_paths_through_the_solid():
     found = values(bench_measure.solid_results((12, 20)))
     assert found["solid path, R 12, mean error"] < 4
     assert found["solid path, R 20, mean error"] < 2.5
 
 
+@pytest.mark.slow
 def test_conduction_against_a_finer_grid():
     for crack in (False, True):
         coarse, fine = (bench_measure.capped_ball(12, k, crack=crack, budget=10**7)() for k in (1, 2))

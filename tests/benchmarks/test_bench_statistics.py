@@ -15,6 +15,7 @@ def test_tables_run(table: str) -> None:
     assert all(np.isfinite(one.value) or "width" in one.name for one in results)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_difference_of_many_fields() -> None:
     rng = np.random.default_rng(0)
     study = bench_statistics.simulate(rng, 40, 0.2)

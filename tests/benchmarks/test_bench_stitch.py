@@ -55,6 +55,7 @@ def test_boundary_error_of_a_shifted_ball():
     assert 0.3 < bench_stitch.boundary_error(truth, np.roll(truth, 1, axis=2).astype(np.uint32)) < 1
 
 
+@pytest.mark.slow
 def test_scale_links_every_instance():
     """Nine columns of balls through eight slices: 2 % of the instances are left out."""
     count, peak = bench_stitch.scale(((8, 3),))
@@ -70,6 +71,7 @@ def test_simple_methods_find_undisturbed_balls(method):
     assert score_labels(truth, method(bench_stitch.renumbered(truth))).f1 == 1
 
 
+@pytest.mark.slow
 def test_a_method_in_its_own_process_gives_the_same():
     stack = bench_stitch.renumbered(balls())
     outcome = stitching.alone(stitching.hungarian, stack)

@@ -20,7 +20,7 @@ def test_missing_gpu_is_an_error(monkeypatch):
 
 def test_slices_do_not_depend_on_their_block(weights):
     rng = np.random.default_rng(0)
-    grey = rng.random((3, 130, 110), np.float32)
+    grey = rng.random((3, 96, 80), np.float32)
     phases = np.zeros(grey.shape, np.uint8)
     run = detector(weights)
     whole = run(grey, phases, 5)

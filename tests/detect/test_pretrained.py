@@ -40,7 +40,7 @@ def test_efficientnet_starts_from_the_weights_of_their_package():
     assert torch.equal(list(own.values())[-1], given["_blocks.15._bn2.running_var"])
 
 
-@pytest.mark.parametrize("name", ["resnet50", "resnet50_v2"])
+@pytest.mark.parametrize("name", ["resnet50", pytest.param("resnet50_v2", marks=pytest.mark.slow)])
 def test_coco_start_takes_what_fits(monkeypatch, name):
     from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
 

@@ -80,6 +80,7 @@ def test_training_that_scores_lower_keeps_the_initial_weights(tmp_path):
     assert all(torch.equal(value, expected[name]) for name, value in best.network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_loss_falls(tmp_path):
     options = replace(SHORT, steps=25, rate=1e-3, checkpoint_every=25)
     seen = []

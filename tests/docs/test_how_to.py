@@ -15,7 +15,7 @@ import tomostat
 from studies import UP_TO_TABLE
 from tables import study as table_of_study
 from tomostat import pipeline, stage
-from tomostat.analyze import analyze_particles
+from tomostat.analyze import AnalyzeOptions, analyze_particles
 from tomostat.datasets import open_particles
 from tomostat.detect import make_detector
 from tomostat.detect.options import DetectOptions
@@ -167,11 +167,14 @@ def test_results_are_opened_without_export(results, tmp_path, monkeypatch):
     np.testing.assert_array_equal(found["particles"], open_volume(results.volume("slow-1"), "particles"))
 
 
+@pytest.mark.slow
 def test_a_figure_is_one_file(added, tmp_path):
     added("add-a-figure.md")
     particles = table_of_study(fields=2)
     particles["packing"] = ("particle", np.linspace(0, 1, particles.sizes["particle"]))
-    write_report(tmp_path / "report", particles, analyze_particles(particles), {})
+    write_report(
+        tmp_path / "report", particles, analyze_particles(particles, options=AnalyzeOptions(resamples=100)), {}
+    )
     page = (tmp_path / "report" / "index.html").read_text()
     assert '<section id="packing">' in page
     assert "Share of the shell around a particle" in page

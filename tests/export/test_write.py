@@ -84,7 +84,10 @@ def test_an_unfinished_run_is_refused(study, copy, tmp_path):
     assert not (tmp_path / "to").exists()
 
 
-@pytest.mark.parametrize("name", FORMATS.built_in())
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in ("tiff", "xlsx") else pytest.mark.slow) for name in FORMATS.built_in()],
+)
 def test_a_disk_that_fills_up(study, results, tmp_path, name):
     """Where files may have some size only, writing fails as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

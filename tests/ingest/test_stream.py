@@ -27,8 +27,20 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(store, "SHARD", (2, 32, 32))
 
 
-@pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("small", [False, True], ids=["one block", "many blocks"])
+ONE_OF_EACH = ("slices, packed, in strips", "pages, packed tiles", "HDF5, packed chunks", "npy", "NIfTI", "zarr v3")
+"""Sources that are read in many blocks in `make test` too."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "small"),
+    [
+        *(pytest.param(kind, False, id=f"one block-{kind}") for kind in SOURCES),
+        *(
+            pytest.param(kind, True, id=f"many blocks-{kind}", marks=() if kind in ONE_OF_EACH else pytest.mark.slow)
+            for kind in SOURCES
+        ),
+    ],
+)
 def test_voxels_of_every_source(tmp_path, monkeypatch, kind, small):
     if small:
         monkeypatch.setattr(store, "CHUNK", (2, 16, 16))

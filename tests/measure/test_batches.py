@@ -51,6 +51,7 @@ for way in ("surface", "solid"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="the peak memory of a task is known on Linux only"
 )

@@ -113,7 +113,12 @@ def same(first: xr.Dataset, second: xr.Dataset) -> None:
         np.testing.assert_array_equal(first[name].to_numpy(), second[name].to_numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("block", [(16, 16, 32), (40, 60, 110), (13, 29, 7)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "block", [(16, 16, 32), pytest.param((40, 60, 110), marks=SLOW), pytest.param((13, 29, 7), marks=SLOW)]
+)
 def test_blocks_change_nothing(
     table: xr.Dataset, block: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +287,7 @@ def detachment_errors(found: xr.Dataset, truth: pd.DataFrame) -> NDArray[np.floa
     return (found["detachment"].to_numpy() - true)[chosen]
 
 
+@pytest.mark.slow
 def test_detachment_where_films_are_thin_and_porous(tmp_path: Path) -> None:
     """Films of 3 voxels, porous as in real electrodes, are no gaps; the levels are those of even carbon-binder."""
     path, truth, _, _ = electrode(tmp_path / "porous.zarr", shape=(48, 128, 128), texture=1.0)

@@ -31,4 +31,4 @@ def fine() -> Scene:
 @pytest.fixture(scope="session")
 def many() -> Scene:
     """Some hundred particles; only its ground truth is used, not its voxels."""
-    return make_scene(PhantomOptions(shape=(240, 240, 240), diameters=(4.0, 10.0), seed=2, detachment_mean=0.3))
+    return make_scene(PhantomOptions(shape=(160, 160, 160), diameters=(4.0, 10.0), seed=2, detachment_mean=0.3))

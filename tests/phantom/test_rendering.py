@@ -37,8 +37,15 @@ def test_render_refuses_empty_blocks(faulty):
         render(faulty, (0, 0), (4, 4, 4))
 
 
-@pytest.mark.parametrize("contrast", ["dry", "wet"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    ("dtype", "contrast"),
+    [
+        ("uint8", "dry"),
+        ("uint16", "wet"),
+        pytest.param("uint8", "wet", marks=pytest.mark.slow),
+        pytest.param("uint16", "dry", marks=pytest.mark.slow),
+    ],
+)
 def test_grey_values_carry_density(contrast, dtype):
     options = PhantomOptions(
         **SMALL_ELECTRODE, **IDEAL_IMAGE, contrast=contrast, dtype=dtype, density_spread=0.0, collector=1.0

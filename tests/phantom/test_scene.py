@@ -37,7 +37,10 @@ def test_particles_touch_as_often_as_given(fine):
     assert truth_table(apart).contact_particle.max() < 0.02
 
 
-@pytest.mark.parametrize(("active", "cbd"), [(0.2, 0.15), (0.35, 0.3), (0.45, 0.24)])
+@pytest.mark.parametrize(
+    ("active", "cbd"),
+    [*(pytest.param(*shares, marks=pytest.mark.slow) for shares in ((0.2, 0.15), (0.35, 0.3))), (0.45, 0.24)],
+)
 def test_volume_fractions_are_those_of_the_options(active, cbd):
     options = PhantomOptions(
         shape=(100, 100, 100),

@@ -81,7 +81,7 @@ def balls_in(shape, radius, centres):
     return np.any([sum((p - c) ** 2 for p, c in zip(places, at, strict=True)) < radius**2 for at in centres], axis=0)
 
 
-@pytest.mark.parametrize("noise", [0.04, 0.1])
+@pytest.mark.parametrize("noise", [pytest.param(0.04, marks=pytest.mark.slow), 0.1])
 def test_carbon_binder_alone_is_not_active_material(stored, noise):
     path = stored(image_of(web_of(), noise=noise))
     fit = segment_phases(path)
@@ -93,7 +93,7 @@ def test_carbon_binder_alone_is_not_active_material(stored, noise):
     assert set(np.unique(read_whole(path, "phases"))) == {Phase.PORE, Phase.CBD}
 
 
-@pytest.mark.parametrize("radius", [12, 20])
+@pytest.mark.parametrize("radius", [12, pytest.param(20, marks=pytest.mark.slow)])
 def test_few_particles_in_carbon_binder_are_found(stored, radius):
     """With 1 and 5 % of the volume; the best two classes of all grey values are pore and carbon-binder."""
     particles = balls_in((48, 96, 96), radius, [(24, 48, 48)])
@@ -106,6 +106,7 @@ def test_few_particles_in_carbon_binder_are_found(stored, radius):
     assert 2 * (found & particles).sum() / (found.sum() + particles.sum()) > 0.94
 
 
+@pytest.mark.slow
 def test_rare_bright_inclusions_are_not_active_material(stored):
     """Particles 100 above pores with inclusions twice as bright: the particles stay active material."""
     shape = (48, 96, 96)
@@ -119,12 +120,14 @@ def test_rare_bright_inclusions_are_not_active_material(stored):
     assert "no carbon-binder domain" in fit.warnings[0]
 
 
+@pytest.mark.slow
 def test_no_collector_is_invented(stored):
     path = stored(phantom_block().grey)
     fit = segment_phases(path, options=PhasesOptions(collector=True))
     assert fit.levels.collector is None or fit.shares.collector < 0.005
 
 
+@pytest.mark.slow
 def test_float_volumes_with_outliers(stored):
     made = phantom_block(circle=0.9)
     grey = made.grey.astype(np.float32) * 1e-8 - 3e-7

@@ -13,6 +13,7 @@ from distributed import Client, LocalCluster
 from scipy import ndimage
 from skimage.filters import threshold_multiotsu
 
+from properties import DEEP
 from shapes import phantom_block
 from stores import read_whole
 from tomostat.execution import Execution
@@ -41,7 +42,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    "case", ["faults", "uint16", "wet", *(pytest.param(case, marks=pytest.mark.slow) for case in ("dry", "collector"))]
+    "case", ["faults", *(pytest.param(case, marks=pytest.mark.slow) for case in ("dry", "uint16", "collector", "wet"))]
 )
 def test_phases_of_phantoms_are_found(stored, case):
     image, options, least = CASES[case]
@@ -84,7 +85,8 @@ def test_results_do_not_depend_on_blocks_or_workers(stored):
     made = phantom_block((20, 70, 48), shading=0.2, circle=0.95, collector=2.0)
     options = PhasesOptions(collector=True)
     results = []
-    for name, block, threads in (("a", None, 1), ("b", (32, 32, 64), 2), ("c", (16, 64, 32), 3)):
+    cases = [("a", None, 1), ("b", (32, 32, 64), 2), ("c", (16, 64, 32), 3)]
+    for name, block, threads in cases if DEEP else cases[:2]:
         path = stored(made.grey, name, small=True)
         with dask.config.set(num_workers=threads):
             fit = segment_phases(path, options=options, block=block)

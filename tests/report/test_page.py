@@ -134,7 +134,13 @@ def test_nothing_is_written_when_a_volume_is_missing(written: Written, tmp_path:
 def test_empty_study(tmp_path: Path) -> None:
     labels = make_field(tmp_path / "a.zarr", count=0)
     particles = joined_table([columns_of(labels, "a", "1C", 0.5)])
-    page = write_report(tmp_path / "report", particles, analyze_particles(particles), {"a": tmp_path / "a.zarr"})
+    page = write_report(
+        tmp_path / "report",
+        particles,
+        analyze_particles(particles, options=FEW),
+        {"a": tmp_path / "a.zarr"},
+        options=BRIEF,
+    )
     html = page.read_text(encoding="utf-8")
     assert "No particle was found." in html
     assert "No particle was found in a." in html
@@ -155,7 +161,13 @@ def test_one_slice_of_two_phases(tmp_path: Path) -> None:
     for name in ("detachment", "resistance_mean", "resistance_std", "depth"):
         rows[name] = np.full(len(rows["label"]), np.nan)
     particles = joined_table([rows])
-    page = write_report(tmp_path / "report", particles, analyze_particles(particles), {"a": tmp_path / "a.zarr"})
+    page = write_report(
+        tmp_path / "report",
+        particles,
+        analyze_particles(particles, options=FEW),
+        {"a": tmp_path / "a.zarr"},
+        options=BRIEF,
+    )
     html = page.read_text(encoding="utf-8")
     assert "could not be measured" in html
     assert "A single slice (a)" in html

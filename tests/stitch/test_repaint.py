@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +17,32 @@ from tomostat.stitch.tasks import StitchPlan, paint_block
 from tomostat.volume import write_box
 
 
-def two_balls(tmp_path: Path) -> tuple[Stored, Edit, np.ndarray]:
-    """Two balls, of which the first is two tracks that only the merge graph joins; the cut between them; the labels."""
+@pytest.fixture(scope="module")
+def stitched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Edit, np.ndarray]:
+    """Folder of two balls, the first two tracks that only the merge graph joins; the cut between them; the labels."""
     z = np.arange(SHAPE[0])[:, None, None]
     first = ball_at(SHAPE, (35, 40, 30), 24)
     labels = first + 2 * ball_at(SHAPE, (35, 230, 30), 24).astype(np.int32)
     detected = np.where((np.abs(z - 35) <= 2) & first, 0, labels)
-    stored = write_volume(tmp_path, labels, detected=detected, edges=True)
+    folder = tmp_path_factory.mktemp("balls") / "stored"
+    stored = write_volume(folder, labels, detected=detected, edges=True)
     graph = stitch_particles(*stored.places, block=BLOCKS[0])
     tracks = graph.tracks[graph.tracks.particle == graph.tracks.particle[1]].sort_values("voxels").index[-2:]
-    return stored, Edit("cut", int(tracks[0]), int(tracks[1])), stored.labels()
+    return folder, Edit("cut", int(tracks[0]), int(tracks[1])), stored.labels()
 
 
-def test_a_cut_repaints_only_what_it_separates_and_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored, cut, before = two_balls(tmp_path)
+@pytest.fixture
+def two_balls(stitched: tuple[Path, Edit, np.ndarray], tmp_path: Path) -> tuple[Stored, Edit, np.ndarray]:
+    """A copy of them to be edited, the cut, and the labels."""
+    folder, cut, labels = stitched
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    return Stored(copy / "field.zarr", copy / "instances", copy / "graph"), cut, labels
+
+
+def test_a_cut_repaints_only_what_it_separates_and_is_undone(
+    two_balls: tuple[Stored, Edit, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, cut, before = two_balls
     assert set(np.unique(before)) == {0, 1, 2}
     blocks: list[str] = []
 
@@ -49,8 +62,8 @@ def test_a_cut_repaints_only_what_it_separates_and_is_undone(tmp_path: Path, mon
     np.testing.assert_array_equal(stored.labels(), before)
 
 
-def test_a_join_brings_two_particles_together(tmp_path: Path) -> None:
-    stored, cut, before = two_balls(tmp_path)
+def test_a_join_brings_two_particles_together(two_balls: tuple[Stored, Edit, np.ndarray]) -> None:
+    stored, cut, before = two_balls
     other = int(open_graph(stored.graph).tracks.query("particle == 2").voxels.idxmax())
     edit_particles(*stored.places, [Edit("join", cut.a, other)])
     after = stored.labels()
@@ -58,8 +71,8 @@ def test_a_join_brings_two_particles_together(tmp_path: Path) -> None:
     assert np.count_nonzero((after > 0) != (before > 0)) < 1e-3 * np.count_nonzero(before)
 
 
-def test_after_a_killed_edit_everything_is_repainted(tmp_path: Path) -> None:
-    stored, _, before = two_balls(tmp_path)
+def test_after_a_killed_edit_everything_is_repainted(two_balls: tuple[Stored, Edit, np.ndarray]) -> None:
+    stored, _, before = two_balls
     write_box(stored.path, (0, 0, 0), np.zeros((64, 256, 60), np.uint32), "particles")
     (stored.graph / PENDING).touch()
     edit_particles(*stored.places, [])
@@ -67,8 +80,8 @@ def test_after_a_killed_edit_everything_is_repainted(tmp_path: Path) -> None:
     assert not (stored.graph / PENDING).exists()
 
 
-def test_impossible_edits_change_nothing(tmp_path: Path) -> None:
-    stored, cut, before = two_balls(tmp_path)
+def test_impossible_edits_change_nothing(two_balls: tuple[Stored, Edit, np.ndarray]) -> None:
+    stored, cut, before = two_balls
     for edits, words in (([Edit("cut", 1, 10_000)], "10000"), ([cut, Edit("join", cut.a, cut.b)], "join")):
         with pytest.raises(ValueError, match=words):
             edit_particles(*stored.places, edits)

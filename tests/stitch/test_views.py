@@ -26,6 +26,7 @@ def flattened() -> tuple[np.ndarray, np.ndarray]:
     return labels, detected
 
 
+@pytest.mark.slow
 def test_particles_do_not_depend_on_blocks(tmp_path: Path) -> None:
     labels = random_balls()
     stored = write_volume(tmp_path, labels, views=THREE)

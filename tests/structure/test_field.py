@@ -120,7 +120,7 @@ def test_without_taufactor_it_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     ("name", "codes", "expected"),
     [
         ("electrode_phases_256.tif", {0: "pore", 85: "active", 170: "cbd"}, {"pore": 0.45, "active": 0.4, "cbd": 0.15}),
-        ("nmc_phases.tif", {0: "pore", 1: "active", 2: "cbd"}, {}),
+        pytest.param("nmc_phases.tif", {0: "pore", 1: "active", 2: "cbd"}, {}, marks=pytest.mark.slow),
     ],
 )
 def test_real_phases(name: str, codes: dict[int, str], expected: dict[str, float], data: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_correlation_inside_a_mask() -> None:
     assert correlation(a, np.ones((8, 8)), mask) == 0
 
 
+@pytest.mark.slow
 def test_what_was_moved_is_found() -> None:
     first, second, truth = two_maps(1, side=50, r=0.9, noise=0.05)
     masks = [one.values != 0 for one in (first, second)]

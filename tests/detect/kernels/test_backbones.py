@@ -10,7 +10,9 @@ from tomostat.detect.kernels.backbones import common_statistics
 from tomostat.detect.kernels.maskrcnn import NetworkConfig, build
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v3", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("resnet50", marks=pytest.mark.slow), "mobilenet_v3", "efficientnet_lite0"]
+)
 def test_other_backbones_give_losses(name):
     network = build(NetworkConfig(backbone=name, channels=16, box_units=16, slices=3, mask_convs=2)).train()
     losses = network(torch.rand(1, 3, 64, 64), [one_particle()])

@@ -36,6 +36,7 @@ def test_scale_is_native():
     assert found[:, [1, 3]].max() <= 96
 
 
+@pytest.mark.slow
 def test_the_first_slice_does_not_set_the_scale_of_all_others():
     """72 pixels are padded to 128, from which torchvision would infer a stride of 2."""
     first, second = build(EAGER, seed=3).eval(), build(EAGER, seed=3).eval()
@@ -63,7 +64,7 @@ def test_nothing_is_learnt_from_ignored_places():
     assert sampled.tolist() == target["boxes"].tolist()
 
 
-@pytest.mark.parametrize("norm", ["group", "frozen"])
+@pytest.mark.parametrize("norm", ["group", pytest.param("frozen", marks=pytest.mark.slow)])
 def test_tiles_of_a_slice_are_normalised_alike(norm):
     """With the statistics of the slice, features of a place do not depend on the rest of the image."""
     network = build(replace(EAGER, norm=norm)).eval()
@@ -102,7 +103,7 @@ def test_bad_config():
         NetworkConfig(slices=2)
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (70, 100), (96, 61), (383, 200)])
+@pytest.mark.parametrize("shape", [(64, 64), (70, 100), (96, 61), pytest.param((383, 200), marks=pytest.mark.slow)])
 def test_anchors_sit_on_their_pixels_for_any_size(shape):
     """A zero box regression leaves the anchors: their centres are whole strides in any slice size."""
     network = build(EAGER).eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import tifffile
@@ -30,15 +32,22 @@ def test_voxels_spacing_and_unit(exported, results):
     assert len(list((exported / "tiff").iterdir())) == 8
 
 
-@pytest.fixture
-def balls(tmp_path):
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
     """Three balls with spacing along z, one with a label beyond 65535."""
-    layout = Layout(tmp_path / "out")
+    layout = Layout(tmp_path_factory.mktemp("balls") / "out")
     labels, phases = three_balls()
     labels[labels == 7] = 70_000
     path = store(layout.volume("f"), labels, phases, spacing=(0.3, 0.2, 0.1))
     write_particles(layout.particles, measure_particles(path))
-    return Results(layout, ("f",))
+    return layout
+
+
+@pytest.fixture
+def balls(measured, tmp_path):
+    """A copy of them, to be changed."""
+    shutil.copytree(measured.root, tmp_path / "out")
+    return Results(Layout(tmp_path / "out"), ("f",))
 
 
 def test_large_labels_become_floats(balls, tmp_path):

@@ -13,7 +13,7 @@ from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, fit_layers,
 from tomostat.measure.shape.surface import extract_surface
 
 
-@examples(10)
+@examples(5)
 @given(st.floats(0.7, 1.4), st.floats(-0.2, 0.2), st.floats(0, 1), st.floats(0, 1))
 def test_layers_of_ideal_profiles(blur: float, edge: float, first: float, last: float) -> None:
     """Profiles of slowly changing layers come apart again."""

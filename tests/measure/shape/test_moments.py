@@ -41,7 +41,7 @@ def scene(seed: int = 0, shape: tuple[int, int, int] = (19, 23, 30)) -> tuple[np
     return labels, grey, phases
 
 
-@examples(15)
+@examples(6)
 @given(st.integers(0, 1000), st.tuples(*[st.integers(3, 30)] * 3))
 def test_any_blocks_give_the_same_bits(seed: int, core: tuple[int, int, int]) -> None:
     labels, grey, phases = scene(seed)

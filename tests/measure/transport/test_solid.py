@@ -12,7 +12,9 @@ from tomostat.measure.transport.geodesic import surface_distance
 from tomostat.measure.transport.solid import solid_distance
 
 
-@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize(
+    "spacing", [*(pytest.param(one, marks=pytest.mark.slow) for one in SPACINGS[:-1]), SPACINGS[-1]]
+)
 def test_solid_path_in_a_ball(spacing: Spacing) -> None:
     radius = 40
     mask = ball(radius, spacing)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+
+import xarray as xr
 
 from reports import FEW, judged_answers, make_field
 from tables import study as particle_study
@@ -23,13 +26,20 @@ from tomostat.report.figures.size import percentile_table
 from tomostat.study import Field, Sample, Study
 
 
+@cache
+def made_up() -> tuple[xr.Dataset, xr.Dataset]:
+    """Particles, and what the analysis finds of them."""
+    particles = particle_study(particles=5)
+    return particles, analyze_particles(particles, options=FEW)
+
+
 def data_of(folder: Path, *fields: Field, views: Sequence[FieldView] = (), **options: StageOptions) -> ReportData:
     """Particles made up for a study of some fields."""
     samples = (Sample(name="cell", fields=fields, condition="0.1C"),)
     study = Study(study="one", output=folder, samples=samples, options=options)
-    particles = particle_study(particles=5)
+    particles, results = made_up()
     return ReportData(
-        folder=folder, particles=particles, results=analyze_particles(particles, options=FEW), views=views,
+        folder=folder, particles=particles, results=results, views=views,
         structures={}, options=ReportOptions(), provenance=Provenance(study=study), execution=Execution(),
     )  # fmt: skip
 
