@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tomostat.stage import (
     Json,
     Stage,
     StudyStage,
+    VolumeSize,
     Work,
     after,
     all_stages,
@@ -287,10 +289,28 @@ def check_inputs(study: Study, stages: Sequence[str] | None = None) -> None:
     ValueError, FileNotFoundError
         When a source or an option of a stage is wrong, or the output folder is another study's.
     """
-    for stage in _choose(stages):
+    chosen = _choose(stages)
+    for stage in chosen:
         stage.check(study)
+    for field in study.fields:
+        for stage in chosen:
+            if isinstance(stage, FieldStage):
+                stage.check_volume(study, field, partial(_size, study, field))
     check_output(Layout(study.output), study.study)
     refuse_used(study.output)
+
+
+def _size(study: Study, field: Field) -> VolumeSize:
+    """Size of a field, of its volume or of the source that this is to come from."""
+    from tomostat.ingest import field_size
+    from tomostat.ingest.stage import INGEST
+    from tomostat.volume import describe
+
+    volume = Layout(study.output).volume(field.name)
+    if not volume.exists():
+        return field_size(field, INGEST.options_of(study))
+    info = describe(volume)
+    return info.shape, info.spacing
 
 
 def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
@@ -29,6 +29,9 @@ Options = TypeVar("Options", bound=StageOptions)
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 """What a stage's key is made of."""
+
+VolumeSize = tuple[tuple[int, int, int], tuple[float, float, float]]
+"""Voxels (z, y, x) of a volume, and their size in micrometers."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,15 @@ class FieldStage(Stage[Options]):
     def given(self, field: Field) -> bool:
         """Whether the field comes with what the stage would make, so that the stage is left out."""
         return False
+
+    def check_volume(self, study: Study, field: Field, size: Callable[[], VolumeSize]) -> None:
+        """Refuse a volume on which it cannot work, by its `size`, before any work is done.
+
+        Raises
+        ------
+        ValueError
+            With what is wrong with the volume, and what to do.
+        """
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """What the results depend on besides the options, the version and what the stage reads of others."""

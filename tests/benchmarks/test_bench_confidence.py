@@ -39,9 +39,10 @@ def test_detections_are_made_worse_and_keep_their_scores():
 def test_a_fit_finds_what_the_chances_were_made_of():
     random = np.random.default_rng(1)
     count = 20_000
-    evidence = ParticleEvidence(
-        np.arange(count, dtype=np.uint32), *random.uniform(0, 1, (3, count)), np.zeros(count), np.full(count, np.nan)
-    )
+    score, roundness, parts = random.uniform(0, 1, (3, count))
+    known = {"score": score, "roundness": roundness, "parts": parts, "agreement": np.full(count, np.nan)}
+    rest = dict.fromkeys(("doubt", "unevenness", "missed"), np.zeros(count))
+    evidence = ParticleEvidence(particle=np.arange(count, dtype=np.uint32), **known, **rest)
     odds = 3 * evidence.score - 2 * (evidence.parts - 1) - 2.5
     right = random.uniform(0, 1, count) < 1 / (1 + np.exp(-odds))
     found = fitted([Judged(evidence, right, None)], ("score", "parts", "constant"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomostat.detect.options import DetectOptions
-from tomostat.stage import FieldStage, FieldWork, Json
+from tomostat.stage import FieldStage, FieldWork, Json, VolumeSize
 from tomostat.workers import GPU
 
 if TYPE_CHECKING:
@@ -32,15 +32,19 @@ class Detect(FieldStage[DetectOptions]):
         return field.particles_given
 
     def check(self, study: Study) -> None:
-        """Refuse a detector that does not exist or cannot work, and volumes too thin for the views."""
+        """Refuse a detector that does not exist or cannot work."""
         from tomostat.detect import make_detector
 
-        options = self.options_of(study)
-        fields = [field for field in study.fields if not self.given(field)]
-        if fields:
-            make_detector(options)
-        for field in fields if len(options.views) > 1 else []:
-            _check_views(study, field, options)
+        if not all(self.given(field) for field in study.fields):
+            make_detector(self.options_of(study))
+
+    def check_volume(self, study: Study, field: Field, size: Callable[[], VolumeSize]) -> None:
+        """Refuse a volume that is too thin for the views."""
+        from tomostat.views import check_views
+
+        views = self.options_of(study).views
+        if len(views) > 1 and not self.given(field):
+            check_views(views, *size())
 
     def check_place(self, study: Study, execution: Execution) -> None:
         """Refuse a GPU where no worker has one."""
@@ -75,23 +79,6 @@ class Detect(FieldStage[DetectOptions]):
         detect_instances(
             layout.volume(name), layout.instances(name), options=self.options_of(work.study), execution=work.execution
         )
-
-
-def _check_views(study: Study, field: Field, options: DetectOptions) -> None:
-    """Refuse views of a field that is too thin for them, of its volume or of the source that this is to come from."""
-    from tomostat.ingest import choose_spacing, probe
-    from tomostat.ingest.stage import INGEST
-    from tomostat.manifest import Layout
-    from tomostat.views import check_views
-    from tomostat.volume import describe
-
-    volume = Layout(study.output).volume(field.name)
-    if volume.exists():
-        info = describe(volume)
-        check_views(options.views, info.shape, info.spacing)
-    elif field.path is not None:
-        source = probe(field.path, spacing=field.spacing, options=INGEST.options_of(study))
-        check_views(options.views, source.shape, choose_spacing(source, field.spacing))
 
 
 DETECT = Detect()

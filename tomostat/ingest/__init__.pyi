@@ -10,7 +10,7 @@ from .choose import (
     probe,
     split_dataset,
 )
-from .given import check_images, copy_images, find_images, given_spacing, scan_images
+from .given import check_images, copy_images, field_size, find_images, given_spacing, scan_images
 from .labels import as_labels
 from .options import IngestOptions
 from .rendered import render_volume
@@ -31,6 +31,7 @@ __all__ = [
     "choose_spacing",
     "copy_images",
     "field_shape",
+    "field_size",
     "find_images",
     "find_named",
     "find_source",

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import numpy as np
@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Box, Shape, block_grid
 from tomostat.execution import Execution
-from tomostat.ingest.choose import FoundSource, choose_spacing, find_named, naming_plugin
+from tomostat.ingest.choose import FoundSource, choose_spacing, find_named, naming_plugin, probe
 from tomostat.ingest.kernels.recode import recode, renumber
 from tomostat.ingest.labels import as_labels
+from tomostat.ingest.options import IngestOptions
 from tomostat.ingest.stream import block_shape
 from tomostat.phase import Phase
 from tomostat.volume import Spacing, create_volume, describe, pyramid_tasks, storage_layout, write_box
+
+if TYPE_CHECKING:
+    from tomostat.study import Field
 
 logger = logging.getLogger(__name__)
 
@@ -248,6 +252,21 @@ def given_phases(images: GivenImages, box: Box) -> NDArray[np.uint8]:
     if images.phases is not None:
         return recode(_read(images.phases, box), images.codes)
     return np.where(_read(images.any_source, box) != 0, Phase.ACTIVE, Phase.PORE).astype(np.uint8)
+
+
+def field_size(field: Field, options: IngestOptions) -> tuple[Shape, Spacing]:
+    """Voxels (z, y, x) of a field and their size in micrometers, without reading them.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `tomostat.ingest.probe`.
+    """
+    if field.path is not None:
+        source = probe(field.path, spacing=field.spacing, options=options)
+        return source.shape, choose_spacing(source, field.spacing)
+    images = find_images(field.labels, field.phases_image, field.phase_codes)
+    return images.any_source.source.shape, given_spacing(images, field.spacing)
 
 
 def given_spacing(images: GivenImages, given: float | Sequence[float] | None) -> Spacing:
