@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tomostat.manifest import Layout
     from tomostat.study import Study
 
-settings.register_profile("tomostat", examples(40))
+settings.register_profile("tomostat", examples(30))
 settings.load_profile("tomostat")
 
 

@@ -60,6 +60,7 @@ def test_a_second_run_does_nothing(reported, study):
     assert {path for path in after if after[path] != before.get(path)} <= {reported.manifest, reported.study}
 
 
+@pytest.mark.slow
 def test_a_changed_option_makes_what_follows_stale_and_nothing_else(reported, study, tmp_path):
     shutil.copytree(reported.root, tmp_path / "copy")
     changed = first_field(study, tmp_path / "copy").with_options(stitch=StitchOptions(min_slices=3))
@@ -171,6 +172,7 @@ def test_implausible_sizes_are_warned_of(tmp_path, caplog, spacing, limits, said
     assert all(text in caplog.text and "nanometers" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_particles_of_implausible_size_are_warned_of(results, study):
     for limits, count in (((1.0, 90.0), 0), ((20.0, 90.0), 1)):
         strict = study.with_options(measure=MeasureOptions(plausible_diameter=limits))

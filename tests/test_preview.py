@@ -87,6 +87,7 @@ def test_only_the_box_is_read(scan, tmp_path, monkeypatch):
     assert all(4 <= z.start and z.stop <= 20 and y.stop <= 64 and x.start >= 8 for z, y, x in read)
 
 
+@pytest.mark.slow
 def test_a_field_of_a_study_is_named(simulated, tmp_path, capsys):
     flags = ["--field", "fast-1", "--box", "4:12,0:48,8:56", "--out", str(tmp_path / "a.png")]
     flags += ["--detect.detector", "watershed"]

@@ -69,6 +69,7 @@ with open_cluster("local", workers=1) as client:
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(

@@ -71,6 +71,7 @@ def test_phases_of_phantoms_are_found(stored, case):
     assert describe(path, "phases").attributes["levels"] == asdict(levels)
 
 
+@pytest.mark.slow
 def test_better_than_multi_otsu_on_all_voxels(stored):
     """The halo trap and the empty middle class of plain multi-Otsu cost more than half of the errors."""
     made = phantom_block()
