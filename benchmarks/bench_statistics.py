@@ -177,15 +177,18 @@ def coverage(studies: int) -> Iterator[Result]:
         for name in METHODS:
             if name != "tomostat":
                 yield Result(f"  {name}: covered", covered[name])
-                yield Result(f"  {name}: width over ours", float(np.mean(widths[name]) / np.mean(widths["tomostat"])))
+                width = np.nanmean(widths[name])  # a mixed model does not always converge
+                yield Result(f"  {name}: width over ours", float(width / np.mean(widths["tomostat"])))
 
 
 def power(studies: int) -> Iterator[Result]:
-    """Power that is predicted from the variances, and that of the permutation of fields."""
+    """Power that is predicted from the variance of a condition's mean, and that of the permutation of fields."""
     for fields, effect in ((4, 0.12), (8, 0.06), (16, 0.05)):
         rng = np.random.default_rng(200 + fields)
-        found = np.mean([permutation(simulate(rng, fields, effect), rng) <= 0.05 + 1e-12 for _ in range(studies)])
-        variance = (BETWEEN**2 + WITHIN**2 / 30) / fields
+        simulated = [simulate(rng, fields, effect) for _ in range(studies)]
+        found = np.mean([permutation(study, rng) <= 0.05 + 1e-12 for study in simulated])
+        # fields of many particles count more, so that the mean varies more than that of equal fields would
+        variance = float(np.mean([np.var([study.values[k].mean() for study in simulated]) for k in (0, 1)]))
         predicted = float(comparison_power(effect, variance, fields, 0.05))
         yield Result(f"power, {fields} fields, difference {effect:g}: simulated", float(found))
         yield Result("  predicted less simulated", abs(predicted - float(found)), 0.05, "<=")
