@@ -1,8 +1,8 @@
 """The detect stage: what is measured beside what is required.
 
-``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [empty] [heaps] [disturbed] [gpu]
-[pictures] [finetune] [powder] [--weights accurate]`` prints tables; without a name, all but pictures and what trains.
-Real slices are read from ``../shared/data``; those that are not there are left out.
+``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [empty] [heaps] [straight] [disturbed]
+[gpu] [pictures] [finetune] [powder] [--weights accurate]`` prints tables; without a name, all but pictures and what
+trains. Real slices are read from ``../shared/data``; those that are not there are left out.
 """
 
 from __future__ import annotations
@@ -336,7 +336,7 @@ def _annotated_case(annotated: dict[str, Any]) -> Case:
         json.dump(annotated, file)
         file.flush()
         ((grey, labels),) = as_slices(read_annotations(file.name, images=DATA / "powder"))
-    return Case(grey[None], phases_of(grey)[None], Instances.from_labels(labels, 0))
+    return _case(grey, labels)
 
 
 def _trained(network: NetworkDetector, annotated: dict[str, Any]) -> NetworkDetector:
@@ -473,6 +473,47 @@ def heaps(network: NetworkDetector, every: int = 16) -> None:
     print_results("casting sand", results)
 
 
+STRAIGHT = 6
+"""Pixels from which on a boundary along an axis is straight; outlines of particles rarely are."""
+
+
+def straight_share(labels: NDArray[Any]) -> float:
+    """Share of the boundary of labels that runs straight along rows or columns for `STRAIGHT` pixels or more."""
+    lengths = []
+    for image in (labels, labels.T):
+        above, below = image[:-1].astype(np.int64), image[1:].astype(np.int64)
+        pair = np.where(above == below, -1, above * (int(image.max()) + 1) + below)
+        row = np.pad(pair, ((0, 0), (0, 1)), constant_values=-1).ravel()  # no run goes on in the next row
+        start = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
+        length = np.diff(np.append(start, len(row)))
+        lengths.append(length[row[start] >= 0])
+    length = np.concatenate(lengths)
+    return float(length[length >= STRAIGHT].sum() / max(length.sum(), 1))
+
+
+def straight(network: NetworkDetector) -> None:
+    """Straight boundaries along rows and columns, as where masks are cut at their boxes, beside those of the truth."""
+    cases = real_slices()
+    if (DATA / "powder").exists():
+        slices = as_slices(read_annotations(DATA / "powder" / "via_training.json"))
+        cases |= {f"powder {n}": _case(*one) for n, one in enumerate(slices, 1)}
+    results = []
+    for name, case in cases.items():
+        active = case.phases[0] == Phase.ACTIVE
+        found = follow_material(network(case.grey, case.phases, 0).labels(0), active)[0]
+        true, ours = straight_share(case.truth.labels(0)), straight_share(found)
+        results += [
+            Result(f"{name}: straight share of the true boundary", true),
+            Result(f"{name}: of the boundary found, over that", ours / true, 1.5, "<="),
+        ]
+    print_results("straight boundaries", results)
+
+
+def _case(grey: NDArray[np.float32], labels: NDArray[np.int32]) -> Case:
+    """An annotated image as a case."""
+    return Case(grey[None], phases_of(grey)[None], Instances.from_labels(labels, 0))
+
+
 def disturbed(network: NetworkDetector) -> None:
     """F1 on all real slices together, unchanged and disturbed as by other instruments."""
     changes = {"unchanged": lambda rng, one: one, **DISTURBANCES}
@@ -584,6 +625,7 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
     "tiles": tiles,
     "empty": empty,
     "heaps": heaps,
+    "straight": straight,
     "disturbed": disturbed,
     "gpu": gpu,
     "pictures": pictures,

@@ -145,3 +145,18 @@ def test_table_of_a_gpu(capsys, monkeypatch, tiny):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     bench_detect.gpu(tiny)
     assert "no GPU here" in capsys.readouterr().out
+
+
+def test_straight_boundaries_against_brute_force():
+    square = np.zeros((20, 20), int)
+    square[5:15, 5:15] = 1
+    assert bench_detect.straight_share(square) == 1
+    assert bench_detect.straight_share(np.zeros((5, 5), int)) == 0
+    y, x = np.indices((60, 60)) - 30
+    disc = (y**2 + x**2 < 20**2).astype(int)
+    straight = total = 0
+    for image in (disc, disc.T):
+        for line in np.abs(np.diff(image, axis=0)):
+            runs = [len(run) for run in "".join(map(str, line)).split("0") if run]
+            total, straight = total + sum(runs), straight + sum(run for run in runs if run >= bench_detect.STRAIGHT)
+    assert bench_detect.straight_share(disc) == pytest.approx(straight / total)
