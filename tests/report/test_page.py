@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from browsers import opened
 from reports import FEW, Written, columns_of, joined_table, make_field
@@ -131,16 +132,15 @@ def test_nothing_is_written_when_a_volume_is_missing(written: Written, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
+def page_of(particles: xr.Dataset, folder: Path) -> Path:
+    """The page of particles of the field ``a.zarr`` in a folder."""
+    results = analyze_particles(particles, options=FEW)
+    return write_report(folder / "report", particles, results, {"a": folder / "a.zarr"}, options=BRIEF)
+
+
 def test_empty_study(tmp_path: Path) -> None:
     labels = make_field(tmp_path / "a.zarr", count=0)
-    particles = joined_table([columns_of(labels, "a", "1C", 0.5)])
-    page = write_report(
-        tmp_path / "report",
-        particles,
-        analyze_particles(particles, options=FEW),
-        {"a": tmp_path / "a.zarr"},
-        options=BRIEF,
-    )
+    page = page_of(joined_table([columns_of(labels, "a", "1C", 0.5)]), tmp_path)
     html = page.read_text(encoding="utf-8")
     assert "No particle was found." in html
     assert "No particle was found in a." in html
@@ -160,14 +160,7 @@ def test_one_slice_of_two_phases(tmp_path: Path) -> None:
     rows = columns_of(labels, "a", "unknown", 0.5)
     for name in ("detachment", "resistance_mean", "resistance_std", "depth"):
         rows[name] = np.full(len(rows["label"]), np.nan)
-    particles = joined_table([rows])
-    page = write_report(
-        tmp_path / "report",
-        particles,
-        analyze_particles(particles, options=FEW),
-        {"a": tmp_path / "a.zarr"},
-        options=BRIEF,
-    )
+    page = page_of(joined_table([rows]), tmp_path)
     html = page.read_text(encoding="utf-8")
     assert "could not be measured" in html
     assert "A single slice (a)" in html

@@ -88,8 +88,8 @@ def ball_gap(close: NDArray[np.int64], radius: float, spacing: Spacing) -> float
     Returns
     -------
     float
-        Micrometers, within 0.05 voxel for balls more than 20 voxels across; negative for those that overlap and for
-        particles flatter than balls, infinite for particles that are nowhere close.
+        Micrometers, with an error of some 0.05 voxel for balls more than 20 voxels across; negative for those that
+        overlap and for particles flatter than balls, infinite for particles that are nowhere close.
 
     Notes
     -----

@@ -150,6 +150,8 @@ def _near(
     joined: NDArray[np.bool_],
 ) -> list[NearParticle]:
     """What is known of the particles near one, by label."""
+    if not len(known):
+        return []
     close = map(tuple, closeness(labels, label, known).tolist())
     return [NearParticle(*one) for one in zip(known.tolist(), areas.tolist(), joined.tolist(), close, strict=True)]
 
@@ -199,9 +201,8 @@ def contact_pairs(
     for label, others in near.items():
         for one in others:
             sides.setdefault((min(label, one.label), max(label, one.label)), {})[label] = one
-    lines = not any(
-        one.joined for others in near.values() for one in others
-    )  # between all particles, as of a watershed
+    # where no two share a face, a watershed has left lines between all that touch
+    lines = not any(one.joined for others in near.values() for one in others)
     touching = [pair for pair in sorted(sides) if lines or not _apart(pair, sides[pair].values(), volume, spacing)]
     a, b = np.array(touching, np.uint32).reshape(-1, 2).T
     return ContactPairs(a, b, np.array([_mean_area(pair, sides[pair], measured) for pair in touching], np.float64))

@@ -168,9 +168,10 @@ class _Profiles:
     @classmethod
     def of(cls, of_section: NDArray[np.intp], sections: Sections, count: int) -> Self:
         """Profiles of `count` particles, from the particle of every section."""
-        place, which = np.unique(np.stack([of_section, sections.slice]), axis=1, return_inverse=True)
-        owner, slices = place
-        area = np.bincount(which.ravel(), sections.area, len(owner)).astype(np.float64)
+        depth = int(sections.slice.max(initial=0)) + 1
+        place, which = np.unique(of_section.astype(np.int64) * depth + sections.slice, return_inverse=True)
+        owner, slices = np.divmod(place, depth)
+        area = np.bincount(which, sections.area, len(owner)).astype(np.float64)
         return cls(np.bincount(owner, minlength=count), owner, slices, area)
 
     def missed(self) -> NDArray[np.float64]:
