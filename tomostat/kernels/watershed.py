@@ -9,8 +9,13 @@ from scipy.spatial import ConvexHull
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
+SMOOTHING, DEPTH, FILL = 1.0, 2.0, 500
+"""What a conventional segmentation takes for the parameters of `split`."""
 
-def split(active: NDArray[np.bool_], *, smoothing: float, depth: float, fill: int) -> NDArray[np.int32]:
+
+def split(
+    active: NDArray[np.bool_], *, smoothing: float = SMOOTHING, depth: float = DEPTH, fill: int = FILL
+) -> NDArray[np.int32]:
     """Label particles of a binary slice by the watershed of its distance map, with the holes of particles filled.
 
     Filling a hole keeps a hollow particle whole, but filling a pocket between touching particles fuses them. A region
@@ -21,8 +26,12 @@ def split(active: NDArray[np.bool_], *, smoothing: float, depth: float, fill: in
     ----------
     active
         (ny, nx) bool.
-    smoothing, depth, fill
-        As in `tomostat.detect.detectors.watershed.WatershedDetector`.
+    smoothing
+        Gaussian sigma of the distance map in pixels.
+    depth
+        A particle is split where its distance map dips by more than this many pixels.
+    fill
+        Area in pixels of the largest hole that may be the core of a hollow particle.
 
     Returns
     -------

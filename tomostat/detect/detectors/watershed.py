@@ -15,7 +15,7 @@ from skimage.measure import regionprops
 from tomostat.detect.detector import Detector
 from tomostat.detect.options import DetectOptions
 from tomostat.instances import Instances
-from tomostat.kernels.watershed import solidity, split
+from tomostat.kernels.watershed import DEPTH, FILL, SMOOTHING, solidity, split
 from tomostat.phase import Phase
 
 
@@ -25,20 +25,15 @@ class WatershedDetector(Detector):
 
     Attributes
     ----------
-    smoothing
-        Gaussian sigma of the distance map in pixels.
-    depth
-        A particle is split where its distance map dips by more than this many pixels.
-    fill
-        Area in pixels of the largest hole that may be the core of a hollow particle, see
-        `tomostat.kernels.watershed.split`.
+    smoothing, depth, fill
+        As in `tomostat.kernels.watershed.split`.
     min_area
         Particles of a smaller area in pixels are dropped.
     """
 
-    smoothing: float = 1.0
-    depth: float = 2.0
-    fill: int = 500
+    smoothing: float = SMOOTHING
+    depth: float = DEPTH
+    fill: int = FILL
     min_area: int = 40
 
     def __call__(self, grey: NDArray[np.float32], phases: NDArray[np.uint8], first: int) -> Instances:

@@ -13,10 +13,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tomostat.detect.detectors.watershed import WatershedDetector
 from tomostat.kernels.matching import renumbered
 from tomostat.kernels.score import Outcome, outcomes
+from tomostat.kernels.watershed import split
 from tomostat.messages import plural
+from tomostat.phase import Phase
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import UNCOLOURED, scale_bar
 from tomostat.report.fields import Plane
@@ -77,14 +78,14 @@ def conventional(data: ReportData) -> str:
     shown = largest_different(compared)
     if not shown:
         return ""
-    sections, split, merged = (sum(counts) for counts in zip(*map(_counts, compared), strict=True))
+    sections, parted, merged = (sum(counts) for counts in zip(*map(_counts, compared), strict=True))
     return data.png_figure(
         "conventional",
         draw_comparison(shown),
         "Sections of particles: grey values, a watershed segmentation, and the study's particles, coloured by label.",
         f"<b>Beside conventional segmentation.</b> Of {plural(sections, 'section')} of particles in "
         f"{plural(len(compared), 'slice')} ({escape(', '.join(one.field for one in compared))}) a watershed of the "
-        f"distance map splits {split} ({percent(split / sections)}) and merges {merged} with others "
+        f"distance map splits {parted} ({percent(parted / sections)}) and merges {merged} with others "
         f"({percent(merged / sections)}). The largest of these, coloured by label. "
         "After Fig. 3b of Jiang et al. (2020).",
         pd.DataFrame(
@@ -109,12 +110,12 @@ def compare(field: str, plane: Plane) -> Comparison:
     if plane.phases is None or plane.labels is None:
         raise ValueError("the plane has no phases or no particles")
     labels = renumbered(plane.labels).astype(np.int64)
-    found = WatershedDetector()(plane.grey[None].astype(np.float32), plane.phases[None], 0).labels(0)
+    found = split(plane.phases == Phase.ACTIVE)
     of_particles, _ = outcomes(labels, found)
-    split, merged = (np.flatnonzero(of_particles == kind) for kind in (Outcome.SPLIT, Outcome.MERGED))
+    parted, merged = (np.flatnonzero(of_particles == kind) for kind in (Outcome.SPLIT, Outcome.MERGED))
     area = np.bincount(labels.ravel())
     area[0] = 0
-    return Comparison(field, plane, labels, found, split, merged, area)
+    return Comparison(field, plane, labels, found, parted, merged, area)
 
 
 def largest_different(compared: Sequence[Comparison]) -> list[tuple[Comparison, int]]:
