@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +16,7 @@ from dask.delayed import Delayed
 from tomostat.blocks import check_memory
 from tomostat.events import Event, Listener, StepStarted, TaskEnded
 from tomostat.markers import read_markers, write_marker
-from tomostat.tasks import MENDABLE_ERRORS, ClusterTasks, TaskResult, ThreadTasks, local_threads
+from tomostat.tasks import MENDABLE_ERRORS, POLL, ClusterTasks, TaskResult, ThreadTasks, local_threads
 from tomostat.workers import Workers
 
 if TYPE_CHECKING:
@@ -290,6 +290,8 @@ class Execution:
 def _failures_of_machine(works: Iterable[Future[None]]) -> Iterator[TasksFailed]:
     """What works failed with for reasons of the machine; other errors are raised at once."""
     for work in works:
+        while not wait([work], timeout=POLL).done:  # a thread that waits without end can miss Ctrl-C
+            pass
         try:
             work.result()
         except TasksFailed as failure:
