@@ -22,7 +22,7 @@ from skimage.measure import marching_cubes, mesh_surface_area
 import tomostat as ts
 from benchmarks.bench_pipeline import matching_labels, new_folder
 from benchmarks.electrodes import Electrode, Image, Recipe, make_balls, make_electrode
-from benchmarks.report import Result, print_results
+from benchmarks.report import Result, add_names, print_results
 from tomostat.detect import detect_instances
 from tomostat.kernels.score import Scores, score_labels
 from tomostat.measure import measure_particles
@@ -261,7 +261,7 @@ def ball_results(radius: float, gap: float, blur: float, seed: int) -> list[Resu
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=["blank", "balls", "electrodes"], help="blank, balls, electrodes")
+    add_names(parser, ["blank", "balls", "electrodes"])
     parser.add_argument("--electrodes", type=int, default=4, help="electrodes per condition")
     parser.add_argument("--seed", type=int, default=1000)
     options = parser.parse_args()

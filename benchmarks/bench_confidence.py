@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata
 
 from benchmarks.bench_stitch import disturb
-from benchmarks.report import Result, print_results
+from benchmarks.report import Result, add_names, print_results
 from tomostat.blocks import box_of
 from tomostat.detect import DetectOptions, detect_instances
 from tomostat.instances import Instances, read_instances, write_instances
@@ -198,7 +198,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     tables = {"check": check, "views": views, "fit": fit}
-    parser.add_argument("names", nargs="*", choices=[[], *tables], default=["check", "views"])
+    add_names(parser, tables, ["check", "views"])
     for name in parser.parse_args().names:
         print_results(name, tables[name]())
 

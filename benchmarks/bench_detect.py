@@ -29,7 +29,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from benchmarks.disturbances import DISTURBANCES
 from benchmarks.peers import detection
-from benchmarks.report import Result, print_results
+from benchmarks.report import Result, add_names, print_results
 from tomostat.activation import write_activation
 from tomostat.annotations import as_slices, read_annotations
 from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
@@ -637,13 +637,13 @@ TABLES: dict[str, Callable[[NetworkDetector], None]] = {
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *TABLES], default=[])
+    add_names(parser, TABLES, [name for name in TABLES if name not in ("pictures", "finetune", "powder")])
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--score", type=float, default=0.5)
     arguments = parser.parse_args()
     path = weights_path(arguments.weights)
     network = NetworkDetector(weights=str(path), fingerprint=file_hash(path), score=arguments.score)
-    for name in arguments.names or [name for name in TABLES if name not in ("pictures", "finetune", "powder")]:
+    for name in arguments.names:
         TABLES[name](network)
 
 

@@ -21,6 +21,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.morphology import convex_hull_image
 
+from benchmarks.report import add_names
 from benchmarks.resources import median_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, places
 from tomostat.detect.kernels.random_slices import random_slice
@@ -298,10 +299,9 @@ def print_table(comparisons: Iterator[Comparison], repeats: int = 7) -> None:
 def main() -> None:
     """Print the tables that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *TABLES], default=[])
-    names = parser.parse_args().names or TABLES
+    add_names(parser, TABLES)
     print("| tomostat | library | input | ms | library's ms | times as fast | results |\n|---|---|---|---|---|---|---|")
-    for name in names:
+    for name in parser.parse_args().names:
         print_table(TABLES[name]())
 
 

@@ -25,7 +25,7 @@ from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from benchmarks.peers import geodesic
-from benchmarks.report import Result, print_results
+from benchmarks.report import Result, add_names, print_results
 from benchmarks.resources import shortest_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
 from tests.surfaces import cap_contact, polar_angle, rims
@@ -461,8 +461,8 @@ LONG: dict[str, Callable[[], list[Result]]] = {"contact": contact_results, "tabl
 def main() -> None:
     """Print the tables that are named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *SHORT, *LONG], default=[])
-    for name in parser.parse_args().names or SHORT:
+    add_names(parser, SHORT | LONG, [*SHORT])
+    for name in parser.parse_args().names:
         print_results(name, (SHORT | LONG)[name]())
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.report import Result, print_results
+from benchmarks.report import Result, add_names, print_results
 from tests.maps import two_maps
 from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.power import attainable_level, comparison_power
@@ -212,10 +212,10 @@ TABLES = {"alarms": alarms, "coverage": coverage, "power": power, "maps": maps}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], default=[*TABLES])
+    add_names(parser, TABLES)
     parser.add_argument("--studies", type=int, default=2000)
     given = parser.parse_args()
-    for name in given.tables:
+    for name in given.names:
         print_results(name, list(TABLES[name](given.studies)))
 
 

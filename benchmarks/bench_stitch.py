@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.peers.stitching import Outcome, alone, installed
-from benchmarks.report import Result, print_results
+from benchmarks.report import Result, add_names, print_results
 from benchmarks.resources import shortest_seconds
 from tomostat.events import peak_memory
 from tomostat.instances import Instances, write_instances
@@ -345,7 +345,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     tables = {"pair": pair, "disturbed": disturbed, "paint": paint, "peers": peers, "network": network, "scale": scale}
-    parser.add_argument("names", nargs="*", choices=[[], *tables], default=["pair", "disturbed", "paint", "peers"])
+    add_names(parser, tables, ["pair", "disturbed", "paint", "peers"])
     for name in parser.parse_args().names:
         print_results(name, tables[name]())
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import erf
 
-from benchmarks.report import Result, print_results
+from benchmarks.report import Result, add_names, print_results
 from tomostat.xanes import XanesOptions, valence_map
 from tomostat.xanes.kernels.spectra import half_step_energy, normalise, prepare
 
@@ -123,7 +123,7 @@ TABLES = {"map": maps, **({"larch": beside_larch} if find_spec("larch") else {})
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*TABLES, []], default=[*TABLES])
+    add_names(parser, TABLES)
     for name in parser.parse_args().names:
         print_results(name, list(TABLES[name]()))
 

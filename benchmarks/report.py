@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -54,3 +55,19 @@ def print_results(title: str, results: list[Result]) -> None:
         required = "" if result.required is None else f"required {result.comparison} {result.required:g}"
         met = {True: "met", False: "NOT MET", None: ""}[result.met]
         print(f"{result.name:<58}{result.value:>11.4g} {result.unit:<9}{required:<19}{met}", flush=True)
+
+
+def add_names(parser: argparse.ArgumentParser, known: Iterable[str], default: Sequence[str] = ()) -> None:
+    """Let the tables of a benchmark be chosen by name; all of them, or those of `default`, when none is named.
+
+    With ``choices`` argparse would refuse a default of several names.
+    """
+    names = [*known]
+
+    def one(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"there is no table {text!r}; tables are {', '.join(names)}")
+        return text
+
+    parser.add_argument("names", nargs="*", type=one, default=[*(default or names)], metavar="NAME",
+                        help=f"of {', '.join(names)}")  # fmt: skip

@@ -88,6 +88,7 @@ def test_an_unfinished_run_is_refused(study, copy, tmp_path):
     "name",
     [pytest.param(name, marks=[] if name in ("tiff", "xlsx") else pytest.mark.slow) for name in FORMATS.built_in()],
 )
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <generator object WorksheetWriter")  # openpyxl with lxml
 def test_a_disk_that_fills_up(study, results, tmp_path, name):
     """Where files may have some size only, writing fails as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,12 +53,26 @@ class XlsxFormat(Format):
 
 def write_workbook(particles: xr.Dataset, contacts: pd.DataFrame, folder: Path) -> None:
     """Write the workbook, row by row."""
-    guide = column_guide(particles)
-    book = Workbook(write_only=True)
-    _add_sheet(book, "particles", flatten(particles), guide["units"])
-    _add_sheet(book, "columns", guide, None)
-    _add_sheet(book, "contacts", contacts, ["", "", "", AREA["units"]])
-    book.save(folder / "particles.xlsx")
+    guide, path = column_guide(particles), folder / "particles.xlsx"
+    with _errors_of_the_disk(path):
+        book = Workbook(write_only=True)
+        _add_sheet(book, "particles", flatten(particles), guide["units"])
+        _add_sheet(book, "columns", guide, None)
+        _add_sheet(book, "contacts", contacts, ["", "", "", AREA["units"]])
+        book.save(path)
+
+
+@contextlib.contextmanager
+def _errors_of_the_disk(path: Path) -> Iterator[None]:
+    """Make an `OSError` of what lxml says of the disk: openpyxl writes with it where it is installed."""
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"\bIO_(E[A-Z]+)\b", str(error))
+        number = getattr(errno, found[1], None) if found else None
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from None
 
 
 def _add_sheet(book: Workbook, title: str, table: pd.DataFrame, units: Iterable[str] | None) -> None:
