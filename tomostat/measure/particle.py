@@ -23,6 +23,7 @@ from tomostat.measure.contact.layers import (
 )
 from tomostat.measure.contact.mixture import Mixture
 from tomostat.measure.contact.profiles import GreyLevels
+from tomostat.measure.contact.segmented import contact_in_phases
 from tomostat.measure.interior.cracks import inner_voids
 from tomostat.measure.measures import SMALLEST
 from tomostat.measure.options import MeasureOptions
@@ -80,12 +81,20 @@ class Particle:
         carbon-binder.
     options
         What is measured and how.
+    segmented
+        Whether the field came as phases without grey values.
     """
 
     def __init__(
-        self, box: ParticleBox, levels: GreyLevels, mixtures: tuple[Mixture, ...] | None, options: MeasureOptions
+        self,
+        box: ParticleBox,
+        levels: GreyLevels,
+        mixtures: tuple[Mixture, ...] | None,
+        options: MeasureOptions,
+        segmented: bool = False,
     ) -> None:
         self.box, self.levels, self.mixtures, self.options = box, levels, mixtures, options
+        self.segmented = segmented
 
     @property
     def label(self) -> int:
@@ -101,6 +110,11 @@ class Particle:
     def is_section(self) -> bool:
         """Whether the field is a single slice."""
         return len(self.box.labels) == 1
+
+    @property
+    def shows_binder(self) -> bool:
+        """Whether carbon-binder is told from void in the field."""
+        return self.mixtures is not None or (self.segmented and self.levels.cbd is not None)
 
     @cached_property
     def own(self) -> Mask:
@@ -147,8 +161,10 @@ class Particle:
     @cached_property
     def contact(self) -> SurfaceContact:
         """What each surface point touches."""
-        if self.mixtures is None:
+        if not self.shows_binder:
             return contact_without_binder(self.surface, self.surroundings)
+        if self.mixtures is None:
+            return contact_in_phases(self.surface, self.surroundings, self.box.phases, self.options.tolerance)
         return decide_contact(self.surface, self.layers, self.mixtures, self.options.tolerance, self.levels)
 
     @cached_property

@@ -210,9 +210,10 @@ def _measure_batches(
     levels = grey_levels(fit)
     points = points_folder(path, execution) if options.maps else None
     task = MeasureTask(path, info, levels, None, options, points)
-    chosen = make_batches(moments, info, calibration_particles(moments), pad) if levels.cbd is not None else []
-    counts = execution.run("levels", level_tasks(task, chosen), need=_need(chosen))
-    task = replace(task, mixtures=mixtures_of(counts.values(), levels))
+    if levels.cbd is not None and not info.rendered:
+        chosen = make_batches(moments, info, calibration_particles(moments), pad)
+        counts = execution.run("levels", level_tasks(task, chosen), need=_need(chosen))
+        task = replace(task, mixtures=mixtures_of(counts.values()))
     batches = make_batches(moments, info, np.arange(len(moments)), pad)
     need = _need(batches) + CONDUCTION_BYTES * options.conduction
     found = execution.run("particles", particle_tasks(task, batches), need=need)

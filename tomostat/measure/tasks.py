@@ -40,8 +40,8 @@ class MeasureTask:
     levels
         Its grey levels.
     mixtures
-        Void and carbon-binder beyond the edges of its particles, by tolerance; None before they are known, and where
-        the image has no carbon-binder.
+        Void and carbon-binder beyond the edges of its particles, by tolerance; None before they are known, where the
+        image has no carbon-binder, and where there are phases in place of grey values.
     options
         What is measured and how; they name the measures of other packages.
     points
@@ -58,7 +58,7 @@ class MeasureTask:
     def particles(self, batch: Batch) -> Iterator[Particle]:
         """Read the particles of a batch one by one."""
         for box in read_boxes(self.path, batch, self.info.spacing):
-            yield Particle(box, self.levels, self.mixtures, self.options)
+            yield Particle(box, self.levels, self.mixtures, self.options, self.info.rendered)
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,8 @@ def _count_batch(task: MeasureTask, batch: Batch) -> list[Any]:
     return np.asarray(counts).tolist()
 
 
-def mixtures_of(parts: Iterable[Any], levels: GreyLevels) -> tuple[Mixture, ...] | None:
-    """Void and carbon-binder of the field by tolerance, from the values of the tasks; None without carbon-binder."""
-    if levels.cbd is None:
-        return None
+def mixtures_of(parts: Iterable[Any]) -> tuple[Mixture, ...]:
+    """Void and carbon-binder of the field by tolerance, from the values of the tasks."""
     zero: NDArray[np.int64] = np.zeros((len(TOLERANCES), len(BINS) - 1), np.int64)
     return tuple(field_mixture(counts) for counts in sum((np.array(part, np.int64) for part in parts), zero))
 

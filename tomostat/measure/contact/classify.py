@@ -128,8 +128,27 @@ def contact_share_std(
         return float("nan")
     binder = mixture.probability(layer.astype(np.float64))
     variance = float((open_area * binder * (1 - binder)).sum(dtype=np.float64)) / total
+    points = CORRELATED_AREA * face * variance / total + (COMMON_ERROR * variance) ** 2
+    return float(np.sqrt(points + border_std(contact, open_area, face, border) ** 2))
+
+
+def border_std(contact: Floats, open_area: Floats, face: float, border: float) -> float:
+    """Standard deviation of the share in contact from a border that is misplaced, see `contact_share_std`.
+
+    Parameters
+    ----------
+    contact, open_area, face, border
+        As in `contact_share_std`.
+
+    Returns
+    -------
+    float
+        NaN where no point counts.
+    """
+    total = float(open_area.sum(dtype=np.float64))
+    if total <= 0:
+        return float("nan")
     share = float((open_area * contact).sum(dtype=np.float64)) / total
     # a circle that leaves the share p of a ball of diameter D on one side is pi D 2 sqrt(p (1 - p)) long
     length = 2 * float(np.sqrt(np.pi * total / face * share * (1 - share))) * face / total
-    points = CORRELATED_AREA * face * variance / total + (COMMON_ERROR * variance) ** 2
-    return float(np.sqrt(points + (border * length) ** 2))
+    return border * length

@@ -26,7 +26,8 @@ IN_VOLUME = f"{TOO_SMALL}, and in a single slice"
         definition="1 - contact_cbd / (outer surface not cut by the field). Contact is decided beyond the blur: the "
         "grey value of the layer outside the edge, as deep as the option tolerance, against the levels of void and "
         "carbon-binder; after Jiang et al. 2020. Surface that touches another particle or the current collector "
-        "counts as detached; the option exclude_particle_contact leaves out the former.",
+        "counts as detached; the option exclude_particle_contact leaves out the former. In phases without grey values "
+        "the voxels beyond the outer faces decide.",
         missing=f"{NO_BINDER}; where all of the surface is cut or unknown", shown=("report",),
     ),
     Measure(

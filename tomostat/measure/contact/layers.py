@@ -147,16 +147,21 @@ def find_layers(
 
 def contact_without_binder(surface: Surface, surroundings: Surroundings) -> SurfaceContact:
     """Contact where the image shows no carbon-binder: with other particles and the collector only."""
-    particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE)
-    collector = _lies_beyond(surface, surroundings.collector, COLLECTOR_DISTANCE) & ~particle
+    particle, collector = touched(surface, surroundings)
     unknown, at_level = (np.full((count, len(surface)), np.nan, np.float32) for count in (len(TOLERANCES), len(LEVELS)))
     known = np.ones(len(surface), np.bool_)
     return SurfaceContact(unknown, at_level, particle, collector, known, float("nan"), 0.0)
 
 
+def touched(surface: Surface, surroundings: Surroundings) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each surface point touches another particle, and whether the current collector; (n,) bool each."""
+    particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE)
+    return particle, _lies_beyond(surface, surroundings.collector, COLLECTOR_DISTANCE) & ~particle
+
+
 def layer_counts(surface: Surface, layers: Layers) -> NDArray[np.int64]:
     """Histograms of the layer values by tolerance, (3, bins) int64, to which a field's mixtures are fitted."""
-    face, area = _face_area(surface), layers.open_area
+    face, area = face_area(surface), layers.open_area
     return np.stack(
         [histogram(value, homogeneity_weights(value, area, layers.weights), face) for value in layers.value]
     )
@@ -183,7 +188,7 @@ def decide_contact(
     SurfaceContact
         One value per surface point and tolerance.
     """
-    face, area = _face_area(surface), layers.open_area
+    face, area = face_area(surface), layers.open_area
 
     def cleaned(contact: Floats, certainty: Floats) -> Floats:
         """Contact without small regions, and without what faces particles and collector."""
@@ -209,7 +214,7 @@ def decide_contact(
     )
 
 
-def _face_area(surface: Surface) -> float:
+def face_area(surface: Surface) -> float:
     """Area in micrometer^2 of the face of a cube of one voxel's volume."""
     return float(np.prod(surface.spacing)) ** (2 / 3)
 

@@ -307,7 +307,7 @@ def terminals_of(surface: Surface, electrode: NDArray[np.floating], source: NDAr
 )
 def conduction(particle: Particle) -> Values:
     """How well the solid conducts, where the option ``conduction`` is set."""
-    if not particle.options.conduction or particle.mixtures is None or particle.is_section:
+    if not particle.options.conduction or not particle.shows_binder or particle.is_section:
         return {}
     wetted = particle.contact.known & ~particle.contact.particle
     return conduction_columns(particle.surface, particle.conducting, wetted, particle.void)
