@@ -106,6 +106,14 @@ def test_thresholds_of_values_turned_round_mean_those_of_the_file(tmp_path, elec
     assert fit.thresholds == (32767.0 - 180.0, 32767.0 - 100.0)
 
 
+def test_a_middle_slice_of_round_pores_alone_is_no_reason(tmp_path, electrode):
+    """Between layers of particles there are pores in carbon-binder only."""
+    odd = electrode[0].copy()
+    odd[odd.shape[0] // 2] = 255 - odd[odd.shape[0] // 2]
+    info = ingest(tmp_path, odd)
+    assert np.array_equal(open_volume(info.path).values, odd)
+
+
 def test_nan_of_values_turned_round_is_the_darkest(tmp_path, electrode):
     dark = (255 - electrode[0]).astype(np.float32)
     dark[:, :30, :30] = np.nan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import itertools
 import json
 import logging
 import math
@@ -45,7 +46,10 @@ BLOCK_BYTES = 2**27
 """Most bytes of the source that one task reads, where whole shards allow it."""
 
 MIDDLE = 2048
-"""Most pixels along y and x of the middle slice that are looked at before the work."""
+"""Most pixels along y and x of a slice that are looked at before the work."""
+
+MIDDLE_SLICE, OTHER_SLICES = 0.5, (0.25, 0.75)
+"""Slices that are looked at before the work, as shares of the depth: the first, and the others where it is in doubt."""
 
 
 def ingest_volume(
@@ -102,10 +106,12 @@ def ingest_volume(
         found = dataclasses.replace(found, source=PartSource.of(found.source, box))
     size = choose_spacing(found.source, spacing)
     convert = find_conversion(str(found.source.path), found.source.dtype, bool(options.invert))
-    middle = convert(_read_middle(found))
+    middle = convert(_read_slice(found, MIDDLE_SLICE))
     outside = _outside_value(found.source, middle)
     stored = _volume_attributes(found, convert, attributes, options)
-    stored["warnings"] = _check_plausible(found.source, np.where(np.isfinite(middle), middle, outside), options)
+    others = (convert(_read_slice(found, place)) for place in OTHER_SLICES if found.source.shape[0] > 1)
+    looked_at = (np.where(np.isfinite(one), one, outside) for one in itertools.chain([middle], others))
+    stored["warnings"] = _check_plausible(found.source, looked_at, options)
     core = block_shape(found.source, storage_layout(found.source.shape)[1])
     _check_destination(path, found.source, convert.dtype)
     execution = (execution or Execution()).named("ingest")
@@ -126,11 +132,12 @@ def ingest_volume(
     return describe(path)
 
 
-def _read_middle(found: FoundSource) -> NDArray[Any]:
-    """The middle slice (ny, nx) as the source stores it, or its middle part: what it shows is checked before work."""
-    ends = [(min(n, side), n) for n, side in zip(found.source.shape, (1, MIDDLE, MIDDLE), strict=True)]
-    z, y, x = (slice((n - side + 1) // 2, (n - side + 1) // 2 + side) for side, n in ends)
-    return _read_box(found, (z, y, x), "the middle slice")[0]
+def _read_slice(found: FoundSource, place: float) -> NDArray[Any]:
+    """A slice (ny, nx) at a share of the depth as the source stores it, or its middle part: checked before work."""
+    depth, *sides = found.source.shape
+    z = int(place * depth)
+    y, x = (slice((n - side + 1) // 2, (n - side + 1) // 2 + side) for n in sides for side in [min(n, MIDDLE)])
+    return _read_box(found, (slice(z, z + 1), y, x), f"slice {z}")[0]
 
 
 def _outside_value(source: Source, middle: NDArray[Any]) -> float:
@@ -144,14 +151,18 @@ def _outside_value(source: Source, middle: NDArray[Any]) -> float:
     return float(finite.min())
 
 
-def _check_plausible(source: Source, middle: NDArray[Any], options: IngestOptions) -> list[str]:
-    """Warnings of what is implausible in the middle slice (ny, nx); refuses dark particles."""
+def _check_plausible(source: Source, slices: Iterator[NDArray[Any]], options: IngestOptions) -> list[str]:
+    """Warnings of what is implausible in the first of some slices (ny, nx); refuses particles that all show as dark.
+
+    A slice without particles may have round pores, which alone look like dark particles.
+    """
+    middle = next(slices)
     if looks_like_labels(middle):
         text = ("grey values look like labels, phases or a mask (whole numbers in areas of one value): give those with "
                 "labels or phases_image (--labels, --phases-image)")  # fmt: skip
         logger.warning("%s: %s", source.path, text)
         return [text]
-    if options.invert is None and has_dark_particles(middle):
+    if options.invert is None and all(map(has_dark_particles, itertools.chain([middle], slices))):
         raise ValueError(
             f"{source.path}: particles seem to be darker than what lies around them; turn grey values round with "
             "invert=True (--ingest.invert), or take them as they are with invert=False (--ingest.no-invert)"
