@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.instances import Instances, read_instances, read_metadata
 from tomostat.phase import Phase, PhaseFit, PhaseLevels
-from tomostat.volume import create_volume, write_box
+from tomostat.volume import create_volume, update_attributes, write_box
 
 FIT = PhaseFit(levels=PhaseLevels(pore=0.0, active=2.0), percentiles=(0.0, 2.0), noise=0.1, blur=1.0)
 
@@ -63,6 +64,27 @@ def test_grey_reaches_the_detector_scaled_and_with_its_halo(volume, tmp_path):
     found = read_instances(tmp_path / "out")
     assert found.slice.tolist() == list(range(7))
     assert all(np.array_equal(found.labels(z) > 0, grey[z] > 100) for z in range(7))
+
+
+def test_outside_a_round_field_looks_like_pores(volume, tmp_path):
+    """Black corners would make the field look like one bright particle."""
+    path, grey, phases = volume
+    outside = np.zeros(grey.shape, bool)
+    outside[:, :5] = True
+    write_box(path, (0, 0, 0), np.where(outside, 0, grey // 2 + 35).astype(grey.dtype))
+    write_box(path, (0, 0, 0), np.where(outside, np.uint8(Phase.OUTSIDE), phases), "phases")
+    fit = replace(FIT, levels=PhaseLevels(pore=60.0, active=160.0), percentiles=(60.0, 160.0))
+    update_attributes(path, fit.record(), "phases")
+    seen = []
+
+    def record(block, phases, first):
+        seen.append((block[phases == Phase.OUTSIDE], block[phases != Phase.OUTSIDE]))
+        return Instances.empty(block.shape[1:])
+
+    detect_instances(path, tmp_path / "out", detector=record)
+    for outer, inner in seen:
+        assert (outer == 0).all()
+        assert inner.min() == 0
 
 
 def test_finished_blocks_are_not_run_again(volume, tmp_path):

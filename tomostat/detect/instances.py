@@ -19,7 +19,7 @@ from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.instances import Instances, write_instances
 from tomostat.options import as_dict
-from tomostat.phase import Phase
+from tomostat.phase import Phase, PhaseFit
 from tomostat.views import View, check_views
 from tomostat.volume import describe, read_box, read_fit, read_flat
 from tomostat.workers import GPU
@@ -140,12 +140,12 @@ def detect_tasks(
     dict
         Tasks by the key of their block.
     """
-    shape, percentiles = describe(path).shape, read_fit(path).percentiles
+    shape, fit = describe(path).shape, read_fit(path)
     provenance = {**as_dict(options), "detector": name}
     run = dask.delayed(_detect_block, pure=False)
     return {
         "-".join(filter(None, (view.folder, block.key))): run(
-            str(path), str(table), view, block, percentiles, detector, options.follow_material, provenance
+            str(path), str(table), view, block, fit, detector, options.follow_material, provenance
         )
         for view, block, table in _tables(folder, shape, options, detector)
     }
@@ -166,22 +166,34 @@ def _detect_block(
     table: str,
     view: View,
     block: Block,
-    percentiles: tuple[float, float],
+    fit: PhaseFit,
     detector: Detector,
     follow: bool,
     options: Mapping[str, Any],
 ) -> tuple[int, int]:
     """Read a block of slices of a view, find its particles, write its table."""
-    low, high = percentiles
     box = view.in_volume(block.outer)
-    grey = view.turn((read_flat(path, box) - np.float32(low)) / np.float32(high - low))
     phases = view.turn(read_box(path, box, "phases"))
+    grey = _scaled(view.turn(read_flat(path, box)), phases, fit)
     found, core = detector(grey, phases, block.outer[0].start), block.core[0]
     found, discarded = found.take((found.slice >= core.start) & (found.slice < core.stop)), 0
     if follow:
         found, discarded = _follow_material(found, phases == Phase.ACTIVE, block.outer[0].start)
     write_instances(table, found, range(core.start, core.stop), options)
     return len(found), discarded
+
+
+def _scaled(grey: NDArray[np.float32], phases: NDArray[np.uint8], fit: PhaseFit) -> NDArray[np.float32]:
+    """Grey values as `Detector.__call__` takes them.
+
+    What lies outside a round field of view looks like pores: beside black, all of the field would look like one bright
+    particle.
+    """
+    low, high = (np.float32(value) for value in fit.percentiles)
+    darkest = min((level for level in vars(fit.levels).values() if level is not None), default=low)
+    grey[phases == Phase.OUTSIDE] = darkest
+    scaled: NDArray[np.float32] = (grey - low) / (high - low)
+    return scaled
 
 
 def _follow_material(found: Instances, active: NDArray[np.bool_], first: int) -> tuple[Instances, int]:
