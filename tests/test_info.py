@@ -98,6 +98,12 @@ def test_particle_tables(tmp_path: Path) -> None:
     assert line.endswith("diameter of the ball of equal volume")
 
 
+def test_the_table_as_csv_is_described_as_the_table(tmp_path: Path) -> None:
+    write_particles(tmp_path / "particles.zarr", study())
+    (tmp_path / "particles.csv").touch()
+    assert describe_path(tmp_path / "particles.csv") == describe_path(tmp_path / "particles.zarr")
+
+
 def test_means_per_condition() -> None:
     table = study(particles=5, fields=2)
     head, _, first, second = condition_table(table).splitlines()

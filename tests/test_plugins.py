@@ -16,6 +16,7 @@ import yaml
 from studies import BRIEF, UP_TO_ANALYSIS
 from tomostat import cli
 from tomostat.datasets import open_dataset, open_particles
+from tomostat.detect import DETECTORS
 from tomostat.instances import read_metadata
 from tomostat.manifest import Content
 from tomostat.options import as_dict
@@ -120,7 +121,6 @@ KEYS = """
 import sys
 from pathlib import Path
 from tomostat.pipeline import Run
-from tomostat.stage import field_stage
 from tomostat.study import load_study
 
 def keys():
@@ -169,7 +169,8 @@ def test_a_study_file_names_no_objects(volume, tmp_path, capsys):
     study = {"samples": [{"name": "a", "fields": [str(volume)]}], "detect": {"detector": "os:system"}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     assert cli.main(["run", str(tmp_path / "study.yaml")]) == 2
-    assert "a study file names installed plugins only" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a study file names installed plugins only, not objects: give it by --detect.detector on the command" in said
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
@@ -193,3 +194,12 @@ def test_objects_of_another_kind_are_refused():
         registry.get("string:none")
     with pytest.raises(ValueError, match="there is no greeting 'hello'; known are none"):
         registry.get("hello")
+
+
+def test_an_object_of_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "beside_me.py").write_text("make = print\n")
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(tmp_path))])
+    with pytest.raises(ValueError, match="cannot be imported: No module named 'beside_me'"):
+        DETECTORS.get("beside_me:make")
+    monkeypatch.chdir(tmp_path)
+    assert DETECTORS.get("beside_me:make").value is print

@@ -12,6 +12,7 @@ import tomostat.stitch
 from studies import UP_TO_TABLE, at, digest, science
 from tomostat import cli, pipeline, postprocess
 from tomostat.manifest import Content, Layout
+from tomostat.status import DONE, STALE, study_status
 from tomostat.stitch import Edit, open_graph
 from tomostat.stitch.options import StitchOptions
 from tomostat.study import Study
@@ -91,7 +92,13 @@ def test_corrections_and_the_seam_check_at_the_command_line(copy, tmp_path, caps
     assert cli.main(["stitch", out, "--join", first, second, "--field", "slow-1", *place]) == 0
     assert cli.main(["info", str(layout.graph("slow-1"))]) == 0
     assert f"by hand: join {first} {second}" in capsys.readouterr().out
+    capsys.readouterr()
+    assert cli.main(["stitch", out, "--join", first, second, "--field", "slow-1", *place]) == 0
+    assert "no particle of slow-1 has changed" in capsys.readouterr().out
     assert cli.main(["stitch", out, "--cut", first, second, "--field", "slow-1", *place]) == 0
+    assert "is now" in capsys.readouterr().out
+    states = {(one.scope, one.stage): one.state for one in study_status(layout.root)}
+    assert (states["slow-1", "stitch"], states["slow-1", "measure"], states["fast-1", "measure"]) == (DONE, STALE, DONE)
     assert open_graph(layout.graph("slow-1")).edits == (Edit("cut", int(first), int(second)),)
     (tmp_path / "edits.json").write_text("[]")
     assert cli.main(["stitch", out, "--edits", str(tmp_path / "edits.json"), "--field", "slow-1", *place]) == 0

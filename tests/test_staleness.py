@@ -13,7 +13,10 @@ from studies import UP_TO_TABLE, WATERSHED, at, digest, first_field, science
 from tomostat import cli, pipeline
 from tomostat.ingest.options import IngestOptions
 from tomostat.manifest import Content, Layout
+from tomostat.measure.measures import MeasureSet
 from tomostat.phases.options import PhasesOptions
+from tomostat.pipeline import Run
+from tomostat.stage import field_stage
 from tomostat.staleness import Redo, lines_of
 from tomostat.stitch.options import StitchOptions
 from tomostat.study import Study, load_study
@@ -148,3 +151,13 @@ def test_a_field_that_was_removed_is_said_and_cleaned(study, copy, said, capsys)
     assert not any(name.startswith("fast-1") for name in Content.read(layout.root).stages)
     assert cli.main(["clean", str(copy.output)]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+def test_a_new_measure_is_measured_by_the_next_run(study, results, monkeypatch):
+    """Its column enters the key of the stage: nobody has to force what is finished."""
+    running = Run.of(study)
+    name = study.fields[0].name
+    before = running.key(name, field_stage("measure"))
+    assert running.key(name, field_stage("measure")) == before
+    monkeypatch.setattr(MeasureSet, "columns", property(lambda self: {"new": None}))
+    assert Run.of(study).key(name, field_stage("measure")) != before

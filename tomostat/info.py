@@ -34,6 +34,8 @@ def describe_path(path: Path) -> str:
         return summarize(path)
     if path.suffix == ".zarr" and _is_table(path):
         return _table_lines(open_particles(path))
+    if path.suffix in (".csv", ".parquet") and _is_table(path.with_suffix(".zarr")):
+        return _table_lines(open_particles(path.with_suffix(".zarr")))
     if (path / "tracks.parquet").exists():
         return _graph_lines(path)
     if is_tomostat_volume(path):
@@ -76,22 +78,23 @@ def _of(scope: str) -> str:
 
 
 def result_table(results: xr.Dataset) -> str:
-    """Mean detachment per condition as the report shows it, and of how many particles."""
+    """Mean detachment per condition as the report shows it, of how many of its particles, and why not of the others."""
     names = f"{'condition':<14}{'fields':>7}{'particles':>11}{'detachment':>12}"
-    head = f"{names}  {'interval, %':<16}{'not measured':>13}{'at border':>11}"
+    head = f"{names}  {'interval, %':<16}{'of':>6}{'at border':>11}{'not measured':>14}"
     lines = [head, "-" * len(head)]
     for index, name in enumerate(condition_names(results)):
         one = results.isel(condition=index).sel(size="all")
         mean, bounds = (one[part].sel(statistic="mean") for part in ("summary", "summary_interval"))
-        counts = [int(one[part]) for part in ("n_particles", "n_missing", "n_border")]
+        used, border, missing = (int(one[part]) for part in ("n_particles", "n_border", "n_missing"))
         lines.append(
-            f"{name:<14}{int(one['n_fields']):>7}{counts[0]:>11}{percent(float(mean), 1):>12}  "
-            f"{between(bounds, digits=1):<16}{counts[1]:>13}{counts[2]:>11}"
+            f"{name:<14}{int(one['n_fields']):>7}{used + border + missing:>11}{percent(float(mean), 1):>12}  "
+            f"{between(bounds, digits=1):<16}{used:>6}{border:>11}{missing:>14}"
         )
     if len(lines) == 2:
         return "no particle"
     border = json.loads(results.attrs["options"])["border"]
-    return "\n".join([*lines, f"of the particles counted, as in the report; those at the border of a field: {border}"])
+    kept = {"weighted": "left out, the others weighted for it", "excluded": "left out", "kept": "kept"}[border]
+    return "\n".join([*lines, f"detachment of the particles in column `of`; at the border of a field: {kept}"])
 
 
 def condition_table(particles: xr.Dataset) -> str:

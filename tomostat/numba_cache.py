@@ -1,4 +1,4 @@
-"""Where numba keeps what it compiles, if neither the package nor the home folder can be written."""
+"""Where numba keeps what it compiles, and matplotlib its fonts, if neither the package nor the home can be written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable that numba reads when it is imported; workers inherit it."""
+
+OF_MATPLOTLIB = "MPLCONFIGDIR"
+"""That of matplotlib, whose every process would warn and look for fonts anew."""
 
 
 def choose_numba_cache() -> None:
@@ -24,6 +27,7 @@ def choose_numba_cache() -> None:
     if own.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:  # what lies there is run
         own = Path(tempfile.mkdtemp(prefix="tomostat-numba-"))
     os.environ[VARIABLE] = str(own)
+    os.environ.setdefault(OF_MATPLOTLIB, str(own))
 
 
 def _is_writable(folder: Path) -> bool:

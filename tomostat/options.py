@@ -132,7 +132,8 @@ def from_dict(
     if not objects:
         for name, value in plugin_objects(options).items():
             raise ValueError(
-                f"{where}: {name} is {shorten(value)}; a study file names installed plugins only, not objects"
+                f"{where}: {name} is {shorten(value)}; a study file names installed plugins only, not objects: give it "
+                f"by --{where}.{name.replace('_', '-')} on the command line, or install its package"
             )
     return options
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
 Kind = TypeVar("Kind")
@@ -114,7 +117,7 @@ class Registry(Generic[Kind]):
         """
         if ":" in name:
             module, _, attribute = name.partition(":")
-            return self._checked(name, "", lambda: getattr(importlib.import_module(module), attribute))
+            return self._checked(name, "", lambda: getattr(_import(module), attribute))
         if name in self.built_in():
             module = f"{self.package}.{name}"
             return self._checked(name, "", lambda: getattr(importlib.import_module(module), self.attribute))
@@ -135,6 +138,19 @@ class Registry(Generic[Kind]):
         if not self.fits(value):
             raise ValueError(f"{self.what} {name!r} is a {type(value).__name__}; expected {self.expected}")
         return Plugin(name, version, value)  # type: ignore[arg-type]
+
+
+def _import(module: str) -> ModuleType:
+    """A module of an installed package or, as ``python -m`` has it, of the current folder."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        folder = str(Path.cwd())
+        if folder in sys.path:
+            raise
+        sys.path.append(folder)  # workers that this process starts take it over
+        importlib.invalidate_caches()
+        return importlib.import_module(module)
 
 
 def _version(point: EntryPoint) -> str:

@@ -90,6 +90,8 @@ def _state(
         return StageStatus(scope, stage, DONE)
     if event is not None and event.get("error") not in (None, "", INTERRUPTED):
         return StageStatus(scope, stage, FAILED, str(event["error"]))
+    if event is not None and event.get("error") == "":  # it ended well, and what it read was changed since
+        return StageStatus(scope, stage, STALE, "what it reads was made anew or is to be")
     return StageStatus(scope, stage, RUNNING if used else STOPPED, _progress(event))
 
 

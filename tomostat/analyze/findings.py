@@ -13,6 +13,8 @@ from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.table import DETACHMENT
 from tomostat.messages import plural
 
+FEWEST = 10
+"""Particles from which on groups are compared, and their variance is divided."""
 CORRELATIONS = 8
 """Most correlations that are reported."""
 NUMBERS = {
@@ -92,7 +94,8 @@ def _sizes(results: xr.Dataset) -> Iterator[str]:
     for name in results["condition"].values:
         one = results.sel(condition=name)
         mean, ends = (one[key].sel(statistic="mean") for key in ("size_difference", "size_difference_interval"))
-        if np.isfinite(mean):
+        fewest = one["n_particles"].sel(size=["small", "big"]).min()
+        if np.isfinite(mean) and fewest >= FEWEST:
             yield (
                 f"{name}, particles below {split:.3g} micrometers minus the others: mean detachment "
                 f"{100 * float(mean):+.1f} percentage points ({interval(ends)})."
@@ -126,6 +129,8 @@ def _correlations(results: xr.Dataset, level: float) -> Iterator[str]:
 
 def _shares(results: xr.Dataset) -> Iterator[str]:
     one = results.sel(measure=DETACHMENT)
+    if results["n_particles"].sel(size="all").sum() < FEWEST:
+        return
     words = [
         f"{percent(float(one['variance_share'].sel(level=level)))} between {level}s "
         f"({interval(one['variance_share_interval'].sel(level=level))})"

@@ -149,13 +149,14 @@ def _small_groups(results: xr.Dataset) -> list[str]:
     for condition in range(results.sizes["condition"]):
         for size in ("small", "big"):
             group = results.isel(condition=condition).sel(size=size)
-            used, left, effective = (float(group[n]) for n in ("n_particles", "n_border", "effective_number"))
+            used, left, missing = (int(group[n]) for n in ("n_particles", "n_border", "n_missing"))
+            effective = float(group["effective_number"])
             who = f"{size} particles of {results['condition'].values[condition]}"
-            if not used and left:
-                found.append(f"None of the {left:.0f} {who} lies whole in its field: nothing is said about them.")
+            if not used and left and not missing:
+                found.append(f"None of the {left} {who} lies whole in its field: nothing is said about them.")
             elif used and effective < used / 2:
                 found.append(
-                    f"The {used:.0f} {who} count like {effective:.1f} of equal weight: few large ones that rarely lie "
+                    f"The {used} {who} count like {effective:.1f} of equal weight: few large ones that rarely lie "
                     "whole in a field stand for many."
                 )
     return found

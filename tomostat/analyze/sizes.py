@@ -15,6 +15,8 @@ from tomostat.analyze.results import interval_variable
 from tomostat.analyze.table import Table
 
 PERCENTILES = (10, 50, 90)
+FEWEST = 10
+"""Particles from which on an interval is given: of fewer, D10 and D90 are the smallest and the largest."""
 WEIGHTINGS = {"number": 0, "volume": 3}
 """Power of the diameter with which a particle counts, by name."""
 
@@ -30,7 +32,7 @@ def sizes(table: Table, options: AnalyzeOptions) -> xr.Dataset:
     xarray.Dataset
         ``size_percentile`` (condition, weighting, percentile), micrometers: the diameter below which so many per
         cent of the particles, or of their volume, lie; ``size_span`` (condition, weighting), (D90 - D10) / D50; both
-        with intervals, NaN where no particle is whole.
+        with intervals, NaN where no particle is whole, and intervals also where fewer than `FEWEST` are.
 
     Notes
     -----
@@ -49,7 +51,9 @@ def sizes(table: Table, options: AnalyzeOptions) -> xr.Dataset:
             for name, power in WEIGHTINGS.items()
         }
         for place, found in enumerate(estimate_in(one, options, estimators, Stream.SIZES, index).values()):
-            value[index, place], interval[index, place] = found.value, found.interval(options.confidence)
+            value[index, place] = found.value
+            if used.sum() >= FEWEST:
+                interval[index, place] = found.interval(options.confidence)
     text = "diameter below which a share of the particles, or of their volume, lies"
     span = "span of the diameters, (D90 - D10) / D50"
     dims = ("condition", "weighting", "percentile")

@@ -37,6 +37,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Terminated) as error:
         print("tomostat: interrupted; the same command resumes", file=sys.stderr)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         if "--verbose" in tokens:
             raise

@@ -19,6 +19,7 @@ def check(out: Out, /, *, place: Place | None = None) -> int:
     The exit status is 1 where something was found. Particles are looked at where all files are whole.
     """
     from tomostat.checks import lines
+    from tomostat.messages import plural
     from tomostat.postprocess import check_files, check_study
 
     study = study_in(out)
@@ -31,7 +32,10 @@ def check(out: Out, /, *, place: Place | None = None) -> int:
         for line in lines((problem.what, problem.place) for problem in problems):
             print(f"{field} {line}")
     count = sum(map(len, found.values()))
-    print(f"{count} problems in {len(found)} fields" if count else f"nothing wrong in {len(found)} fields")
+    given = len(study.fields) - len(found)
+    looked_at = f"in {plural(len(found), 'field')}" if found else "with the files"
+    beside = f"; labels of {plural(given, 'field')} are another program's and not looked at" if given else ""
+    print((f"{plural(count, 'problem')} " if count else "nothing wrong ") + looked_at + beside)
     return int(count > 0)
 
 

@@ -193,15 +193,19 @@ def stitch(
         return run_stage(study, "stitch", options, place, again)
     from tomostat.manifest import Layout
     from tomostat.postprocess import edit_field
-    from tomostat.stitch import Edit, known_edits, read_edits, with_edits
+    from tomostat.stitch import Edit, known_edits, open_graph, read_edits, relabelled, with_edits
 
     study = study.with_options(stitch=options)
     name = chosen_field(study, field)
     known = read_edits(edits) if edits else known_edits(Layout(out).edits(name))
     more = [Edit("cut", *pair) for pair in cut or ()] + [Edit("join", *pair) for pair in join or ()]
+    graph = Layout(out).graph(name)
+    before = open_graph(graph).tracks if graph.exists() else None
     with session(place) as execution:
         edit_field(study, name, with_edits(known, more), execution=execution)
-    print(f"particles of {name} are corrected in {out}; next: tomostat run {Layout(out).study}")
+    changes = [] if before is None else relabelled(before, open_graph(graph).tracks)
+    print("\n".join(changes) or f"no particle of {name} has changed: they are so already")
+    print(f"corrections of {name} are kept in {Layout(out).edits(name)}; next: tomostat run {Layout(out).study}")
 
 
 def _command(stage: Any) -> Callable[..., None]:

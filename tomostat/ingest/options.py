@@ -21,8 +21,10 @@ class IngestOptions(StageOptions):
         Voxel type of a raw binary file, such as uint8 or ">u2" (big-endian).
     offset
         Bytes of a header before the voxels of a raw binary file.
-    channel, time
-        Which channel (or colour) and which point in time to take, counted from 0, where a file holds several.
+    channel
+        Which channel, or colour, to take where a file holds several, counted from 0.
+    time
+        Which point in time to take where a file holds several, counted from 0.
     invert
         Whether to turn grey values round, since particles are dark in the file. When not given, they stay as they are,
         and a volume in which particles seem to be dark is refused. Grey values in options mean those of the file.
@@ -31,9 +33,10 @@ class IngestOptions(StageOptions):
         not there have the fill value of the file.
     outside
         Follow links of the input to files outside its folder.
-    plausible_voxel, plausible_field
-        Smallest and largest voxel size and length of the field of view in micrometers, beyond which terminal and report
-        warn.
+    plausible_voxel
+        Smallest and largest voxel size in micrometers beyond which terminal and report warn.
+    plausible_field
+        Smallest and largest length of the field of view in micrometers beyond which they warn.
     reader
         Name of the reader, as `tomostat info --formats` lists them; the first that recognizes the file when not given.
     """

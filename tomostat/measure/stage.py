@@ -39,15 +39,19 @@ class MeasureStage(FieldStage[MeasureOptions]):
         check_options(self.options_of(study))
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
-        """Sample and condition of the field, the density curve, and measures of other packages with their versions."""
+        """Sample and condition of the field, the density curve, and all columns and measures of other packages.
+
+        Columns stand here so that a measure that was added, or its declaration changed, is measured by the next run.
+        """
         from tomostat.manifest import content_hash
         from tomostat.measure import chosen_measures
 
         sample = work.study.sample_of(work.field)
         options = self.options_of(work.study)
         curve = [] if options.curve is None else [content_hash(Path(options.curve))]
-        plugins = [plugin.identity for plugin in chosen_measures(options).plugins]
-        return [sample.name, sample.condition, *curve, *plugins]
+        chosen = chosen_measures(options)
+        plugins = [plugin.identity for plugin in chosen.plugins]
+        return [sample.name, sample.condition, *curve, *plugins, *chosen.columns]
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
         """Table, contacts and maps, which the metadata of the volume list."""

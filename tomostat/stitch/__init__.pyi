@@ -1,5 +1,5 @@
 from .check import Problem, check_particles
-from .edits import Edit, known_edits, read_edits, with_edits, write_edits
+from .edits import Edit, known_edits, read_edits, relabelled, with_edits, write_edits
 from .graph import MergeGraph, open_graph
 from .options import StitchOptions
 from .particles import stitch_particles
@@ -15,6 +15,7 @@ __all__ = [
     "known_edits",
     "open_graph",
     "read_edits",
+    "relabelled",
     "stitch_particles",
     "with_edits",
     "write_edits",

@@ -97,6 +97,26 @@ def lead(results: xr.Dataset, confidence: float) -> str:
             "that can be distinguished from the pores, and particles that lie whole in their field. Shapes, sizes and "
             "grey values below do not depend on it."
         )
+    return _few(conditions, counts.values.tolist()) + _comparison(results, conditions, confidence)
+
+
+FEWEST = 10
+"""Particles of a condition from which on a mean says something of others."""
+
+
+def _few(conditions: Sequence[str], counts: Sequence[int]) -> str:
+    """A warning of conditions with few particles; empty where there are none."""
+    few = [f"{int(n)} of {escape(name)}" for name, n in zip(conditions, counts, strict=True) if n < FEWEST]
+    if not few:
+        return ""
+    return (
+        f"<b>Too few particles to speak for others ({', '.join(few)}):</b> the mean holds for these alone; larger or "
+        "more fields have more that lie whole in them. "
+    )
+
+
+def _comparison(results: xr.Dataset, conditions: Sequence[str], confidence: float) -> str:
+    """The mean of a single condition, or differences between several."""
     if len(conditions) == 1:
         summary = results["summary"].isel(condition=0).sel(size="all", statistic="mean")
         interval = results["summary_interval"].isel(condition=0).sel(size="all", statistic="mean")
