@@ -121,6 +121,7 @@ KEYS = """
 import sys
 from pathlib import Path
 from tomostat.pipeline import Run
+from tomostat.stage import field_stage
 from tomostat.study import load_study
 
 def keys():

@@ -263,6 +263,13 @@ def test_labels_of_odd_values_are_refused(image: NDArray[Any], said: str, tmp_pa
     assert not list(tmp_path.glob("out/fields/*"))
 
 
+def test_grey_values_in_place_of_labels_are_refused(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(20, 200, (8, 24, 24)).astype(np.uint8)
+    study = study_of_volume(None, tmp_path / "out", spacing=0.1, labels=saved(tmp_path, grey, "grey.tif"))
+    with pytest.raises(ValueError, match=r"grey.tif has no background: no voxel is 0.*are these grey values\?"):
+        measured(study)
+
+
 def test_phases_without_meaning_are_refused(tmp_path: Path) -> None:
     image = saved(tmp_path, phases(), "phases.tif")
     study = study_of_volume(

@@ -143,9 +143,11 @@ def evaluate(
 
     Parameters
     ----------
-    truth, found
-        Label images in any format that ingest reads; of several in a file, one named as in VOLUME.zarr:particles.
-        The truth may be a COCO or VIA json of one image.
+    truth
+        Label image in any format that ingest reads; of several in a file, one named as in VOLUME.zarr:particles. Or a
+        COCO or VIA json of one image.
+    found
+        Label images to be scored against it.
     iou
         Smallest intersection over union of a match.
     on_truth

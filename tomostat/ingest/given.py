@@ -130,14 +130,15 @@ def scan_images(images: GivenImages, execution: Execution) -> KnownValues:
     Raises
     ------
     ValueError
-        When labels are no whole numbers, negative, a single one or none at all, or phases hold a value without meaning.
+        When labels are no whole numbers, negative, a single one, none at all or without background, or when phases hold
+        a value without meaning.
     """
     execution = execution.named("ingest")
     ids = None
     if images.labels is not None:
-        ids = _values(images.labels, "labels", execution)
-        ids = ids[ids != 0]
-        _check_ids(images.labels, ids)
+        values = _values(images.labels, "labels", execution)
+        ids = values[values != 0]
+        _check_ids(images.labels, ids, background=len(ids) < len(values))
     if images.phases is not None:
         values = _values(images.phases, "phases", execution)
         unknown = sorted(set(values.tolist()) - set(images.codes))
@@ -149,8 +150,13 @@ def scan_images(images: GivenImages, execution: Execution) -> KnownValues:
     return KnownValues(ids)
 
 
-def _check_ids(found: FoundSource, ids: NDArray[np.int64]) -> None:
+def _check_ids(found: FoundSource, ids: NDArray[np.int64], background: bool) -> None:
     path = found.source.path
+    if len(ids) > 1 and not background:
+        raise ValueError(
+            f"{path} has no background: no voxel is 0, as between particles; are these grey values? Those are the volume "
+            "itself, labels come beside it"
+        )
     if not len(ids):
         raise ValueError(f"{path} holds no label, every voxel is 0; check the export, or the dataset chosen")
     if len(ids) == 1:
