@@ -154,8 +154,8 @@ def _check_ids(found: FoundSource, ids: NDArray[np.int64], background: bool) -> 
     path = found.source.path
     if len(ids) > 1 and not background:
         raise ValueError(
-            f"{path} has no background: no voxel is 0, as between particles; are these grey values? Those are the volume "
-            "itself, labels come beside it"
+            f"{path} has no background: no voxel is 0, as between particles; are these grey values? Those are the "
+            "volume itself, labels come beside it"
         )
     if not len(ids):
         raise ValueError(f"{path} holds no label, every voxel is 0; check the export, or the dataset chosen")
