@@ -27,7 +27,7 @@ from tomostat.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-ALL = ("pipeline", "stitch", "confidence", "measure", "structure", "statistics", "xanes", "boundaries", "detect")
+ALL = ("pipeline", "stitch", "confidence", "measure", "structure", "statistics", "xanes", "report", "boundaries", "detect")
 """Benchmarks that print figures with bounds, in the order of the page; each runs in a process of its own."""
 
 

@@ -33,6 +33,22 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Runs what takes long piece by piece, one for each frame, so that the page is drawn and answers between them.
+const pieces = [];
+function soon(run) {
+  if (pieces.push(run) === 1) nextPiece();
+}
+function nextPiece() {
+  requestAnimationFrame(() => setTimeout(() => {
+    try {
+      pieces[0]();
+    } finally {
+      pieces.shift();
+      if (pieces.length) nextPiece();
+    }
+  }));
+}
+
 // Runs once, when an element comes near the screen.
 function whenNear(target, run) {
   const watch = new IntersectionObserver((seen) => {

@@ -102,7 +102,7 @@ async function drawParticle() {
   if (parts[1]) await drawSections(canvas, parts, ticket);
   if (!parts[3]) return;
   const mesh = meshOf(await inflated(parts[3]));
-  if (ticket === view.ticket) drawMesh(solid, mesh);
+  soon(() => ticket === view.ticket && drawMesh(solid, mesh));
 }
 if (panel && count) {
   const step = (by, text, name) => {

@@ -85,7 +85,7 @@ function addPlot(x, y) {
     event.preventDefault();
     show(neighbour(plot, ...step));
   });
-  whenNear(box, () => setTimeout(() => { // one plot after the other, so that the page answers between them
+  whenNear(box, () => soon(() => {
     plot.ready = true;
     box.setAttribute("aria-label", `Plot of particles: ${titled(plot.y)} against ${titled(plot.x)}. Arrow keys walk from particle to particle.`);
     draw(plot);
@@ -106,7 +106,7 @@ if (source && numeric.length) {
   if (!plots.length) addPlot(numeric[0], numeric[Math.min(1, numeric.length - 1)]);
 }
 state.addEventListener("select", () => {
-  plots.forEach((plot) => setTimeout(() => draw(plot)));
+  plots.forEach((plot) => soon(() => draw(plot)));
 });
 state.addEventListener("show", () => {
   plots.filter((plot) => plot.ready).forEach(ring);
