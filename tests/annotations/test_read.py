@@ -226,3 +226,13 @@ def test_a_foreign_labelled_volume(tmp_path):
     (only,) = read_annotations(tmp_path / "v.zarr", neighbours=1)
     assert only.labels.max() == 1
     assert [one.any() for one in only.grey] == [False, True, False]
+
+
+def test_the_former_place_still_works(tmp_path):
+    from tomostat.detect import annotations
+
+    with (
+        pytest.warns(DeprecationWarning, match=r"is now tomostat\.annotations"),
+        pytest.raises(FileNotFoundError),
+    ):
+        annotations.read_annotations(tmp_path / "none.json")

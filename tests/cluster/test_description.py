@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tomostat.cluster import read_cluster_file
+from tomostat.cluster import read_cluster_file, read_jobqueue
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SLURM = "jobqueue: {slurm: {cores: 2, memory: 4 GiB, walltime: '01:00:00'%s}}\n"
@@ -103,3 +103,11 @@ def test_the_shipped_files_have_both_pools(path):
 def test_a_wrong_file_is_refused(read, text, message):
     with pytest.raises(ValueError, match=message):
         read(text)
+
+
+def test_the_former_function_still_works(tmp_path):
+    path = tmp_path / "slurm.yaml"
+    path.write_text("jobs: 3\njobqueue: {slurm: {cores: 2, memory: 4 GiB, walltime: '24:00:00'}}\n")
+    with pytest.warns(DeprecationWarning, match="is now read_cluster_file"):
+        system, settings, jobs = read_jobqueue(path)
+    assert (system, settings["walltime"], jobs) == ("slurm", "24:00:00", 3)

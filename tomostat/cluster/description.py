@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -257,3 +258,11 @@ def _walltime(value: Any, system: System, where: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(system.walltime, value):
         raise ValueError(f'{said}; expected a time such as "{system.example}"')
     return value
+
+
+def read_jobqueue(path: str | Path) -> tuple[str, dict[str, Any], int]:
+    """Batch system, settings of its first pool and most jobs, for scripts written before `read_cluster_file`."""
+    warnings.warn("read_jobqueue is now read_cluster_file", DeprecationWarning, stacklevel=2)
+    description = read_cluster_file(path)
+    pool = next(iter(description.pools.values()))
+    return description.system, dict(pool.settings), pool.most
