@@ -71,6 +71,17 @@ def test_better_mask_keeps_shared_pixels_and_duplicates_go():
     assert np.bincount(labels.ravel())[1:].tolist() == [400, 300]
 
 
+def test_a_mask_around_a_more_certain_one_comes_last():
+    """It may be several particles taken for one: what it holds is pasted first, however certain."""
+    masks = np.ones((3, 28, 28), np.float32)
+    boxes = np.float32([[30, 10, 40, 20], [10, 5, 50, 35], [12, 12, 26, 30]])
+    labels, kept = paste(masks, boxes, (40, 60))
+    assert kept.all()
+    assert np.bincount(labels.ravel())[1:].tolist() == [100, 1200 - 100 - 252, 252]
+    labels, kept = paste(masks[1:], boxes[1:], (40, 60))  # nothing more certain in it: the less certain part goes
+    assert kept.tolist() == [True, False]
+
+
 def test_empty_and_outside_boxes_are_dropped():
     boxes = np.float32([[5, 5, 5, 9], [-9, -9, -2, -2], [99, 0, 120, 10]])
     labels, kept = paste(np.ones((3, 28, 28), np.float32), boxes, (20, 20))

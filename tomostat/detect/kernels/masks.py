@@ -21,10 +21,16 @@ Corner = tuple[int, int]
 """First pixel (y, x)."""
 
 
+PART = 0.8
+"""Share of a mask that lies in a less certain one, from which on it is part of that."""
+
+
 def paste(
     masks: NDArray[np.float32], boxes: NDArray[np.float32], shape: tuple[int, int], free: float = 0.5
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Paste small masks into one label image, the most certain first.
+    """Paste small masks into one label image, the most certain first; those that hold a more certain one last.
+
+    A mask around several particles is less certain than one of them, but may be more so than the others.
 
     For RoI align, from which the training targets come, pixel i lies at coordinate i; for boxes it covers i .. i + 1.
     Masks are sampled by the former rule and cut by the latter, so that outlines are not shifted by half a pixel.
@@ -43,7 +49,7 @@ def paste(
     Returns
     -------
     labels : ndarray
-        (ny, nx) int32; i + 1 where mask i, interpolated bilinearly, exceeds one half and no mask before it does.
+        (ny, nx) int32; i + 1 where mask i, interpolated bilinearly, exceeds one half and no mask pasted before it does.
     kept : ndarray
         (n,) bool, which masks were pasted.
     """
@@ -54,41 +60,58 @@ def paste(
 
 @numba.njit(cache=True, nogil=True)
 def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
-    ny, nx = labels.shape
-    m = masks.shape[1]
-    kept = np.zeros(len(boxes), np.bool_)
-    for i in range(len(boxes)):
-        x0, y0, x1, y1 = boxes[i]
-        left, right = max(math.floor(x0), 0), min(math.ceil(x1), nx)
-        top, bottom = max(math.floor(y0), 0), min(math.ceil(y1), ny)
-        if left >= right or top >= bottom:
-            continue
-        particle = np.zeros((bottom - top, right - left), np.bool_)
-        area = open_ = 0
-        for y in range(top, bottom):
-            v = min(max((y - y0) / (y1 - y0) * m - 0.5, 0.0), m - 1.0)
-            j = min(int(v), m - 2)
-            fy = v - j
-            for x in range(left, right):
-                if x + 0.5 < x0 or x + 0.5 > x1 or y + 0.5 < y0 or y + 0.5 > y1:
+    count = len(boxes)
+    kept, late = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    area, inside = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
+    for turn in range(2):
+        for i in range(count):
+            if turn == 1 and not late[i]:
+                continue
+            top, left, particle = _mask_in_slice(masks[i], boxes[i], labels.shape)
+            rows, columns = particle.shape
+            inside[:] = 0
+            for y in range(rows):
+                for x in range(columns):
+                    if particle[y, x]:
+                        inside[labels[top + y, left + x]] += 1
+            if turn == 0:
+                for j in range(1, i + 1):
+                    late[i] |= inside[j] > 0 and inside[j] >= PART * area[j]
+                if late[i]:
                     continue
-                u = min(max((x - x0) / (x1 - x0) * m - 0.5, 0.0), m - 1.0)
-                k = min(int(u), m - 2)
-                fx = u - k
-                upper = masks[i, j, k] * (1 - fx) + masks[i, j, k + 1] * fx
-                lower = masks[i, j + 1, k] * (1 - fx) + masks[i, j + 1, k + 1] * fx
-                if upper * (1 - fy) + lower * fy > 0.5:
-                    particle[y - top, x - left] = True
-                    area += 1
-                    open_ += labels[y, x] == 0
-        if open_ == 0 or open_ < free * area:
-            continue
-        kept[i] = True
-        for y in range(top, bottom):
-            for x in range(left, right):
-                if particle[y - top, x - left] and labels[y, x] == 0:
-                    labels[y, x] = i + 1
+            if inside[0] == 0 or inside[0] < free * inside.sum():
+                continue
+            kept[i] = True
+            area[i + 1] = inside[0]
+            for y in range(rows):
+                for x in range(columns):
+                    if particle[y, x] and labels[top + y, left + x] == 0:
+                        labels[top + y, left + x] = i + 1
     return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def _mask_in_slice(mask, box, shape):  # type: ignore[no-untyped-def]
+    """First row and column of the pixels that a box covers, and its mask there."""
+    m = mask.shape[0]
+    x0, y0, x1, y1 = box
+    left, right = max(math.floor(x0), 0), min(math.ceil(x1), shape[1])
+    top, bottom = max(math.floor(y0), 0), min(math.ceil(y1), shape[0])
+    particle = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.bool_)
+    for y in range(top, bottom):
+        v = min(max((y - y0) / (y1 - y0) * m - 0.5, 0.0), m - 1.0)
+        j = min(int(v), m - 2)
+        fy = v - j
+        for x in range(left, right):
+            if x + 0.5 < x0 or x + 0.5 > x1 or y + 0.5 < y0 or y + 0.5 > y1:
+                continue
+            u = min(max((x - x0) / (x1 - x0) * m - 0.5, 0.0), m - 1.0)
+            k = min(int(u), m - 2)
+            fx = u - k
+            upper = mask[j, k] * (1 - fx) + mask[j, k + 1] * fx
+            lower = mask[j + 1, k] * (1 - fx) + mask[j + 1, k + 1] * fx
+            particle[y - top, x - left] = upper * (1 - fy) + lower * fy > 0.5
+    return top, left, particle
 
 
 @dataclass(frozen=True, eq=False)
