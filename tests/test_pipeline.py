@@ -199,7 +199,9 @@ def test_terminal_and_report_give_the_same_numbers(reported):
         value, particles = tile.split('<div class="value">')[1].split("<")[0], tile.split("<br>")[1].split(" ")[0]
         row = next(line for line in said.splitlines() if line.startswith(name))
         assert value in row
-        assert row.split()[2] == particles
+        found, used, border, missing = (int(row.split()[place]) for place in (2, -3, -2, -1))
+        assert used == int(particles)
+        assert found == used + border + missing
 
 
 @pytest.mark.slow
