@@ -27,7 +27,9 @@ from tomostat.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-ALL = ("pipeline", "stitch", "confidence", "measure", "structure", "statistics", "xanes", "report", "boundaries", "detect")
+ALL = (
+    "pipeline", "stitch", "confidence", "measure", "structure", "statistics", "xanes", "report", "boundaries", "detect",
+)  # fmt: skip
 """Benchmarks that print figures with bounds, in the order of the page; each runs in a process of its own."""
 
 
