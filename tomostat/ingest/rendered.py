@@ -22,8 +22,8 @@ def render_volume(path: Path, images: GivenImages, spacing: Spacing, execution: 
     """Make a volume of given images that have no grey values.
 
     Its grey values are an image of the phases, blurred as a sharp scan is, so that detectors and pictures work as of
-    any other volume; the attribute `RENDERED` says so. Columns that need grey values are missing, and contact is decided by
-    the phases themselves (`tomostat.measure.contact.segmented`).
+    any other volume; the attribute `RENDERED` says so. Columns that need grey values are missing, and contact is
+    decided by the phases themselves (`tomostat.measure.contact.segmented`).
 
     Parameters
     ----------
