@@ -98,7 +98,7 @@ def test_doubts_are_told() -> None:
     rng = np.random.default_rng(1)
     a, b = (PlaneMap(1 + rng.random((24, 24)), 1.0, name) for name in "ab")
     found = correlate_maps(a, b, CorrelateOptions(resamples=100, flip=False, rotation=10, scale=0))
-    assert any("do not outline an object" in note for note in found.notes)
+    assert any("do not outline an object" in note and "--mask otsu leaves it out" in note for note in found.notes)
     assert any("intervals do not hold the uncertainty of the placement" in note for note in found.notes)
 
 

@@ -114,7 +114,12 @@ def correlate_maps(first: PlaneMap, second: PlaneMap, options: CorrelateOptions 
             "The scale is at the end of the range that was looked at: check the pixel sizes, or allow for more."
         )
     if not outline:
-        notes.append("The masks do not outline an object: the maps were placed by their values alone.")
+        background = (
+            "; the correlation is that of an object with its background, if there is one: --mask otsu leaves it out"
+            if options.mask == "values"
+            else ""
+        )
+        notes.append(f"The masks do not outline an object: the maps were placed by their values alone{background}.")
     if not np.isfinite(pearson.interval).all():
         notes.append("The maps vary too slowly over their mask for an interval: there are too few independent pixels.")
     notes.append(
