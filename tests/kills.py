@@ -85,6 +85,7 @@ def run_under_fire(
         What was killed.
     """
     rng, pauses, killed, left = random.Random(seed), random.Random(seed), Counter[str](), sorted(moments)
+    kinds = random.Random(seed).choices(sorted(kills), k=len(left))  # drawn now: none depends on what runs at a moment
     path = study.output.with_suffix(".yaml")
     save_study(study, path)
     said = study.output.with_suffix(".log")
@@ -98,7 +99,7 @@ def run_under_fire(
             while run.poll() is None:
                 time.sleep(0.02 + 0.1 * pauses.random())
                 if left and _lines(study.output) >= left[0]:
-                    kind = rng.choice(sorted(kills))
+                    kind = kinds[-len(left)]
                     if kills[kind](run, rng):
                         killed[kind] += 1
                         left.pop(0)

@@ -20,7 +20,7 @@ def moments(seed: int, count: int, lines: int) -> list[int]:
 
 def test_a_run_whose_processes_are_killed_has_the_same_results(study, results, tmp_path):
     one = first_field(study, tmp_path / "out")
-    killed = run_under_fire(one, LOCAL, moments(0, 2, 60), seed=4, workers=1)
+    killed = run_under_fire(one, LOCAL, moments(0, 2, 60), seed=1, workers=1)
     assert killed == {"head": 1, "worker": 1}
     (field,) = one.fields
     layout = Layout(one.output)

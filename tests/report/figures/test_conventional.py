@@ -46,6 +46,16 @@ def test_the_largest_are_shown_side_by_side() -> None:
     assert largest_different([]) == []
 
 
+def test_particles_that_are_seen_whole_come_first() -> None:
+    whole = compare("whole", cracked_and_touching())
+    plane = cracked_and_touching()
+    cut = compare("cut", replace(plane, phases=plane.phases[30:], labels=plane.labels[30:], grey=plane.grey[30:]))
+    assert cut.at_border >= set(cut.split)
+    assert [one.field for one, _ in largest_different([cut, whole])][: len(whole.split) + len(whole.merged)] == [
+        "whole"
+    ] * (len(whole.split) + len(whole.merged))
+
+
 def test_a_slice_without_phases_is_refused() -> None:
     with pytest.raises(ValueError, match="no phases"):
         compare("one", replace(cracked_and_touching(), phases=None))
@@ -53,7 +63,7 @@ def test_a_slice_without_phases_is_refused() -> None:
 
 def test_the_page_counts_them(written: Written) -> None:
     table = pd.read_csv(written.page.parent / "figures" / "conventional.csv")
-    assert table["field"].tolist() == ["slow-0", "fast-0"]
+    assert table["field"].tolist() == ["slow-0", "fast-0"]  # the two that are pictured
     assert (table["merged by watershed"] > 0).all()  # balls that touch, and overlap in part
     assert f"a watershed of the distance map splits {table['split by watershed'].sum()} (" in page_text(written)
 

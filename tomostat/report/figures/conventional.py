@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -21,7 +22,7 @@ from tomostat.phase import Phase
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import UNCOLOURED, scale_bar
 from tomostat.report.fields import Plane
-from tomostat.report.figures.slices import first_of_each, in_turn
+from tomostat.report.figures.slices import in_turn
 from tomostat.report.sections import Section
 from tomostat.report.style import frameless, new_figure
 from tomostat.report.text import percent
@@ -62,6 +63,12 @@ class Comparison:
     merged: NDArray[np.int64]
     area: NDArray[np.int64]
 
+    @cached_property
+    def at_border(self) -> set[int]:
+        """Labels that the border of the slice cuts."""
+        edges = (self.labels[0], self.labels[-1], self.labels[:, 0], self.labels[:, -1])
+        return set(np.concatenate(edges).tolist())
+
     @property
     def sections(self) -> int:
         """Number of particles that the slice cuts."""
@@ -69,10 +76,10 @@ class Comparison:
 
 
 def conventional(data: ReportData) -> str:
-    """A slice of a field of each condition; nothing where a watershed found the particles."""
+    """A slice of each pictured field; nothing where a watershed found the particles."""
     if data.option("detect", "detector") == "watershed":
         return ""
-    views = first_of_each(data, in_turn(data, data.options.pictured_fields))
+    views = in_turn(data, data.options.pictured_fields)
     planes = {view.name: view.plane(0) for view in views if {"phases", "particles"} <= set(view.images)}
     compared = [one for one in (compare(name, plane) for name, plane in planes.items()) if one.sections]
     shown = largest_different(compared)
@@ -119,9 +126,9 @@ def compare(field: str, plane: Plane) -> Comparison:
 
 
 def largest_different(compared: Sequence[Comparison]) -> list[tuple[Comparison, int]]:
-    """Particles with the largest sections among those that the watershed splits or merges."""
+    """Particles with the largest sections among those that the watershed splits or merges; first those seen whole."""
     found = [(one, int(label)) for one in compared for label in (*one.split, *one.merged)]
-    return sorted(found, key=lambda pair: -pair[0].area[pair[1]])[:SHOWN]
+    return sorted(found, key=lambda pair: (pair[1] in pair[0].at_border, -pair[0].area[pair[1]]))[:SHOWN]
 
 
 def draw_comparison(shown: Sequence[tuple[Comparison, int]]) -> Figure:
