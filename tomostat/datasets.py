@@ -18,6 +18,8 @@ CODECS = ({"name": "zstd", "configuration": {"level": 0, "checksum": False}}, {"
 ORDER = "variables"
 """Attribute that holds the names of the variables in order: a zarr folder lists its arrays in any order."""
 
+FEWEST = 10
+"""Particles of a group below which nothing is said of others: no curve, no interval of percentiles, no comparison."""
 
 GUIDE = ("column", "units", "long_name", "definition", "missing")
 """Columns of `column_guide`; all but the first are attributes of a column in the table."""

@@ -11,10 +11,9 @@ from tomostat.analyze.dispersion import ALL
 from tomostat.analyze.kernels.variance import LEVELS
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.table import DETACHMENT
+from tomostat.datasets import FEWEST
 from tomostat.messages import plural
 
-FEWEST = 10
-"""Particles from which on groups are compared, and their variance is divided."""
 CORRELATIONS = 8
 """Most correlations that are reported."""
 NUMBERS = {

@@ -13,10 +13,9 @@ from tomostat.analyze.kernels.statistics import size_percentiles
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import interval_variable
 from tomostat.analyze.table import Table
+from tomostat.datasets import FEWEST
 
 PERCENTILES = (10, 50, 90)
-FEWEST = 10
-"""Particles from which on an interval is given: of fewer, D10 and D90 are the smallest and the largest."""
 WEIGHTINGS = {"number": 0, "volume": 3}
 """Power of the diameter with which a particle counts, by name."""
 
@@ -32,7 +31,8 @@ def sizes(table: Table, options: AnalyzeOptions) -> xr.Dataset:
     xarray.Dataset
         ``size_percentile`` (condition, weighting, percentile), micrometers: the diameter below which so many per
         cent of the particles, or of their volume, lie; ``size_span`` (condition, weighting), (D90 - D10) / D50; both
-        with intervals, NaN where no particle is whole, and intervals also where fewer than `FEWEST` are.
+        with intervals, NaN where no particle is whole, and intervals also where fewer than `FEWEST` are: D10 and D90
+        are then the smallest and the largest.
 
     Notes
     -----

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from tomostat.datasets import FEWEST
 from tomostat.report.data import ReportData
 from tomostat.report.scatter import in_condition
 from tomostat.report.sections import Section
@@ -22,8 +23,6 @@ from tomostat.report.text import STATISTICS, condition_names, pair_names, percen
 LINES = {"small": (0, (3.5, 1.6)), "big": "solid"}
 ACROSS = 3
 """Panels side by side."""
-FEWEST = 10
-"""Particles below which a group is not drawn as a curve."""
 
 
 def distribution(data: ReportData) -> str:

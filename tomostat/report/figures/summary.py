@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 import xarray as xr
 
+from tomostat.datasets import FEWEST
 from tomostat.manifest import ALL, StageWarning
 from tomostat.messages import plural
 from tomostat.report.data import ReportData
@@ -98,10 +99,6 @@ def lead(results: xr.Dataset, confidence: float) -> str:
             "grey values below do not depend on it."
         )
     return _few(conditions, counts.values.tolist()) + _comparison(results, conditions, confidence)
-
-
-FEWEST = 10
-"""Particles of a condition from which on a mean says something of others."""
 
 
 def _few(conditions: Sequence[str], counts: Sequence[int]) -> str:
