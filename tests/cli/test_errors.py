@@ -194,3 +194,24 @@ def test_commands_say_no_more_than_they_must(tmp_path):
 
 def test_words_without_a_meaning(tmp_path, capsys):
     assert refused(capsys, "report", tmp_path, "--again", "twice").startswith("tomostat: 'twice' has no meaning here")
+
+
+def test_a_reader_that_has_seen_enough():
+    run = subprocess.Popen(
+        [sys.executable, "-m", "tomostat.cli", "info", "--columns"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert run.stdout is not None
+    run.stdout.close()
+    assert run.stderr is not None
+    assert run.stderr.read() == b""
+    run.stderr.close()
+    assert run.wait() == 141
+
+
+def test_another_broken_pipe_is_an_error(monkeypatch, capsys):
+    def broken(*words, **options):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys.modules["tomostat.cli.main"], "app", broken)
+    assert cli.main(["info", "--columns"]) == 2
+    assert "Broken pipe" in capsys.readouterr().err

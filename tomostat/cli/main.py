@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 import time
@@ -17,6 +18,8 @@ from tomostat.messages import explain
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit status after Ctrl-C, and after SIGTERM."""
+CLOSED = 141
+"""Exit status where nobody reads the output any more: that of programs that SIGPIPE ends."""
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -25,7 +28,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 `check` or `status` found problems, 2 something to mend, 130 and 143 interrupted.
+        Exit status: 0 done, 1 `check` or `status` found problems, 2 something to mend, 130 and 143 interrupted, 141
+        output that nobody reads any more.
     """
     tokens = sys.argv[1:] if tokens is None else list(tokens)
     try:
@@ -37,15 +41,28 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Terminated) as error:
         print("tomostat: interrupted; the same command resumes", file=sys.stderr)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else TERMINATED
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError as error:
+        return _output_closed() or _refuse(explain(error))
     except Exception as error:
         if "--verbose" in tokens:
             raise
         stage = next(iter(tokens), "")  # whose command has its options without its name
         return _refuse(explain(error).replace(f"--{stage}.", "--"))
     return status if isinstance(status, int) else 0
+
+
+def _output_closed() -> int:
+    """`CLOSED` where whoever reads the output has seen enough; 0 where another pipe is broken, as to a worker."""
+    try:
+        output = sys.stdout.fileno()
+    except OSError:  # no file, such as in a notebook
+        return 0
+    waiting = select.poll()
+    waiting.register(output, 0)
+    if not any(state & select.POLLERR for _, state in waiting.poll(0)):
+        return 0
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # Python flushes once more at its end
+    return CLOSED
 
 
 def _refuse(why: str) -> int:
