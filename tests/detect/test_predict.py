@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from networks import detector, equal
-from tomostat.detect.predict import choose_device, detect_tiles
+from tomostat.detect.predict import choose_device, detect_tiles, half_precision
 from tomostat.instances import Instances
 
 
@@ -16,6 +16,21 @@ def test_missing_gpu_is_an_error(monkeypatch):
     with pytest.raises(ValueError, match="torch finds no GPU"):
         choose_device("cuda")
     assert choose_device("auto") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16), ({"avx512_bf16": False}, None)],
+)
+def test_half_precision_where_the_machine_computes_it(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert half_precision("cpu") == expected
+    assert half_precision("cuda") == torch.float16
+
+
+def test_older_torch_does_not_know_of_half_precision(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert half_precision("cpu") is None
 
 
 def test_slices_do_not_depend_on_their_block(weights):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tomostat.detect import predict
 from tomostat.detect.checkpoint import SHIPPED, load_checkpoint, weights_path
 from tomostat.detect.detector import make_detector
 from tomostat.detect.kernels.grey import scale_grey
@@ -51,6 +52,24 @@ def test_particles_of_an_unseen_phantom_are_found(slices, weights):
     got = score_instances(truth, found)
     assert got.f1 > 0.93
     assert got.mean_iou > 0.85
+
+
+def test_half_precision_finds_the_same_particles(slices, monkeypatch):
+    """Wherever the tests run: bfloat16 is computed on every CPU, if slowly."""
+    grey, truth = slices
+    found = {}
+    for precision in (None, torch.bfloat16):
+        monkeypatch.setattr(predict, "half_precision", lambda device, chosen=precision: chosen)
+        found[precision] = make_detector(DetectOptions())(grey, grey, 0)
+    assert score_instances(found[None], found[torch.bfloat16]).pq > 0.98
+    single, half = (score_instances(truth, part) for part in found.values())
+    assert half.pq == pytest.approx(single.pq, abs=0.01)
+
+
+def test_single_precision_is_an_option(slices, monkeypatch):
+    monkeypatch.setattr(predict, "half_precision", lambda device: pytest.fail("was asked for single precision"))
+    grey, _ = slices
+    assert len(make_detector(DetectOptions(precision="single"))(grey[:1], grey[:1], 0))
 
 
 @pytest.mark.parametrize("weights", SHIPPED)

@@ -30,6 +30,9 @@ class DetectOptions(StageOptions):
         Tiles that go through the network together on a GPU; on a CPU they go one by one.
     device
         auto, cpu or cuda; cuda is an error where there is no GPU.
+    precision
+        auto or single: auto computes features and masks in half precision where a GPU or the CPU can (bfloat16 of
+        recent x86), in half of the time; single does not, so that workers of unlike kinds give nearly the same numbers.
     threads
         CPU threads of the network; results repeat bit for bit at a fixed number.
     slices
@@ -51,6 +54,7 @@ class DetectOptions(StageOptions):
     overlap: int = 192
     batch: int = 4
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "single"] = "auto"
     threads: int = 1
     slices: int = 32
     follow_material: bool = True
@@ -67,6 +71,7 @@ class DetectOptions(StageOptions):
         check(self.threads >= 1, "threads", self.threads, "1 or more")
         check(self.slices >= 1, "slices", self.slices, "1 or more")
         check(self.device in ("auto", "cpu", "cuda"), "device", self.device, "auto, cpu or cuda")
+        check(self.precision in ("auto", "single"), "precision", self.precision, "auto or single")
         right = self.views[:1] == ("z",) and set(self.views) <= set(VIEWS) and len({*self.views}) == len(self.views)
         check(right, "views", self.views, "z, and after it y or x or both")
 

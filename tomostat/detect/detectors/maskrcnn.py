@@ -25,5 +25,6 @@ def make(options: DetectOptions) -> NetworkDetector:
         overlap=options.overlap,
         batch=options.batch,
         device=options.device,
+        precision=options.precision,
         threads=options.threads,
     )

@@ -56,6 +56,9 @@ GROWTH = 0.2
 GROWTHS = 3
 """Most times that a box is grown."""
 
+MIN_OBJECTNESS = 0.05
+"""Least score of a region proposal that reaches the heads, once trained: below it hardly any becomes a detection."""
+
 _MIN_SHARE = 0.5
 """Smallest share of the proposals of 512 x 512 pixels that a slice gets: small slices may be denser than large ones."""
 
@@ -167,7 +170,8 @@ class MaskRCNN(nn.Module):
     Attributes
     ----------
     precision
-        Half type of the feature extractor (torch.float16 or bfloat16); None computes in single precision.
+        Half type of the feature extractor and of the box and mask heads (torch.float16 or bfloat16); None computes in
+        single precision, as boxes and scores always do.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -182,7 +186,7 @@ class MaskRCNN(nn.Module):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Feature pyramid of images (n, slices, ny, nx): level name to (n, channels, ny / stride, nx / stride)."""
-        with self._autocast(images):
+        with in_precision(self.precision, images):
             pyramid: dict[str, Tensor] = self.fpn(self.body(_centred(images)))
         return {name: level.float() for name, level in pyramid.items()}  # boxes need single precision
 
@@ -197,12 +201,9 @@ class MaskRCNN(nn.Module):
             yield
             return
         with common_statistics():
-            with self._autocast(sample):
+            with in_precision(self.precision, sample):
                 self.body(_centred(sample))
             yield
-
-    def _autocast(self, images: Tensor) -> torch.autocast:
-        return torch.autocast(images.device.type, self.precision, enabled=self.precision is not None)
 
     def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
         """Losses while training, detections otherwise.
@@ -226,6 +227,9 @@ class MaskRCNN(nn.Module):
         images = nn.functional.pad(images, (0, lack[1], 0, lack[0]), value=_MIDDLE)
         features = self.features(images)
         self._scale_limits(shape)
+        self.rpn.score_thresh = 0.0 if self.training else MIN_OBJECTNESS
+        self.heads.box_head.precision = self.heads.mask_head.precision = self.precision
+        self.heads.mask_predictor.precision = self.precision
         proposals, losses = self.rpn(ImageList(images, shapes), features, targets)
         detections, head_losses = self.heads(features, proposals, shapes, targets)
         return {**losses, **head_losses} if self.training else detections
@@ -236,6 +240,11 @@ class MaskRCNN(nn.Module):
         for limits in (self.rpn._pre_nms_top_n, self.rpn._post_nms_top_n):
             limits["testing"] = round(self.config.proposals * share)
         self.heads.detections_per_img = round(self.config.detections * share)
+
+
+def in_precision(precision: torch.dtype | None, images: Tensor) -> torch.autocast:
+    """Context in which convolutions and dense layers compute in half precision; in single when it is None."""
+    return torch.autocast(images.device.type, precision, enabled=precision is not None)
 
 
 def _centred(images: Tensor) -> Tensor:
@@ -250,6 +259,33 @@ def build(config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
         network = MaskRCNN(config)
     converted: MaskRCNN = network.to(memory_format=torch.channels_last)
     return converted
+
+
+class _Half(nn.Module):
+    """Lets a part of the network compute in half precision; what comes out is of single precision."""
+
+    precision: torch.dtype | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        with in_precision(self.precision, x):
+            out: Tensor = super().forward(x)
+        return out.float()
+
+
+class _BoxHead(_Half, TwoMLPHead):
+    pass
+
+
+class _BoxConvHead(_Half, FastRCNNConvFCHead):
+    pass
+
+
+class _MaskHead(_Half, MaskRCNNHeads):
+    pass
+
+
+class _MaskPredictor(_Half, MaskRCNNPredictor):
+    pass
 
 
 class _Proposals(RegionProposalNetwork):
@@ -382,9 +418,9 @@ def _heads(config: NetworkConfig) -> RoIHeads:
     box_pool = _Pooling(levels, 7, config.roi_samples, canonical_scale=config.roi_scale)
     mask_pool = _Pooling(levels, MASK_SIZE // 2, config.roi_samples, canonical_scale=config.roi_scale)
     if config.box_convs:
-        head = FastRCNNConvFCHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], group_norm)
+        head = _BoxConvHead((channels, 7, 7), [channels] * config.box_convs, [config.box_units], group_norm)
     else:
-        head = TwoMLPHead(channels * 49, config.box_units)
+        head = _BoxHead(channels * 49, config.box_units)
     return _Heads(
         box_pool,
         head,
@@ -398,8 +434,8 @@ def _heads(config: NetworkConfig) -> RoIHeads:
         nms_thresh=config.nms,
         detections_per_img=config.detections,
         mask_roi_pool=mask_pool,
-        mask_head=MaskRCNNHeads(channels, [channels] * config.mask_convs, 1),
-        mask_predictor=MaskRCNNPredictor(channels, channels, 2),
+        mask_head=_MaskHead(channels, [channels] * config.mask_convs, 1),
+        mask_predictor=_MaskPredictor(channels, channels, 2),
     )
 
 

@@ -105,6 +105,8 @@ class Mixture:
 
         Between the means all proportions are as likely (Santago and Gage, IEEE Trans. Med. Imaging 12, 566, 1993).
         """
+        if not self.mixed:
+            return np.zeros_like(layer)
         low, high = (ndtr((layer - part.mean) / self.spread) for part in (self.void, self.binder))
         odds: Doubles = self.mixed * (low - high) / self.contrast / np.maximum(self._density_of_one(layer), 1e-300)
         return odds

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -86,23 +87,33 @@ def mean_within(array: Floats, mask: Mask, sigma: float) -> tuple[Floats, Floats
 
 def uniform_voxels(codes: Codes, size: int = 3) -> Mask:
     """Voxels at the centre of a cube of `size` voxels that is all of one phase, as far as the array reaches."""
-    found = codes.copy()
+    found = codes
     for axis, n in enumerate(codes.shape):
-        lines = np.moveaxis(found, axis, 0)
         reach, wanted = 0, min(size // 2, n - 1)
         while reach < wanted:
             step = min(2 * reach + 1, wanted - reach)  # windows of this reach that lie so far apart have no gap
-            _mark_mixed(lines, step)
+            found = _mark_mixed(found, axis, step)
             reach += step
     return found != MIXED
 
 
-def _mark_mixed(lines: Codes, step: int) -> None:
-    """Make codes `MIXED` that differ from those `step` before and after them along the first axis, or from the last."""
-    before = np.concatenate([np.broadcast_to(lines[:1], lines[:step].shape), lines[:-step]])
-    after = np.concatenate([lines[step:], np.broadcast_to(lines[-1:], lines[-step:].shape)])
-    mixed = (lines != before) | (lines != after)
-    np.maximum(lines, np.where(mixed, MIXED, np.uint8(0)), out=lines)
+@njit(cache=True, nogil=True)
+def _mark_mixed(codes: Codes, axis: int, step: int) -> Codes:
+    """Codes, `MIXED` where those `step` before and after along an axis, or the outermost on a side, differ."""
+    nz, ny, nx = codes.shape
+    marked = np.empty_like(codes)
+    dz, dy, dx = step * (axis == 0), step * (axis == 1), step * (axis == 2)
+    line = np.empty(nx + 2 * dx, np.uint8)
+    for z in range(nz):
+        for y in range(ny):
+            own, out = codes[z, y], marked[z, y]
+            before, after = codes[max(z - dz, 0), max(y - dy, 0)], codes[min(z + dz, nz - 1), min(y + dy, ny - 1)]
+            if dx:
+                line[:dx], line[dx : dx + nx], line[dx + nx :] = own[0], own, own[-1]
+                before, after = line[:nx], line[2 * dx :]
+            for x in range(nx):
+                out[x] = own[x] if own[x] == before[x] and own[x] == after[x] else MIXED
+    return marked
 
 
 def _window(array: NDArray[Any], size: int) -> tuple[int, ...]:
