@@ -103,7 +103,7 @@ def test_resuming_runs_only_what_is_missing(execution, folder, tmp_path):
         execution.run("work", tasks_of(fail_on_t3, folder, 8))
     first = runs(folder)
     assert set(first) == {f"t{i}" for i in range(8)} - {"t3"}, "the others go on"
-    assert {p.stem for p in execution.folder("work").iterdir()} == set(first), "whatever ran has its marker"
+    assert {p.stem for p in execution.marker_folder("work").iterdir()} == set(first), "whatever ran has its marker"
     (tmp_path / "mended").touch()
     values = execution.run("work", tasks_of(fail_on_t3, folder, 8))
     assert list(values) == [f"t{i}" for i in range(8)]
@@ -297,7 +297,7 @@ def test_stopping_ends_a_run_that_waits_for_workers_that_never_come():
         timer.start()
         start = time.monotonic()
         with pytest.raises(Stopped):
-            execution.of("a", Path("none")).run("work", {"a": dask.delayed(time.sleep, pure=False)(0)})
+            execution.for_field("a", Path("none")).run("work", {"a": dask.delayed(time.sleep, pure=False)(0)})
         assert time.monotonic() - start < 5
         timer.join()
 

@@ -1,4 +1,7 @@
-"""The one place that computes: runs tasks where the user wants, marks those that end and reports their cost."""
+"""Runs the tasks of all stages where the user wants, marks those that end and reports their cost.
+
+`tomostat.tasks` hands them to threads or to dask.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from dask.delayed import Delayed
 from tomostat.blocks import check_memory
 from tomostat.events import Event, Listener, StepStarted, TaskEnded
 from tomostat.markers import read_markers, write_marker
-from tomostat.tasks import MENDABLE_ERRORS, POLL, ClusterTasks, TaskResult, ThreadTasks, local_threads
+from tomostat.tasks import POLL, USER_ERRORS, ClusterTasks, TaskResult, ThreadTasks, local_threads
 from tomostat.workers import Workers
 
 if TYPE_CHECKING:
@@ -32,7 +35,10 @@ class Stopped(Exception):
 
 
 class TasksFailed(OSError):
-    """Tasks failed again and again for reasons of the machine; all others of their step are finished and marked."""
+    """Tasks failed again and again for reasons of the machine; all others of their step are finished and marked.
+
+    An `OSError`, since it carries the ``errno`` of the last of them: a full disk is reported as such.
+    """
 
 
 def _ignore(event: Event) -> None:
@@ -75,11 +81,11 @@ class Execution:
         if self.client is not None and self.client.asynchronous:
             raise TypeError("client is asynchronous; give one that is made with asynchronous=False, as stages block")
 
-    def named(self, stage: str) -> Execution:
+    def for_stage(self, stage: str) -> Execution:
         """The same execution for a stage."""
         return replace(self, stage=stage)
 
-    def of(self, field: str, markers: Path) -> Execution:
+    def for_field(self, field: str, markers: Path) -> Execution:
         """The same execution for a field of view, with the markers of one of its stages."""
         return replace(self, field=field, markers=markers)
 
@@ -92,13 +98,13 @@ class Execution:
         """Whether `stop` was called."""
         return self._stop.is_set()
 
-    def folder(self, step: str) -> Path | None:
+    def marker_folder(self, step: str) -> Path | None:
         """Folder of the markers of a step."""
         return None if self.markers is None else self.markers / step.replace(", ", "-").replace(" ", "-")
 
-    def started(self, step: str) -> bool:
+    def has_finished_tasks(self, step: str) -> bool:
         """Whether an interrupted call has finished some task of a step."""
-        folder = self.folder(step)
+        folder = self.marker_folder(step)
         return folder is not None and any(folder.glob("*.json"))
 
     def memory_per_task(self, resources: Mapping[str, float] | None = None) -> int:
@@ -132,7 +138,7 @@ class Execution:
         if self.client is not None and resources:
             Workers(self.client, resources).release()
 
-    def at_a_time(self) -> int:
+    def parallel_tasks(self) -> int:
         """Tasks that run at a time once all workers are there."""
         return local_threads() if self.client is None else Workers(self.client).slots_at_most()
 
@@ -157,7 +163,7 @@ class Execution:
             Bytes that one task takes at most, by the stage's estimate.
         retries
             How often a task that failed is tried again, on another worker where there is one (a full disk, a drive that
-            went away). Errors that the user can mend (`MENDABLE_ERRORS`) are not.
+            went away). Errors that the user can mend (`USER_ERRORS`) are not.
         resources
             Worker resources that a task asks for, such as ``{"GPU": 1}``.
 
@@ -176,9 +182,9 @@ class Execution:
         TasksFailed
             When tasks failed each time that they were tried; all others are done, and keep their markers.
         Exception
-            Of `MENDABLE_ERRORS`, what a task raised; finished tasks keep their markers.
+            Of `USER_ERRORS`, what a task raised; finished tasks keep their markers.
         """
-        folder, label = self.folder(step), self._label(step)
+        folder, label = self.marker_folder(step), self._label(step)
         done = {key: value for key, value in read_markers(folder) if key in tasks}
         todo = [key for key in tasks if key not in done]
         if done:
@@ -200,18 +206,19 @@ class Execution:
             self.listener(TaskEnded(**about, task=key, cost=result.cost, worker=result.worker))
         return {key: done[key] for key in tasks}
 
-    def side_by_side(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:
-        """Do several works at a time, such as whole fields, each of which runs tasks; without a cluster one by one.
+    def run_concurrently(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:
+        """Call a function for several items at a time, such as whole fields, each of which runs tasks.
 
-        One that fails for reasons of the machine does not keep the others from being done. After an error that the user
-        can mend, those that run already go on and no further one starts; an interruption stops all.
+        Without a cluster the calls follow each other. One that fails for reasons of the machine does not keep the
+        others from being done. After an error that the user can mend, those that run already go on and no further one
+        starts; an interruption stops all.
 
         Raises
         ------
         TasksFailed
-            At the end, what the first work failed with.
+            At the end, what the first call failed with.
         """
-        pool = ThreadPoolExecutor(min(1 if self.client is None else max(1, self.at_a_time()), len(items)))
+        pool = ThreadPoolExecutor(min(1 if self.client is None else max(1, self.parallel_tasks()), len(items)))
         try:
             failures = list(_failures_of_machine([pool.submit(work, item) for item in items]))
         except Exception:
@@ -254,28 +261,28 @@ class Execution:
     ) -> Iterator[tuple[str, TaskResult]]:
         """Results as tasks end.
 
-        After an error that the user can mend no further task starts. Others let the task be tried again, and one that
-        fails each time does not keep the others from being done.
+        After an error that the user can mend no further task starts. Other errors let the task be tried again, and one
+        that fails each time does not keep the others from being done.
         """
-        mendable: BaseException | None = None
+        user_error: BaseException | None = None
         failures: dict[str, list[TaskResult]] = {}
         with self._runner(tasks, keys, resources) as runner:
-            while (ended := runner.next(mendable is None)) is not None:
+            while (ended := runner.poll(start_new=user_error is None)) is not None:
                 for key, result in ended:
                     if result.error is None:
                         failures.pop(key, None)
                         yield key, result
-                    elif isinstance(result.error, MENDABLE_ERRORS):
-                        mendable = mendable or result.error
+                    elif isinstance(result.error, USER_ERRORS):
+                        user_error = user_error or result.error
                     else:
                         tried = failures.setdefault(key, [])
                         tried.append(result)
                         if len(tried) <= retries and result.tries_left:
-                            runner.again(key, {one.address for one in tried})
+                            runner.retry(key, {one.address for one in tried})
                 if self.stopped:
                     raise Stopped(f"{label} was stopped")
-        if mendable is not None:
-            raise mendable
+        if user_error is not None:
+            raise user_error
         if failures:
             raise _failed(label, failures, len(tasks))
 
@@ -287,13 +294,13 @@ class Execution:
         return ClusterTasks(tasks, keys, self.client, Workers(self.client, resources), self.wait_limit)
 
 
-def _failures_of_machine(works: Iterable[Future[None]]) -> Iterator[TasksFailed]:
-    """What works failed with for reasons of the machine; other errors are raised at once."""
-    for work in works:
-        while not wait([work], timeout=POLL).done:  # a thread that waits without end can miss Ctrl-C
+def _failures_of_machine(calls: Iterable[Future[None]]) -> Iterator[TasksFailed]:
+    """What calls failed with for reasons of the machine; other errors are raised at once."""
+    for call in calls:
+        while not wait([call], timeout=POLL).done:  # a thread that waits without end can miss Ctrl-C
             pass
         try:
-            work.result()
+            call.result()
         except TasksFailed as failure:
             yield failure
 

@@ -66,12 +66,12 @@ class Run:
 
     def field_work(self, field: str, stage: FieldStage[StageOptions]) -> FieldWork:
         """Work of a stage on a field."""
-        execution = self.execution.of(field, self.layout.markers(field, stage.name))
+        execution = self.execution.for_field(field, self.layout.markers(field, stage.name))
         return FieldWork(self.study, self.layout, execution, self.study.field(field))
 
     def study_work(self, stage: StudyStage[StageOptions]) -> Work:
         """Work of a stage on the whole study."""
-        return Work(self.study, self.layout, self.execution.of("", self.layout.markers(ALL, stage.name)))
+        return Work(self.study, self.layout, self.execution.for_field("", self.layout.markers(ALL, stage.name)))
 
     def inputs(self, scope: str, stage: AnyStage) -> list[tuple[str, AnyStage]]:
         """Fields and stages whose results a stage reads."""
@@ -316,7 +316,7 @@ def _size(study: Study, field: Field) -> VolumeSize:
 def _run_fields(running: Run, stages: Sequence[FieldStage[StageOptions]]) -> None:
     """Run the stages of all fields; with a cluster, several fields side by side."""
     release = _Release(running, stages)
-    running.execution.side_by_side(lambda field: _run_field(running, field, stages, release), running.study.fields)
+    running.execution.run_concurrently(lambda field: _run_field(running, field, stages, release), running.study.fields)
 
 
 def _run_field(

@@ -169,7 +169,7 @@ def check_files(study: Study, *, execution: Execution | None = None) -> list[str
         unknown = running.manifest.unknown(scope, stage.outputs(layout, scope))
         lines += [f"{layout.root / name} is not from the last run of {stage.name}" for name in unknown]
     folders = [path for scope, stage in finished for path in stage.outputs(layout, scope)]
-    damaged = running.execution.named("check").run("files", check_tasks(folders))
+    damaged = running.execution.for_stage("check").run("files", check_tasks(folders))
     return [*lines, *(line for found in damaged.values() for line in found)]
 
 

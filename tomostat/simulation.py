@@ -77,7 +77,7 @@ def simulate_study(
         path, options = electrode
         simulate_volume(path, options, execution=dataclasses.replace(execution, field=path.stem))
 
-    execution.side_by_side(simulate, electrodes)
+    execution.run_concurrently(simulate, electrodes)
     stage_options: dict[str, StageOptions] = {
         "phases": PhasesOptions(collector=options.collector > 0),
         "measure": MeasureOptions(depth_axis="zyx"[options.depth_axis]),  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ PER_WORKER = 2
 POLL = 0.5
 """Seconds between two looks at whether the execution is to stop."""
 
-MENDABLE_ERRORS = (ValueError, TypeError)
+USER_ERRORS = (ValueError, TypeError)
 """Errors of a task that the user can mend: trying again would not help, and a worker has nothing to log."""
 
 
@@ -70,7 +70,7 @@ def perform(task: Delayed) -> TaskResult:
         value = task.compute(scheduler="synchronous")
     except Exception as error:
         error.add_note(traceback.format_exc())  # the traceback itself stays behind in the worker
-        if not isinstance(error, MENDABLE_ERRORS):
+        if not isinstance(error, USER_ERRORS):
             logging.getLogger("distributed.worker").warning("a task failed", exc_info=True)  # in the log of a job
         return TaskResult(None, _portable(error), meter.cost(), *_this_worker())
     return TaskResult(value, None, meter.cost(), *_this_worker())
@@ -81,7 +81,7 @@ def _portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # its cause may be what cannot be sent
-        for kind in MENDABLE_ERRORS:
+        for kind in USER_ERRORS:
             if isinstance(error, kind):
                 return kind(str(error))
         return RuntimeError(f"{type(error).__name__}: {error}")
@@ -124,13 +124,13 @@ class ThreadTasks:
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def again(self, key: str, avoid: Collection[str]) -> None:
+    def retry(self, key: str, avoid: Collection[str]) -> None:
         """Try a task again, after all that are yet to be tried; there are no other workers here."""
         self._waiting.append(key)
 
-    def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
-        """Tasks that ended within `POLL` seconds; new ones are started first if `start`. None when all are done."""
-        while start and self._waiting and len(self._running) < self._limit:
+    def poll(self, *, start_new: bool) -> list[tuple[str, TaskResult]] | None:
+        """Tasks that ended within `POLL` seconds; new ones are started first if `start_new`. None when all are done."""
+        while start_new and self._waiting and len(self._running) < self._limit:
             key = self._waiting.popleft()
             self._running[self._pool.submit(perform, self._tasks[key])] = key
         if not self._running:
@@ -163,15 +163,15 @@ class ClusterTasks:
             if kind is None:
                 self._client.run(_trim, on_error="ignore")
 
-    def again(self, key: str, avoid: Collection[str]) -> None:
+    def retry(self, key: str, avoid: Collection[str]) -> None:
         """Try a task again, after those that are yet to be tried, if possible on a worker that it has not failed on."""
         self._avoid[key] = avoid
         self._waiting.append(key)
 
-    def next(self, start: bool) -> list[tuple[str, TaskResult]] | None:
-        """See `ThreadTasks.next`."""
+    def poll(self, *, start_new: bool) -> list[tuple[str, TaskResult]] | None:
+        """See `ThreadTasks.poll`."""
         self._workers.check(self._wait_limit)
-        while start and self._waiting and len(self._running) < PER_WORKER * max(self._workers.slots(), 1):
+        while start_new and self._waiting and len(self._running) < PER_WORKER * max(self._workers.slots(), 1):
             self._submit(self._waiting.popleft())
         if not self._running:
             return None
@@ -198,7 +198,11 @@ class ClusterTasks:
 
 
 def _result(future: Any) -> TaskResult:
-    """Result of a task that has ended; an exception on the way is part of it."""
+    """Result of a task that has ended; an exception on the way is part of it.
+
+    The scheduler itself hands the tasks of a worker that died to others; `KilledWorker` comes when several have died of
+    one.
+    """
     from distributed import KilledWorker
 
     try:

@@ -25,7 +25,7 @@ from tomostat.measure.batches import make_batches
 from tomostat.measure.contact.mixture import PRIOR
 from tomostat.measure.particles import grey_levels
 from tomostat.measure.shape.moments import block_moments
-from tomostat.measure.tasks import MeasureTask, particle_tasks
+from tomostat.measure.tasks import MeasurePlan, particle_tasks
 from tomostat.volume import describe, read_box, read_fit
 
 def measure(path, way):
@@ -35,7 +35,7 @@ def measure(path, way):
     del labels
     batches = make_batches(moments, info, np.arange(len(moments)), (10, 10, 10))
     options = MeasureOptions(shell=0.5, path=way)
-    task = MeasureTask(path, info, grey_levels(read_fit(path)), (PRIOR,) * 3, options, path.parent / "points")
+    task = MeasurePlan(path, info, grey_levels(read_fit(path)), (PRIOR,) * 3, options, path.parent / "points")
     before = peak_memory_now()
     (delayed,) = particle_tasks(task, batches).values()
     delayed.compute(scheduler="synchronous")

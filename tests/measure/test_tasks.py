@@ -19,7 +19,14 @@ from tomostat.measure.contact.mixture import PRIOR
 from tomostat.measure.contact.neighbours import NearParticle
 from tomostat.measure.particles import grey_levels
 from tomostat.measure.shape.moments import FixedPoint, block_moments
-from tomostat.measure.tasks import MeasuredParticle, MeasureTask, level_tasks, parse_moments, particle_tasks, sums_tasks
+from tomostat.measure.tasks import (
+    MeasuredParticle,
+    MeasurePlan,
+    layer_count_tasks,
+    parse_moments,
+    particle_tasks,
+    sums_tasks,
+)
 from tomostat.volume import describe, read_fit
 
 
@@ -36,10 +43,10 @@ def test_building_the_tasks_reads_no_voxels(tmp_path: Path, monkeypatch: pytest.
     for module in (tasks, batches):
         for name in ("read_box", "read_flat"):
             monkeypatch.setattr(module, name, recorded(name, getattr(module, name)))
-    task = MeasureTask(path, info, grey_levels(read_fit(path)), (PRIOR,) * 3, MeasureOptions(), None)
+    task = MeasurePlan(path, info, grey_levels(read_fit(path)), (PRIOR,) * 3, MeasureOptions(), None)
     members = make_batches(moments, info, np.arange(3), (10, 10, 10))
     steps = [
-        sums_tasks(path, FixedPoint(), (16, 16, 16)), level_tasks(task, members), particle_tasks(task, members),
+        sums_tasks(path, FixedPoint(), (16, 16, 16)), layer_count_tasks(task, members), particle_tasks(task, members),
     ]  # fmt: skip
     assert [len(step) for step in steps] == [3 * 4 * 7, 1, 1]
     assert not reads

@@ -17,7 +17,7 @@ from tomostat.phase import Phase
 from tomostat.stitch.kernels.link import concatenate_links, link_slices, widest_gap
 from tomostat.stitch.kernels.masks import Masks, final_masks
 from tomostat.stitch.kernels.paint import paint_box
-from tomostat.stitch.kernels.refine import halo, refine_labels
+from tomostat.stitch.kernels.refine import refine_halo, refine_labels
 from tomostat.stitch.options import StitchOptions
 
 SHAPE = (26, 30, 34)
@@ -74,7 +74,7 @@ def stitched(
         np.concatenate([part.kind for part in drawn]),
     )
     labels = np.zeros(SHAPE, np.uint32)
-    blocks = block_grid(SHAPE, core, (halo(OPTIONS.margin),) * 3)
+    blocks = block_grid(SHAPE, core, (refine_halo(OPTIONS.margin),) * 3)
     for i in order.permutation(len(blocks)):
         block = blocks[i]
         refined = refine_labels(paint_box(whole, block.outer), phases[block.outer], OPTIONS.margin)

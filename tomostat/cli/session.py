@@ -63,8 +63,8 @@ def session(place: Place | None, *, here: bool = False) -> Iterator[Execution]:
         if client is not None and client.dashboard_link and (dashboard or place.cluster != "local"):
             console.print(f"dashboard at {client.dashboard_link} of {platform.node()}", soft_wrap=True)
         execution = Execution(client=client, wait_limit=limit)
-        count = execution.at_a_time if client is None else _Count(client)
-        summary = Summary(execution.at_a_time)
+        count = execution.parallel_tasks if client is None else _Count(client)
+        summary = Summary(execution.parallel_tasks)
         say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
         show = StepBars(bars, count) if bars else StepLines(say, count)
         try:

@@ -74,7 +74,7 @@ def detect_instances(
     options = options or DetectOptions()
     name = options.detector if detector is None else detector_name(detector)
     detector = make_detector(options) if detector is None else as_detector(detector)
-    execution = (execution or Execution()).named("detect")
+    execution = (execution or Execution()).for_stage("detect")
     check_gpu(options, execution)
     wanted = options.device == "cuda" or (options.device == "auto" and device_of(detector) != "cpu")
     resources = ONE_GPU if wanted and execution.offers(ONE_GPU) else None

@@ -47,7 +47,7 @@ def write_formats(
     plans = {name: _plan(name, results) for name in formats}
     targets = {name: folder / name for name in formats}
     _check_place(folder, list(targets.values()), sum(plan.disk for plan in plans.values()))
-    execution = (execution or Execution()).named("export")
+    execution = (execution or Execution()).for_stage("export")
     with ExitStack() as stack:
         for name, plan in plans.items():
             part = stack.enter_context(_new_folder(targets[name]))

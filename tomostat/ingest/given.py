@@ -133,7 +133,7 @@ def scan_images(images: GivenImages, execution: Execution) -> KnownValues:
         When labels are no whole numbers, negative, a single one, none at all or without background, or when phases hold
         a value without meaning.
     """
-    execution = execution.named("ingest")
+    execution = execution.for_stage("ingest")
     ids = None
     if images.labels is not None:
         values = _values(images.labels, "labels", execution)
@@ -208,7 +208,7 @@ def copy_images(path: Path, images: GivenImages, known: KnownValues, spacing: Sp
     execution
         Where to run, who receives events, and where finished tasks are recorded.
     """
-    execution = execution.named("ingest")
+    execution = execution.for_stage("ingest")
     if images.labels is not None and known.ids is not None:
         attributes = {"original_ids": known.ids.tolist(), "source": source_record(images.labels)}
         copy = dask.delayed(_copy_labels, pure=False)
@@ -239,7 +239,7 @@ def _write(
     execution: Execution,
 ) -> None:
     """Make a label image, fill it and its pyramid."""
-    if not execution.started(label):
+    if not execution.has_finished_tasks(label):
         create_volume(path, shape=shape, dtype=dtype, spacing=spacing, label=label, attributes=attributes)
     execution.run(label, tasks)
     execution.run_levels(pyramid_tasks(path, label), step=label)

@@ -34,9 +34,9 @@ def render_volume(path: Path, images: GivenImages, spacing: Spacing, execution: 
     spacing, execution
         As in `copy_images`.
     """
-    execution = execution.named("ingest")
+    execution = execution.for_stage("ingest")
     found = images.any_source
-    if not execution.started("blocks"):
+    if not execution.has_finished_tasks("blocks"):
         attributes = {"source": source_record(found), RENDERED: True}
         create_volume(path, shape=found.source.shape, dtype=np.uint8, spacing=spacing, attributes=attributes)
     render = dask.delayed(_render_block, pure=False)

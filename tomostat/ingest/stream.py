@@ -114,13 +114,13 @@ def ingest_volume(
     stored["warnings"] = _check_plausible(found.source, looked_at, options)
     core = block_shape(found.source, storage_layout(found.source.shape)[1])
     _check_destination(path, found.source, convert.dtype)
-    execution = (execution or Execution()).named("ingest")
+    execution = (execution or Execution()).for_stage("ingest")
     check_memory(8 * found.source.dtype.itemsize * math.prod(core), execution.memory_per_task(), "ingest")
     partial = path.with_name(path.name + ".partial")
     if _already_written(path, partial, execution, stored):
         return describe(path)
     with _removing_partial(path, partial, execution):
-        if not (execution.started("blocks") and partial.exists()):
+        if not (execution.has_finished_tasks("blocks") and partial.exists()):
             _remove_partial(partial, execution)
             create_volume(partial, shape=found.source.shape, dtype=convert.dtype, spacing=size, attributes=stored)
         blocks = execution.run("blocks", _block_tasks(found, partial, core, convert, outside))
@@ -268,7 +268,7 @@ def _check_destination(path: Path, source: Source, dtype: np.dtype[Any]) -> None
 
 def _already_written(path: Path, partial: Path, execution: Execution, attributes: Mapping[str, Any]) -> bool:
     """Whether an earlier call with the same markers wrote the whole volume."""
-    if partial.exists() or not execution.started("blocks") or not is_volume(path):
+    if partial.exists() or not execution.has_finished_tasks("blocks") or not is_volume(path):
         return False
     existing = describe(path).attributes
     return all(existing.get(key) == value for key, value in attributes.items())

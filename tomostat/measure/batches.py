@@ -47,9 +47,14 @@ class Batch:
     need: int
 
     @property
+    def key(self) -> str:
+        """Key of its tasks."""
+        return f"{self.number:06d}"
+
+    @property
     def file(self) -> str:
         """Name of the file with its surface points."""
-        return f"{self.number:06d}.parquet"
+        return f"{self.key}.parquet"
 
     @property
     def boxes(self) -> NDArray[np.int64]:

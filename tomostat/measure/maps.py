@@ -100,7 +100,7 @@ def write_maps(
     attributes
         Further attributes of the maps.
     """
-    if not execution.started("maps"):
+    if not execution.has_finished_tasks("maps"):
         for name, (units, meaning) in MAPS.items():
             create_volume(
                 info.path, shape=info.shape, dtype=np.float32, spacing=info.spacing, label=f"maps/{name}",

@@ -34,8 +34,8 @@ from tomostat.measure.shape.moments import COUNT, FixedPoint, Moments, merge_mom
 from tomostat.measure.table import make_table
 from tomostat.measure.tasks import (
     MeasuredParticle,
-    MeasureTask,
-    level_tasks,
+    MeasurePlan,
+    layer_count_tasks,
     mixtures_of,
     parse_moments,
     particle_tasks,
@@ -110,8 +110,8 @@ def measure_particles(
     path, options = Path(path), options or MeasureOptions()
     measures = check_options(options)
     info, fit = _check(path)
-    execution = (execution or Execution()).named("measure")
-    if not (options.maps and execution.started("maps")):
+    execution = (execution or Execution()).for_stage("measure")
+    if not (options.maps and execution.has_finished_tasks("maps")):
         remove_maps(path)
     moments = _sum_up(path, fit, block or info.shards, execution)
     batches, measured, mixture = _measure_batches(path, info, fit, moments, options, execution)
@@ -209,15 +209,15 @@ def _measure_batches(
     pad = [max(PAD, math.ceil(options.shell / size) + 1) for size in info.spacing]
     levels = grey_levels(fit)
     points = points_folder(path, execution) if options.maps else None
-    task = MeasureTask(path, info, levels, None, options, points)
+    plan = MeasurePlan(path, info, levels, None, options, points)
     if levels.cbd is not None and not info.rendered:
         chosen = make_batches(moments, info, calibration_particles(moments), pad)
-        counts = execution.run("levels", level_tasks(task, chosen), need=_need(chosen))
-        task = replace(task, mixtures=mixtures_of(counts.values()))
+        counts = execution.run("layers", layer_count_tasks(plan, chosen), need=_need(chosen))
+        plan = replace(plan, mixtures=mixtures_of(counts.values()))
     batches = make_batches(moments, info, np.arange(len(moments)), pad)
     need = _need(batches) + CONDUCTION_BYTES * options.conduction
-    found = execution.run("particles", particle_tasks(task, batches), need=need)
-    mixture = task.mixtures[TOLERANCES.index(options.tolerance)] if task.mixtures else None
+    found = execution.run("particles", particle_tasks(plan, batches), need=need)
+    mixture = plan.mixtures[TOLERANCES.index(options.tolerance)] if plan.mixtures else None
     return batches, [MeasuredParticle.parse(record) for part in found.values() for record in part], mixture
 
 

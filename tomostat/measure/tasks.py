@@ -30,7 +30,7 @@ from tomostat.volume import VolumeInfo, describe, read_box, read_flat
 
 
 @dataclass(frozen=True)
-class MeasureTask:
+class MeasurePlan:
     """What the tasks of one field share.
 
     Attributes
@@ -109,18 +109,18 @@ def _sum_block(path: Path, block: Block, fixed: FixedPoint) -> dict[str, Any]:
 
 def parse_moments(record: Mapping[str, Any]) -> Moments:
     """Sums of a block as arrays, from the value of its task."""
-    empty = vars(merge_moments([])).items()
+    empty = vars(merge_moments([])).items()  # names, dtypes and shapes of all sums
     return Moments(**{name: np.array(record[name], value.dtype).reshape(-1, *value.shape[1:]) for name, value in empty})
 
 
-def level_tasks(task: MeasureTask, batches: Sequence[Batch]) -> dict[str, Delayed]:
+def layer_count_tasks(plan: MeasurePlan, batches: Sequence[Batch]) -> dict[str, Delayed]:
     """One task per batch that counts the layer values of its particles; `mixtures_of` takes what they return."""
-    count = dask.delayed(_count_batch, pure=False)
-    return {f"{i:06d}": count(task, batch) for i, batch in enumerate(batches)}
+    count = dask.delayed(_layer_histograms, pure=False)
+    return {batch.key: count(plan, batch) for batch in batches}
 
 
-def _count_batch(task: MeasureTask, batch: Batch) -> list[Any]:
-    counts = sum(particle.layer_counts() for particle in task.particles(batch))
+def _layer_histograms(plan: MeasurePlan, batch: Batch) -> list[Any]:
+    counts = sum(particle.layer_counts() for particle in plan.particles(batch))
     return np.asarray(counts).tolist()
 
 
@@ -130,24 +130,24 @@ def mixtures_of(parts: Iterable[Any]) -> tuple[Mixture, ...]:
     return tuple(field_mixture(counts) for counts in sum((np.array(part, np.int64) for part in parts), zero))
 
 
-def particle_tasks(task: MeasureTask, batches: Sequence[Batch]) -> dict[str, Delayed]:
+def particle_tasks(plan: MeasurePlan, batches: Sequence[Batch]) -> dict[str, Delayed]:
     """One task per batch that measures its particles and writes their surface points for the maps.
 
-    It returns the records of its particles, see `MeasuredParticle`.
+    Each returns the records of its particles, see `MeasuredParticle`.
     """
     measure = dask.delayed(_measure_batch, pure=False)
-    return {f"{i:06d}": measure(task, batch) for i, batch in enumerate(batches)}
+    return {batch.key: measure(plan, batch) for batch in batches}
 
 
-def _measure_batch(task: MeasureTask, batch: Batch) -> list[Mapping[str, Any]]:
-    measures = chosen_measures(task.options)
+def _measure_batch(plan: MeasurePlan, batch: Batch) -> list[Mapping[str, Any]]:
+    measures = chosen_measures(plan.options)
     measured, points = [], []
-    for particle in task.particles(batch):
+    for particle in plan.particles(batch):
         measured.append(measure_particle(particle, measures).record())
-        if task.points is not None and not particle.too_small:
+        if plan.points is not None and not particle.too_small:
             points.append(particle.points())
-    if task.points is not None:
-        write_points(task.points / batch.file, SurfacePoints.join(points), block_size(task.info))
+    if plan.points is not None:
+        write_points(plan.points / batch.file, SurfacePoints.join(points), block_size(plan.info))
     return measured
 
 

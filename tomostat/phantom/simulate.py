@@ -54,8 +54,8 @@ def simulate_volume(
     ValueError
         When `path` exists and is not a volume.
     """
-    execution = (execution or Execution()).named("simulate")
-    if not execution.started("blocks"):
+    execution = (execution or Execution()).for_stage("simulate")
+    if not execution.has_finished_tasks("blocks"):
         _create(Path(path), options)
     execution.run("blocks", _block_tasks(options, Path(path)))
     for label in (None, TRUTH_PARTICLES, TRUTH_PHASES):

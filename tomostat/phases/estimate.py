@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from tomostat.blocks import Block, Box, Shape
 from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase
-from tomostat.phases.context import Context, read_block
 from tomostat.phases.kernels import bodies, shading, sharpness
 from tomostat.phases.kernels.counts import Bins, Counts, decode, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import (
@@ -42,6 +41,7 @@ from tomostat.phases.kernels.thresholds import (
     noise_of_differences,
 )
 from tomostat.phases.options import PhasesOptions
+from tomostat.phases.plan import PhasesPlan, read_block
 from tomostat.volume import VolumeInfo, read_box, write_shading
 
 MOST_ZOOMS = 4
@@ -65,7 +65,7 @@ MOST_BLUR = 3.0
 """Blur in voxels from which on the reach of edges grows no further."""
 
 
-def find_grey_range(context: Context) -> tuple[float, float]:
+def find_grey_range(plan: PhasesPlan) -> tuple[float, float]:
     """Find the range of grey values in the field of view, without outliers.
 
     Raises
@@ -73,32 +73,32 @@ def find_grey_range(context: Context) -> tuple[float, float]:
     ValueError
         When all grey values in the field of view are equal.
     """
-    if context.info.dtype.kind == "u":
-        top = np.iinfo(context.info.dtype).max
+    if plan.info.dtype.kind == "u":
+        top = np.iinfo(plan.info.dtype).max
         bins = Bins(-0.5, top + 0.5, top + 1)
     else:
-        low, high = context.info.grey_range or _extremes_of_volume(context)
+        low, high = plan.info.grey_range or _extremes_of_volume(plan)
         bins = Bins(low, high, 2**16)
     count = dask.delayed(_grey_counts, pure=False)
     for zoom in range(MOST_ZOOMS):
-        tasks = {block.key: count(context.path, block.core, context.outside, bins) for block in context.blocks(0)}
-        counts = decode_sum(context.run(f"grey-{zoom}", tasks))
+        tasks = {block.key: count(plan.path, block.core, plan.outside, bins) for block in plan.blocks(0)}
+        counts = decode_sum(plan.run(f"grey-{zoom}", tasks))
         if np.count_nonzero(counts) < 2:
             raise ValueError(
-                f"{context.path} has the same grey value in all of its field of view; phases cannot be distinguished"
+                f"{plan.path} has the same grey value in all of its field of view; phases cannot be distinguished"
             )
         low, high = quantile(counts, bins, 1e-4), quantile(counts, bins, 1 - 1e-4)
-        if context.info.dtype.kind == "u" or high - low > 256 * bins.width:
+        if plan.info.dtype.kind == "u" or high - low > 256 * bins.width:
             break
         bins = Bins(low - bins.width, high + bins.width, 2**16)  # a few hot voxels made the bins too wide
     margin = 0.05 * (high - low) + bins.width
     return low - margin, high + margin
 
 
-def _extremes_of_volume(context: Context) -> tuple[float, float]:
+def _extremes_of_volume(plan: PhasesPlan) -> tuple[float, float]:
     """Smallest and largest grey value of the volume."""
     find = dask.delayed(_extremes, pure=False)
-    found = np.array(context.run("range", {block.key: find(context.path, block.core) for block in context.blocks(0)}))
+    found = np.array(plan.run("range", {block.key: find(plan.path, block.core) for block in plan.blocks(0)}))
     return float(found[:, 0].min()), float(found[:, 1].max())
 
 
@@ -141,12 +141,12 @@ class FirstGuess:
         return f"{name}-rare" if self.rare else name
 
 
-def remove_shading(context: Context, grey_range: tuple[float, float]) -> tuple[list[FirstGuess], float]:
+def remove_shading(plan: PhasesPlan, grey_range: tuple[float, float]) -> tuple[list[FirstGuess], float]:
     """Estimate the shading and store it with the volume.
 
     Parameters
     ----------
-    context
+    plan
         The volume, options and execution.
     grey_range
         From `find_grey_range`.
@@ -158,28 +158,28 @@ def remove_shading(context: Context, grey_range: tuple[float, float]) -> tuple[l
     float
         Standard deviation of the shading in grey values.
     """
-    info, options = context.info, context.options
+    info, options = plan.info, plan.options
     bins, classes = Bins(*grey_range, 256), 3 if options.collector else 2
     cells = shading.cell_numbers(info.shape, info.spacing, options.shading_scale) if options.shading else (1, 1, 1)
-    counts = _sum_cells(context, cells, bins)
+    counts = _sum_cells(plan, cells, bins)
     mass = counts.sum(axis=-1)
     fit = shading.fit_shading(counts, bins, classes)
     means, _ = class_means(fit.counts, bins, multi_otsu(fit.counts, bins, classes))
     spread = math.sqrt(float(np.average(fit.cells**2, weights=mass)))
     if spread < LEAST_SHADING * (means[-1] - means[0]):
         fit, spread = shading.ShadingFit(np.zeros(cells), counts.sum(axis=(0, 1, 2))), 0.0
-    write_shading(context.path, shading.shading_grid(fit.cells, info.shape) if spread else None)
+    write_shading(plan.path, shading.shading_grid(fit.cells, info.shape) if spread else None)
     low, high = float(fit.cells[mass > 0].min()), float(fit.cells[mass > 0].max())
     flat_bins = Bins(grey_range[0] - high, grey_range[1] - low, 1024)
     return _first_guesses(fit.counts, bins, classes, flat_bins), spread
 
 
-def _sum_cells(context: Context, cells: Shape, bins: Bins) -> Counts:
+def _sum_cells(plan: PhasesPlan, cells: Shape, bins: Bins) -> Counts:
     """Histograms (cz, cy, cx, bins) of the smoothed grey values of all cells."""
     counts = np.zeros((*cells, bins.number), np.int64)
-    halo = smoothing_halo(context.options.smoothing)
-    tasks = {block.key: _cell_task(context, block, cells, bins) for block in context.blocks(halo)}
-    for start, shape, text in context.run("shading", tasks):
+    halo = smoothing_halo(plan.options.smoothing)
+    tasks = {block.key: _cell_task(plan, block, cells, bins) for block in plan.blocks(halo)}
+    for start, shape, text in plan.run("shading", tasks):
         part = decode(text, (*shape, bins.number))
         counts[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))] += part
     return counts
@@ -204,9 +204,9 @@ def _first_guess(counts: Counts, bins: Bins, thresholds: NDArray[np.float64], fl
     return FirstGuess(flat_bins, _bright_thresholds(counts, bins, thresholds), float(means[0]), float(means[-1]))
 
 
-def _cell_task(context: Context, block: Block, cells: Shape, bins: Bins) -> Delayed:
+def _cell_task(plan: PhasesPlan, block: Block, cells: Shape, bins: Bins) -> Delayed:
     count = dask.delayed(_count_cells, pure=False)
-    return count(context.path, block, context.outside, context.options.smoothing, context.info.shape, cells, bins)
+    return count(plan.path, block, plan.outside, plan.options.smoothing, plan.info.shape, cells, bins)
 
 
 def _count_cells(
@@ -227,16 +227,16 @@ def _bright_thresholds(counts: Counts, bins: Bins, thresholds: NDArray[np.float6
     return Thresholds(collector=collector, active=float(thresholds[-1]), edge=float(means[0] + means[-1]) / 2)
 
 
-def find_blur(context: Context, guess: FirstGuess) -> float | None:
+def find_blur(plan: PhasesPlan, guess: FirstGuess) -> float | None:
     """Find the Gaussian sigma of the edges of active material in voxels; None where there are too few edges.
 
     Edges are measured in probe boxes whose places depend on the shape of the volume alone.
     """
     probe = dask.delayed(_edge_probe, pure=False)
-    boxes = enumerate(_probes(context.info.shape))
-    parts = context.run(
+    boxes = enumerate(_probes(plan.info.shape))
+    parts = plan.run(
         guess.step("edges"),
-        {f"{i:03d}": probe(context.path, box, context.outside, guess, context.options) for i, box in boxes},
+        {f"{i:03d}": probe(plan.path, box, plan.outside, guess, plan.options) for i, box in boxes},
     )
     number, total = (np.sum([part[i] for part in parts], axis=0) for i in range(2))
     return sharpness.fit_blur(number, total)
@@ -294,7 +294,7 @@ class Estimate:
     warnings: tuple[str, ...]
 
 
-def find_phases(context: Context, guesses: Sequence[FirstGuess]) -> Estimate:
+def find_phases(plan: PhasesPlan, guesses: Sequence[FirstGuess]) -> Estimate:
     """Find the thresholds between the phases, the noise and the blur, from histograms of the whole volume.
 
     Where no carbon-binder shows below the active material that was guessed, the grey values have two levels only, or
@@ -303,37 +303,37 @@ def find_phases(context: Context, guesses: Sequence[FirstGuess]) -> Estimate:
 
     Parameters
     ----------
-    context
+    plan
         The volume, options and execution.
     guesses
         From `remove_shading`.
     """
     first, *rare = guesses
-    estimate = _find_thresholds(context, first)
+    estimate = _find_thresholds(plan, first)
     found = estimate.thresholds
-    wanted = context.options.phases == 3 and context.options.thresholds is None
+    wanted = plan.options.phases == 3 and plan.options.thresholds is None
     if not wanted or found.active is None or found.cbd is not None or found.collector is not None:
         return estimate
-    others = [_find_thresholds(context, guess) for guess in rare]
+    others = [_find_thresholds(plan, guess) for guess in rare]
     for other in others:
         low, high = other.thresholds.cbd, other.thresholds.active
-        if low is not None and not _are_bodies(context, "bodies-between", low, high):
+        if low is not None and not _are_bodies(plan, "bodies-between", low, high):
             return other
     for step, other in zip(("bodies", "bodies-rare"), (estimate, *others), strict=False):
-        if other.thresholds.active is not None and _are_bodies(context, step, other.thresholds.active):
+        if other.thresholds.active is not None and _are_bodies(plan, step, other.thresholds.active):
             return other
     thresholds = replace(found, cbd=found.active, active=None)
     return replace(estimate, thresholds=thresholds, blur=None, warnings=(NO_ACTIVE,))
 
 
-def _are_bodies(context: Context, step: str, low: float, high: float | None = None) -> bool:
+def _are_bodies(plan: PhasesPlan, step: str, low: float, high: float | None = None) -> bool:
     """Whether grey values from `low` to below `high` make up compact bodies, by slices at fixed places."""
     measure = dask.delayed(_solidity, pure=False)
-    nz, ny, nx = context.info.shape
+    nz, ny, nx = plan.info.shape
     slab = min(nz, 2 * math.ceil(TRUNCATE * bodies.SMOOTHING) + 1), min(ny, WINDOW), min(nx, WINDOW)
-    boxes = enumerate(_spread(context.info.shape, slab))
-    tasks = {f"{i:03d}": measure(context.path, box, context.outside, low, high) for i, box in boxes}
-    total, area = np.sum(context.run(step, tasks), axis=0)
+    boxes = enumerate(_spread(plan.info.shape, slab))
+    tasks = {f"{i:03d}": measure(plan.path, box, plan.outside, low, high) for i, box in boxes}
+    total, area = np.sum(plan.run(step, tasks), axis=0)
     return bool(total >= bodies.MIN_SOLIDITY * area)
 
 
@@ -346,33 +346,33 @@ def _solidity(path: Path, box: Box, outside: Outside | None, low: float, high: f
     return bodies.solidity_sum(mask if in_field is None else mask & in_field[middle])
 
 
-def _find_thresholds(context: Context, guess: FirstGuess) -> Estimate:
+def _find_thresholds(plan: PhasesPlan, guess: FirstGuess) -> Estimate:
     """Thresholds, noise and blur that follow from a first guess.
 
     Where pore and carbon-binder cannot be distinguished, they are tried again with more smoothing.
     """
-    options, blur = context.options, find_blur(context, guess)
+    options, blur = plan.options, find_blur(plan, guess)
     wanted = options.phases == 3 and options.thresholds is None
     for factor in DARK_SMOOTHINGS:
-        estimate = _thresholds_at(context, guess, blur, factor)
+        estimate = _thresholds_at(plan, guess, blur, factor)
         if not wanted or estimate.thresholds.active is None or estimate.thresholds.cbd is not None:
             break
     return estimate
 
 
-def _thresholds_at(context: Context, guess: FirstGuess, blur: float | None, dark_smoothing: float) -> Estimate:
+def _thresholds_at(plan: PhasesPlan, guess: FirstGuess, blur: float | None, dark_smoothing: float) -> Estimate:
     """Thresholds and noise at one smoothing of the dark phases."""
-    options = context.options
+    options = plan.options
     steps = Bins(0.0, guess.bins.high - guess.bins.low, 4096)
     margin = _edge_margin(blur)
     halo = halo_width(options.smoothing, options.collector, dark_smoothing) + max(sharpness.LAG, margin)
     count = dask.delayed(_count_block, pure=False)
-    path, outside = context.path, context.outside
-    found = context.run(
+    path, outside = plan.path, plan.outside
+    found = plan.run(
         guess.step("histogram" if dark_smoothing == DARK_SMOOTHINGS[0] else "histogram-smooth"),
         {
             block.key: count(path, block, outside, options.smoothing, dark_smoothing, guess, steps, margin)
-            for block in context.blocks(halo)
+            for block in plan.blocks(halo)
         },
     )
     total = {name: decode_sum([part[name] for part in found]) for name in found[0]}
@@ -381,7 +381,7 @@ def _thresholds_at(context: Context, guess: FirstGuess, blur: float | None, dark
     if options.thresholds is None:
         thresholds = _otsu_thresholds(options, total, guess, steps, warnings)
     else:
-        thresholds = _given_thresholds(options, context.info)
+        thresholds = _given_thresholds(options, plan.info)
     low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
     thresholds = replace(thresholds, dark_smoothing=dark_smoothing)
     return Estimate(

@@ -13,7 +13,6 @@ from tomostat.blocks import Block, Shape, check_memory
 from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels
-from tomostat.phases.context import Context, read_block
 from tomostat.phases.estimate import FirstGuess, find_blur, find_grey_range
 from tomostat.phases.kernels import sharpness
 from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
@@ -21,6 +20,7 @@ from tomostat.phases.kernels.filters import Thresholds, uniform_voxels
 from tomostat.phases.kernels.outside import Outside
 from tomostat.phases.kernels.thresholds import noise_of_differences
 from tomostat.phases.options import PhasesOptions
+from tomostat.phases.plan import PhasesPlan, read_block
 from tomostat.phases.segment import BYTES_PER_VOXEL, LABEL, find_field_of_view, levels_and_shares, phase_counts
 from tomostat.volume import describe, read_box, update_attributes, write_shading
 
@@ -66,17 +66,17 @@ def describe_phases(
     info, options = describe(path), options or PhasesOptions()
     describe(path, LABEL)
     shape = block or info.shards
-    execution = (execution or Execution()).named("phases")
+    execution = (execution or Execution()).for_stage("phases")
     halo = max(sharpness.LAG, 2)
     outer = [min(b + 2 * halo, n) for b, n in zip(shape, info.shape, strict=True)]
     check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
-    context = find_field_of_view(Context(info, options, shape, execution))
+    plan = find_field_of_view(PhasesPlan(info, options, shape, execution))
     write_shading(path, None)
-    bins = Bins(*find_grey_range(context), 1024)
+    bins = Bins(*find_grey_range(plan), 1024)
     steps = Bins(0.0, bins.high - bins.low, 4096)
     count = dask.delayed(_count_block, pure=False)
-    tasks = {b.key: count(context.path, b, context.outside, bins, steps) for b in context.blocks(halo)}
-    found = context.run("levels", tasks)
+    tasks = {b.key: count(plan.path, b, plan.outside, bins, steps) for b in plan.blocks(halo)}
+    found = plan.run("levels", tasks)
     counts = decode_sum([part["levels"] for part in found]).reshape(3, len(Phase), bins.number)
     levels, shares = levels_and_shares(counts, bins)
     deep, every = (decode_sum([part[name] for part in found]) for name in ("noise", "noise_all"))
@@ -89,8 +89,8 @@ def describe_phases(
         thresholds=_middles(levels),
         percentiles=(low, max(high, low + bins.width)),
         noise=max(noise, ROUNDING) if info.dtype.kind == "u" else noise,
-        blur=_blur(context, bins, levels),
-        circle=context.outside.circle if context.outside else None,
+        blur=_blur(plan, bins, levels),
+        circle=plan.outside.circle if plan.outside else None,
         warnings=_warnings(levels, info.rendered),
     )
     update_attributes(path, {**fit.record(), "options": as_dict(options)}, LABEL)
@@ -117,13 +117,13 @@ def _middles(levels: PhaseLevels) -> tuple[float, ...]:
     return tuple((a + b) / 2 for a, b in itertools.pairwise(known))
 
 
-def _blur(context: Context, bins: Bins, levels: PhaseLevels) -> float | None:
+def _blur(plan: PhasesPlan, bins: Bins, levels: PhaseLevels) -> float | None:
     """Blur of the edges between dark phases and active material; None where one of them is missing."""
     dark = levels.pore if levels.pore is not None else levels.cbd
     if dark is None or levels.active is None or levels.active <= dark:
         return None
     edge = Thresholds(active=(dark + levels.active) / 2)
-    return find_blur(context, FirstGuess(bins, edge, dark, levels.active))
+    return find_blur(plan, FirstGuess(bins, edge, dark, levels.active))
 
 
 def _warnings(levels: PhaseLevels, rendered: bool) -> tuple[str, ...]:

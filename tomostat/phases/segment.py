@@ -15,12 +15,12 @@ from tomostat.blocks import Block, Box, Shape, check_memory, check_whole_shards
 from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
-from tomostat.phases.context import Context, read_block
 from tomostat.phases.estimate import Estimate, find_grey_range, find_phases, remove_shading, widest_halo
 from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import Thresholds, classify, halo_width, uniform_voxels
 from tomostat.phases.kernels.outside import ConstantArea, Outside, choose_outside, constant_areas
 from tomostat.phases.options import PhasesOptions
+from tomostat.phases.plan import PhasesPlan, read_block
 from tomostat.volume import (
     create_volume,
     describe,
@@ -81,21 +81,21 @@ def segment_phases(
     info, options = describe(path), options or PhasesOptions()
     shape = block or info.shards
     check_whole_shards(shape, info.shards, info.shape)
-    execution = (execution or Execution()).named("phases")
+    execution = (execution or Execution()).for_stage("phases")
     outer = [min(b + 2 * widest_halo(options), n) for b, n in zip(shape, info.shape, strict=True)]
     check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
-    context = find_field_of_view(Context(info, options, shape, execution))
-    guesses, shading = remove_shading(context, find_grey_range(context))
-    return _write_labels(context, find_phases(context, guesses), shading)
+    plan = find_field_of_view(PhasesPlan(info, options, shape, execution))
+    guesses, shading = remove_shading(plan, find_grey_range(plan))
+    return _write_labels(plan, find_phases(plan, guesses), shading)
 
 
-def find_field_of_view(context: Context) -> Context:
+def find_field_of_view(plan: PhasesPlan) -> PhasesPlan:
     """Recognise what lies outside the field of view from some slices."""
     find = dask.delayed(_constant_areas, pure=False)
-    chosen = np.unique(np.linspace(0, context.info.shape[0] - 1, SLICES).round().astype(int))
-    found = context.run("field", {f"{z:05d}": find(context.path, int(z)) for z in chosen})
+    chosen = np.unique(np.linspace(0, plan.info.shape[0] - 1, SLICES).round().astype(int))
+    found = plan.run("field", {f"{z:05d}": find(plan.path, int(z)) for z in chosen})
     slices = [[ConstantArea(**area) for area in areas] for areas in found]
-    return replace(context, outside=choose_outside(slices))
+    return replace(plan, outside=choose_outside(slices))
 
 
 def _constant_areas(path: Path, z: int) -> list[dict[str, Any]]:
@@ -104,18 +104,17 @@ def _constant_areas(path: Path, z: int) -> list[dict[str, Any]]:
     return [asdict(area) for area in constant_areas(image)]
 
 
-def _write_labels(context: Context, estimate: Estimate, shading: float) -> PhaseFit:
+def _write_labels(plan: PhasesPlan, estimate: Estimate, shading: float) -> PhaseFit:
     """Write the labels and their pyramid, and store the fit with them."""
-    path, options, thresholds, bins = context.path, context.options, estimate.thresholds, estimate.bins
-    if not context.execution.started("labels"):
-        create_volume(path, shape=context.info.shape, dtype=np.uint8, spacing=context.info.spacing, label=LABEL)
+    path, options, thresholds, bins = plan.path, plan.options, estimate.thresholds, estimate.bins
+    if not plan.execution.has_finished_tasks("labels"):
+        create_volume(path, shape=plan.info.shape, dtype=np.uint8, spacing=plan.info.spacing, label=LABEL)
     halo = halo_width(options.smoothing, options.collector, thresholds.dark_smoothing) + 2
     label = dask.delayed(_label_block, pure=False)
     tasks = {
-        block.key: label(path, block, context.outside, thresholds, options.smoothing, bins)
-        for block in context.blocks(halo)
+        block.key: label(path, block, plan.outside, thresholds, options.smoothing, bins) for block in plan.blocks(halo)
     }
-    counts = decode_sum(context.run("labels", tasks)).reshape(3, len(Phase), bins.number)
+    counts = decode_sum(plan.run("labels", tasks)).reshape(3, len(Phase), bins.number)
     levels, shares = levels_and_shares(counts, bins)
     fit = PhaseFit(
         levels=levels,
@@ -125,11 +124,11 @@ def _write_labels(context: Context, estimate: Estimate, shading: float) -> Phase
         noise=estimate.noise,
         blur=estimate.blur,
         shading=shading,
-        circle=context.outside.circle if context.outside else None,
+        circle=plan.outside.circle if plan.outside else None,
         warnings=estimate.warnings,
     )
     update_attributes(path, {**fit.record(), "options": as_dict(options)}, LABEL)
-    context.execution.run_levels(pyramid_tasks(path, LABEL))
+    plan.execution.run_levels(pyramid_tasks(path, LABEL))
     return fit
 
 

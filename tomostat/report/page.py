@@ -87,7 +87,7 @@ def write_report(
             structures=structures or {},
             options=options or ReportOptions(),
             provenance=provenance or Provenance(),
-            execution=(execution or Execution()).named("report"),
+            execution=(execution or Execution()).for_stage("report"),
         )
         with styled():
             page = _page(data)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page.
+    """What a module adds to the page.
 
     Attributes
     ----------
@@ -68,18 +68,17 @@ class WrittenPart:
 def write_parts(data: ReportData) -> list[WrittenPart]:
     """All parts of the page that are not empty, in order."""
     parts = all_parts()
-    with ThreadPoolExecutor(1) as pool:  # one thread: what is drawn here is drawn by matplotlib, which takes no second
-        meanwhile = {
+    with ThreadPoolExecutor(1) as pool:  # it only waits for tasks: matplotlib, which draws the others, takes one thread
+        background = {
             section: pool.submit(section.make, data) for part in parts for section in part.sections if section.by_tasks
         }
         try:
-            made = {one: one.make(data) for part in parts for one in part.sections if one not in meanwhile}
-        except Exception:
+            made = {one: one.make(data) for part in parts for one in part.sections if one not in background}
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C and SIGTERM are not to wait for tasks
+                data.execution.stop()
             raise
-        except BaseException:  # Ctrl-C is not to wait for tasks
-            data.execution.stop()
-            raise
-        made |= {section: future.result() for section, future in meanwhile.items()}
+        made |= {section: future.result() for section, future in background.items()}
     written = [WrittenPart(part.anchor, part.heading, "".join(made[one] for one in part.sections)) for part in parts]
     return [part for part in written if part.html]
 

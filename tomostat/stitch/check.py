@@ -76,7 +76,7 @@ def check_particles(
     plan = plan_of_run(path, Path(folder), Path(graph))
     tables = check_tables(plan.folder, plan.shape)
     count = int(open_graph(graph).tracks.particle.to_numpy().max(initial=0))
-    execution = (execution or Execution()).named("check")
+    execution = (execution or Execution()).for_stage("check")
     check_block = dask.delayed(_check_block, pure=False)
     in_blocks = execution.run("blocks", {block.key: check_block(plan, block, count) for block in plan.blocks})
     seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams(plan, tables, axis)}

@@ -79,7 +79,7 @@ def stitch_particles(
     check_tables(Path(folder), info.shape)
     plan = make_plan(info, Path(folder), Path(graph), options or StitchOptions(), block)
     _check_other_views(plan)
-    execution = (execution or Execution()).named("stitch")
+    execution = (execution or Execution()).for_stage("stitch")
     if execution.markers is None or not execution.markers.exists():
         shutil.rmtree(plan.graph, ignore_errors=True)
         create_volume(
@@ -116,10 +116,16 @@ def _tasks_of_views(
 def _paint_particles(plan: StitchPlan, execution: Execution) -> MergeGraph:
     """Masks and voxels of a decided merge graph."""
     execution.run("masks", slab_tasks(mask_slab, plan))
-    outer = math.prod(s + 2 * plan.halo for s in plan.block)
-    execution.run("paint", paint_tasks(plan, plan.blocks), need=BYTES_PER_VOXEL * outer)
-    execution.run_levels(pyramid_tasks(plan.path, LABEL))
+    paint(plan, plan.blocks, execution)
     return open_graph(plan.graph)
+
+
+def paint(plan: StitchPlan, blocks: Sequence[Block], execution: Execution) -> None:
+    """Write the particles' voxels in some blocks, and all coarser levels."""
+    tasks = {block.key: dask.delayed(paint_block, pure=False)(plan, block) for block in blocks}
+    outer = math.prod(s + 2 * plan.halo for s in plan.block)
+    execution.run("paint", tasks, need=BYTES_PER_VOXEL * outer)
+    execution.run_levels(pyramid_tasks(plan.path, LABEL))
 
 
 def make_plan(info: VolumeInfo, folder: Path, graph: Path, options: StitchOptions, block: Shape | None) -> StitchPlan:
@@ -218,8 +224,3 @@ def _check_one_run(tables: Sequence[tuple[Path, InstanceMetadata]]) -> None:
 def slab_tasks(work: Callable[[StitchPlan, range], object], plan: StitchPlan) -> dict[str, Delayed]:
     """One task per block of slices."""
     return {plan.key(slab): dask.delayed(work, pure=False)(plan, slab) for slab in plan.slabs}
-
-
-def paint_tasks(plan: StitchPlan, blocks: Sequence[Block]) -> dict[str, Delayed]:
-    """One task per block of voxels."""
-    return {block.key: dask.delayed(paint_block, pure=False)(plan, block) for block in blocks}

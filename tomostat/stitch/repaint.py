@@ -14,9 +14,8 @@ from tomostat.execution import Execution
 from tomostat.stitch.edits import Edit, check_edits
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.link import widest_gap
-from tomostat.stitch.particles import paint_tasks, plan_of_run
-from tomostat.stitch.tasks import LABEL, StitchPlan, build_graph, update_masks
-from tomostat.volume import pyramid_tasks
+from tomostat.stitch.particles import paint, plan_of_run
+from tomostat.stitch.tasks import StitchPlan, build_graph, update_masks
 
 PENDING = "edit-pending"
 """File that exists while edits are applied: where a killed run left it, the next one repaints everything."""
@@ -63,7 +62,7 @@ def edit_particles(
     pending = plan.graph / PENDING
     everything = pending.exists()
     pending.touch()
-    execution = (execution or Execution()).named("stitch")
+    execution = (execution or Execution()).for_stage("stitch")
     try:
         execution.run_here("merge graph", dask.delayed(build_graph)(plan, edits))
     except ValueError:  # edits contradict each other by way of other tracks: nothing was written
@@ -76,8 +75,7 @@ def edit_particles(
     boxes = execution.run("masks", {plan.key(slab): update(plan, slab) for slab in slabs})
     changed = np.array([box for found in boxes.values() for box in found], np.int64).reshape(-1, 5)
     blocks = plan.blocks if everything else [block for block in plan.blocks if _overlaps(block, changed)]
-    execution.run("paint", paint_tasks(plan, blocks))
-    execution.run_levels(pyramid_tasks(plan.path, LABEL))
+    paint(plan, blocks, execution)
     pending.unlink()
     return after
 

@@ -23,7 +23,7 @@ from tomostat.stitch.kernels.masks import Masks, final_masks
 from tomostat.stitch.kernels.numbering import decide_particles
 from tomostat.stitch.kernels.other_views import ViewOverlaps, support
 from tomostat.stitch.kernels.paint import paint_box
-from tomostat.stitch.kernels.refine import halo, refine_labels
+from tomostat.stitch.kernels.refine import refine_halo, refine_labels
 from tomostat.stitch.kernels.tracks import IndexedLinks, Sections, chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.tables import read_table, write_table
@@ -92,7 +92,7 @@ class StitchPlan:
     def halo(self) -> int:
         """Voxels around a block that its labels depend on."""
         moved = self.edges.halo if self.edges and self.options.margin else 0
-        return halo(self.options.margin) + moved
+        return refine_halo(self.options.margin) + moved
 
     @staticmethod
     def key(slab: range) -> str:

@@ -71,7 +71,7 @@ def measure_structure(
     """
     options = options or StructureOptions()
     info = describe(path, LABEL)
-    execution = (execution or Execution()).named("structure")
+    execution = (execution or Execution()).for_stage("structure")
     cells = cell_numbers(info.shape)
     counts = _count_cells(info, cells, block or info.shards, execution)
     parts = divisions(cells)

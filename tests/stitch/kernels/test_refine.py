@@ -12,7 +12,7 @@ from properties import examples
 from shapes import ball_at
 from tomostat.blocks import block_grid
 from tomostat.phase import Phase
-from tomostat.stitch.kernels.refine import halo, refine_labels
+from tomostat.stitch.kernels.refine import refine_halo, refine_labels
 
 
 def phases_of(active: np.ndarray, around: Phase = Phase.PORE) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_blocks_with_their_halo_give_the_whole(seed: int, margin: int, core: tup
     labels = np.where(smooth > 0.05, rng.integers(1, 5, shape), 0).astype(np.uint32)
     phases = rng.choice([0, 1, 2, 2, 2, 4], shape).astype(np.uint8)
     whole = refine_labels(labels, phases, margin)
-    for block in block_grid(shape, core, (halo(margin),) * 3):
+    for block in block_grid(shape, core, (refine_halo(margin),) * 3):
         part = refine_labels(labels[block.outer], phases[block.outer], margin)
         np.testing.assert_array_equal(part[block.inner], whole[block.core])
 
@@ -111,4 +111,4 @@ def test_nothing_is_labelled_outside_the_field_of_view() -> None:
 def test_without_margin_masks_stay() -> None:
     mask = ball_at((15, 15, 15), (7, 7, 7), 5).astype(np.uint32)
     np.testing.assert_array_equal(refine_labels(mask, np.zeros((15, 15, 15), np.uint8), 0), mask)
-    assert halo(0) == 0
+    assert refine_halo(0) == 0

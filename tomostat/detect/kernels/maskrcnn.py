@@ -53,11 +53,11 @@ CUT_SIDE = 0.5
 GROWTH = 0.2
 """How far a cut side is moved outwards, as a share of the size of the box."""
 
-GROWTHS = 3
-"""Most times that a box is grown."""
+MAX_GROWTHS = 3
+"""A box is grown so many times at most."""
 
 MIN_OBJECTNESS = 0.05
-"""Least score of a region proposal that reaches the heads, once trained: below it hardly any becomes a detection."""
+"""Least score of a region proposal that reaches the heads at inference: below it hardly any becomes a detection."""
 
 _MIN_SHARE = 0.5
 """Smallest share of the proposals of 512 x 512 pixels that a slice gets: small slices may be denser than large ones."""
@@ -142,7 +142,7 @@ LIGHT = NetworkConfig()
 """ResNet-18 that runs on two CPU cores: the accurate one of the shipped networks."""
 
 FAST = replace(LIGHT, backbone="resnet10", channels=64, roi_samples=1)
-"""Half of its weights and of its time: the fast one of the shipped networks, which is the default."""
+"""Half the weights and the time of `LIGHT`: the fast one of the shipped networks, which is the default."""
 
 _WIDE = replace(LIGHT, channels=256, box_units=1024, mask_convs=4)
 
@@ -223,8 +223,8 @@ class MaskRCNN(nn.Module):
         """
         shape = (int(images.shape[-2]), int(images.shape[-1]))
         shapes = [shape] * len(images)
-        lack = [-n % _MULTIPLE for n in shape]
-        images = nn.functional.pad(images, (0, lack[1], 0, lack[0]), value=_MIDDLE)
+        missing = [-n % _MULTIPLE for n in shape]
+        images = nn.functional.pad(images, (0, missing[1], 0, missing[0]), value=_MIDDLE)
         features = self.features(images)
         self._scale_limits(shape)
         self.rpn.score_thresh = 0.0 if self.training else MIN_OBJECTNESS
@@ -261,7 +261,7 @@ def build(config: NetworkConfig = LIGHT, *, seed: int = 0) -> MaskRCNN:
     return converted
 
 
-class _Half(nn.Module):
+class _Autocast(nn.Module):
     """Lets a part of the network compute in half precision; what comes out is of single precision."""
 
     precision: torch.dtype | None = None
@@ -272,19 +272,19 @@ class _Half(nn.Module):
         return out.float()
 
 
-class _BoxHead(_Half, TwoMLPHead):
+class _BoxHead(_Autocast, TwoMLPHead):
     pass
 
 
-class _BoxConvHead(_Half, FastRCNNConvFCHead):
+class _BoxConvHead(_Autocast, FastRCNNConvFCHead):
     pass
 
 
-class _MaskHead(_Half, MaskRCNNHeads):
+class _MaskHead(_Autocast, MaskRCNNHeads):
     pass
 
 
-class _MaskPredictor(_Half, MaskRCNNPredictor):
+class _MaskPredictor(_Autocast, MaskRCNNPredictor):
     pass
 
 
@@ -329,7 +329,7 @@ class _Heads(RoIHeads):
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         detections, losses = super().forward(features, proposals, image_shapes, targets)
         if not self.training:
-            for _ in range(GROWTHS):
+            for _ in range(MAX_GROWTHS):
                 if not self._predict_grown(features, detections, image_shapes):
                     break
         return detections, losses
@@ -337,7 +337,7 @@ class _Heads(RoIHeads):
     def _predict_grown(
         self, features: dict[str, Tensor], detections: list[dict[str, Tensor]], shapes: list[tuple[int, int]]
     ) -> bool:
-        """Grow boxes where masks are cut by them, in place; whether there were any."""
+        """Grow boxes where masks are cut by them, in place; returns whether any grew."""
         cut = [
             cut_sides(found["masks"][:, 0], found["boxes"], shape)
             for found, shape in zip(detections, shapes, strict=True)

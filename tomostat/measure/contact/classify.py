@@ -88,8 +88,8 @@ def remove_small_regions(
 
 
 CORRELATED_AREA, COMMON_ERROR = 110.0, 0.45
-"""How the variances of points add up: points within `CORRELATED_AREA` voxel faces err together, and `COMMON_ERROR` of
-the mean variance is shared by the whole surface. Fitted to phantoms with true labels."""
+"""How the variances of points add up: points within `CORRELATED_AREA` voxel faces err together, and the
+whole surface has an error of `COMMON_ERROR` times the mean variance. Fitted to phantoms with true labels."""
 
 BORDER_ERROR = 3.0
 """Voxels by which the border between contact and gap is misplaced over the whole of a particle, times the squares of

@@ -45,8 +45,9 @@ SMOOTHING, MOST_SMOOTHING = 5.5, 1.5
 boundaries that follow the noise are rough, and have too much area."""
 LEAST_NOISE = 0.03
 """Smallest noise that is assumed, relative to the contrast: the texture of clean images."""
-SUMS = 11
-"""Sums of a cell: voxels, q, |grad q|, their products, products with the grey value, curvature and its weight."""
+_N, _Q, _G, _QQ, _QG, _GG, _V, _QV, _GV, _CURVATURE, _HALF_WAY = range(11)
+"""Sums of a cell: number of voxels, blurred mask q, its slope g, their products, grey value v, its products with them,
+curvature, and number of voxels where q is near one half, from which it is taken."""
 
 _NEAR = np.array(
     sorted(
@@ -93,7 +94,7 @@ class EdgeModel:
 
     @property
     def sigma(self) -> float:
-        """Sigma in voxels with which a mask is blurred: voxels of a mask are sharp, but steps of one voxel wide."""
+        """Sigma in voxels with which a mask is blurred: edges along whole voxels have a variance of 1/12 already."""
         return math.sqrt(max(self.blur**2 + self.smoothing**2 - 1 / 12, 0.5))
 
     @property
@@ -157,10 +158,10 @@ def _shifts(
 ) -> NDArray[np.float32]:
     """Way outwards in voxels from the half height of the blurred mask to the edge, (z, y, x) cells."""
     cells = [(a + n - 1) // 2 - a // 2 + 1 for a, n in zip(first.tolist(), blurred.shape, strict=True)]
-    sums = np.zeros((SUMS, *cells), np.float32)
+    sums = np.zeros((_HALF_WAY + 1, *cells), np.float32)
     _sum_cells(blurred, solid, relative, usable, first, float(ndtr(-OUTER_REACH / model.sigma)), sums)
-    for k in range(SUMS):
-        sums[k] = smooth(sums[k], WINDOW, WINDOW_REACH)
+    for total in sums:
+        total[:] = smooth(total, WINDOW, WINDOW_REACH)
     noise = max(model.noise / (model.active - model.pore), LEAST_NOISE)
     # the sum over a cell, smoothed with weights that add up to 1, times the cells of a Gaussian window
     window = math.prod(math.sqrt(2 * math.pi) * WINDOW for n in cells if n > 1)
@@ -183,23 +184,23 @@ def _sum_cells(blurred, solid, relative, usable, first, least, sums):  # type: i
                     continue
                 cx = (first[2] + x) // 2 - ox
                 value = relative[z, y, x]
-                sums[0, cz, cy, cx] += 1
-                sums[1, cz, cy, cx] += q
-                sums[3, cz, cy, cx] += q * q
-                sums[6, cz, cy, cx] += value
-                sums[7, cz, cy, cx] += q * value
+                sums[_N, cz, cy, cx] += 1
+                sums[_Q, cz, cy, cx] += q
+                sums[_QQ, cz, cy, cx] += q * q
+                sums[_V, cz, cy, cx] += value
+                sums[_QV, cz, cy, cx] += q * value
                 if q > 0.999:
                     continue
                 gradient(blurred, z, y, x, unit, slope)
                 square = slope[0] * slope[0] + slope[1] * slope[1] + slope[2] * slope[2]
                 g = np.sqrt(square)
-                sums[2, cz, cy, cx] += g
-                sums[4, cz, cy, cx] += q * g
-                sums[5, cz, cy, cx] += square
-                sums[8, cz, cy, cx] += g * value
+                sums[_G, cz, cy, cx] += g
+                sums[_QG, cz, cy, cx] += q * g
+                sums[_GG, cz, cy, cx] += square
+                sums[_GV, cz, cy, cx] += g * value
                 if 0.2 <= q <= 0.8 and square >= 1e-4:
-                    sums[9, cz, cy, cx] += _mean_curvature(blurred, z, y, x, slope)
-                    sums[10, cz, cy, cx] += 1
+                    sums[_CURVATURE, cz, cy, cx] += _mean_curvature(blurred, z, y, x, slope)
+                    sums[_HALF_WAY, cz, cy, cx] += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -234,14 +235,14 @@ def _solve_cells(sums, weight, variance):  # type: ignore[no-untyped-def]
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
-                if sums[10, z, y, x] * 8 < 0.05:
+                if sums[_HALF_WAY, z, y, x] * 8 < 0.05:
                     continue
                 s = sums[:, z, y, x] * weight
                 # unknowns: grey outside b, contrast d of inside and outside, and d times the edge's place
-                bb, bd, be = s[0] + outside + inside, s[1] + inside, s[2]
-                dd, de, ee = s[3] + inside, s[4], s[5] + edge
-                rb, rd, re = s[6] + outside * OUTSIDE_LEVEL + inside, s[7] + inside, s[8]
-                # Cholesky by hand
+                bb, bd, be = s[_N] + outside + inside, s[_Q] + inside, s[_G]
+                dd, de, ee = s[_QQ] + inside, s[_QG], s[_GG] + edge
+                rb, rd, re = s[_V] + outside * OUTSIDE_LEVEL + inside, s[_QV] + inside, s[_GV]
+                # Cholesky of three unknowns, written out: a call of LAPACK takes longer than all of the cell
                 l11 = math.sqrt(bb)
                 l21, l31 = bd / l11, be / l11
                 l22 = math.sqrt(max(dd - l21 * l21, 1e-9))
@@ -253,7 +254,7 @@ def _solve_cells(sums, weight, variance):  # type: ignore[no-untyped-def]
                 moved = f3 / l33
                 contrast = (f2 - l32 * moved) / l22
                 place = moved / max(contrast, 0.2)
-                curved = variance * sums[9, z, y, x] / sums[10, z, y, x]
+                curved = variance * sums[_CURVATURE, z, y, x] / sums[_HALF_WAY, z, y, x]
                 shift[z, y, x] = min(max(place, -FARTHEST), FARTHEST) + min(max(curved, -MOST_CURVED), MOST_CURVED)
     return shift
 

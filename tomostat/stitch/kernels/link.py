@@ -123,12 +123,12 @@ def concatenate_links(parts: list[InstanceLinks]) -> InstanceLinks:
 
 
 def pair_weight(iou: NDArray[Any], containment: NDArray[Any]) -> NDArray[np.float64]:
-    """Evidence that two overlapping masks are one particle: ``(2 IoU + containment) / 3``, (p,), 0 to 1."""
+    """How well masks of two slices fit, for their assignment: ``(2 IoU + containment) / 3``, (p,), 0 to 1."""
     weight: NDArray[np.float64] = (iou.astype(float) + containment.astype(float) / 2) / 1.5
     return weight
 
 
-def enough(iou: NDArray[Any], containment: NDArray[Any], options: StitchOptions) -> NDArray[np.bool_]:
+def overlap_enough(iou: NDArray[Any], containment: NDArray[Any], options: StitchOptions) -> NDArray[np.bool_]:
     """Whether each pair of masks overlaps enough to be linked, (p,)."""
     linked: NDArray[np.bool_] = (iou >= options.min_iou) | (containment >= options.min_containment)
     return linked
@@ -147,7 +147,7 @@ def _runs(instances: Instances) -> Runs:
 def _link_neighbours(first: _SliceMasks, second: _SliceMasks, z: int, options: StitchOptions) -> InstanceLinks:
     """All overlaps of two neighbouring slices worth keeping; the clean ones are chosen one to one."""
     table = overlaps_of_runs(first.sorted, second.sorted)
-    linked = enough(table.iou, table.containment, options)
+    linked = overlap_enough(table.iou, table.containment, options)
     clean = np.zeros(len(linked), bool)
     clean[table.assign(np.where(linked, pair_weight(table.iou, table.containment), 0))] = True
     clean &= ~_ambiguous(table) & (table.iou >= CLEAN_IOU)
@@ -210,7 +210,7 @@ def _link_across(
         return _no_links()
     first, second = _runs(masks[z].instances.take(ends)), _runs(masks[far].instances.take(starts))
     table = overlaps_of_runs(first, second)
-    keep = enough(table.iou, table.containment, options)
+    keep = overlap_enough(table.iou, table.containment, options)
     blocked, through = _between(first, second, table, {m: masks[m].sorted for m in range(z + 1, far)})
     columns = vars(_as_links(table, z, gap, keep, np.zeros(len(keep), bool)))
     columns["first"] = join_ids(z, ends[table.first[keep]])

@@ -27,7 +27,7 @@ _COSTS = 2 + np.abs(_OFFSETS).sum(1)
 _ACTIVE, _OUTSIDE = int(Phase.ACTIVE), int(Phase.OUTSIDE)
 
 
-def halo(margin: int) -> int:
+def refine_halo(margin: int) -> int:
     """Voxels around a block that its labels depend on."""
     return 2 * margin + CRACK if margin else 0
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tomostat.instances import Instances, split_ids
 from tomostat.kernels.matching import assign
 from tomostat.stitch.kernels.constrictions import cut_constrictions
-from tomostat.stitch.kernels.link import NO_INSTANCE, InstanceLinks, contained, enough, pair_weight
+from tomostat.stitch.kernels.link import NO_INSTANCE, InstanceLinks, contained, overlap_enough, pair_weight
 from tomostat.stitch.options import StitchOptions
 
 GAP_DISCOUNT = 0.85
@@ -153,7 +153,7 @@ def chain_instances(sections: Sections, links: IndexedLinks, options: StitchOpti
 
 def _may_join(sections: Sections, links: IndexedLinks, options: StitchOptions) -> NDArray[np.bool_]:
     """Links with enough evidence that do not lead through another particle."""
-    open_ = ~links.clean & enough(links.iou, links.containment, options)
+    open_ = ~links.clean & overlap_enough(links.iou, links.containment, options)
     between = np.flatnonzero(open_ & (links.blocked >= BLOCKED))
     covered = links.blocked[between] * links.overlap[between]
     # an instance that lies mostly elsewhere does not block: its mask covers this particle besides its own

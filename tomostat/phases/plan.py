@@ -19,7 +19,7 @@ from tomostat.volume import VolumeInfo, read_box, without_shading
 
 
 @dataclass(frozen=True)
-class Context:
+class PhasesPlan:
     """Parameters that all steps share.
 
     Attributes
