@@ -13,6 +13,7 @@ from reports import make_field
 from tables import declared, study
 from tomostat import cli
 from tomostat.info import condition_table, describe_path
+from tomostat.manifest import Layout
 from tomostat.measure import Measure, of_particle, write_particles
 from tomostat.measure.measures import DTYPES
 
@@ -102,6 +103,15 @@ def test_the_table_as_csv_is_described_as_the_table(tmp_path: Path) -> None:
     write_particles(tmp_path / "particles.zarr", study())
     (tmp_path / "particles.csv").touch()
     assert describe_path(tmp_path / "particles.csv") == describe_path(tmp_path / "particles.zarr")
+
+
+def test_a_folder_of_fields_names_them(results: Layout) -> None:
+    name = next((results.root / "graph").iterdir()).name
+    with pytest.raises(
+        ValueError, match=f"graph is part of an output folder and holds {name}.*; name one of these, or"
+    ):
+        describe_path(results.root / "graph")
+    assert "particles" in describe_path(results.root / "graph" / name)
 
 
 def test_means_per_condition() -> None:

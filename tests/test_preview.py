@@ -48,7 +48,7 @@ def test_the_command_draws_a_box_and_names_what_it_found(scan, tmp_path, capsys)
     said = capsys.readouterr().out
     for words in ("voxels of 0.2 x 0.2 x 0.2 micrometers", "box 4:20,0:64,8:72",
                   "pore: grey level", "threshold carbon-binder | active material", "noise",
-                  "in 16 slices", "detect: detector watershed", f"picture: {picture}"):  # fmt: skip
+                  "in 16 slices", "settings: detect.detector watershed", f"picture: {picture}"):  # fmt: skip
         assert words in said
     assert imread(picture).shape[1] > 1500
     assert [path.name for path in scan.parent.iterdir()] == ["scan.tif"], "nothing is written into the output folder"

@@ -19,6 +19,9 @@ from tomostat.stitch import open_graph
 from tomostat.study import load_study
 from tomostat.volume import describe, is_map, is_tomostat_volume, label_names, map_names
 
+FIELDS_NAMED = 5
+"""Most names of fields in a message."""
+
 
 def describe_path(path: Path) -> str:
     """Describe what a volume, table or output folder holds.
@@ -42,6 +45,9 @@ def describe_path(path: Path) -> str:
         return _volume_lines(path)
     if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
         return _instance_lines(path)
+    if path.is_dir() and Layout(path.parent).manifest.exists():
+        within = ", ".join(sorted(one.name for one in path.iterdir())[:FIELDS_NAMED])
+        raise ValueError(f"{path} is part of an output folder and holds {within}; name one of these, or {path.parent}")
     images = [path, *(Path(f"{path}:{name}") for name in labels_beside(path))]
     return "\n".join(f"{image}: {open_source(image)}" for image in images)
 

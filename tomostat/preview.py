@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 USUAL_BOX = (32, 256, 256)
 """Voxels (z, y, x) in the middle of a volume that are looked at where no box is named."""
 
+STAGES = (INGEST, PHASES, DETECT)
+"""Stages that work on the box."""
+
 LEAST, MOST = 32, 2**27
 """Voxels along y and x below which a box shows too little, and voxels of a box that are held in memory."""
 
@@ -76,10 +79,17 @@ class Preview:
         yield f"noise {significant(fit.noise)}, {blur}"
         mean = significant(self.outlines / self.slices)
         yield f"{plural(self.outlines, 'outline')} in {plural(self.slices, 'slice')}, {mean} in each"
-        for stage, options in self.settings.items():
-            given = (f"{name} {value}" for name, value in options.items() if value not in (None, {}))
-            yield f"{stage}: {', '.join(given)}"
+        changed = list(self._changed_settings())
+        yield f"settings: {', '.join(changed) or 'all by default'}"
         yield from (f"warning: {text}" for text in fit.warnings)
+
+    def _changed_settings(self) -> Iterator[str]:
+        """Options that are not as by default, spelled as for ``tomostat run``."""
+        for stage in STAGES:
+            default = as_dict(stage.options())
+            for name, value in self.settings[stage.name].items():
+                if value != default[name]:
+                    yield f"{stage.name}.{name.replace('_', '-')} {value}"
 
 
 def preview(
@@ -143,7 +153,7 @@ def preview(
             start=(box[0].start, box[1].start, box[2].start),
             spacing=info.spacing,
         )
-    settings = {stage.name: as_dict(stage.options_of(study)) for stage in (INGEST, PHASES, DETECT)}
+    settings = {stage.name: as_dict(stage.options_of(study)) for stage in STAGES}
     told = Preview(
         source=f"{path}: {replace(source, spacing=info.spacing)}",
         box=box,
