@@ -36,8 +36,9 @@ from tomostat.detect.checkpoint import file_hash, save_checkpoint, weights_path
 from tomostat.detect.crops import IGNORED, LabelledSlice
 from tomostat.detect.detectors.watershed import WatershedDetector
 from tomostat.detect.fine_tuning import fine_tune
+from tomostat.detect.kernels.architecture import LIGHT, NETWORKS
 from tomostat.detect.kernels.grey import scale_grey
-from tomostat.detect.kernels.maskrcnn import LIGHT, NETWORKS, build
+from tomostat.detect.kernels.maskrcnn import build
 from tomostat.detect.kernels.masks import paste
 from tomostat.detect.kernels.material import follow_material
 from tomostat.detect.kernels.random_slices import random_slice

@@ -10,7 +10,8 @@ import torch
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.crops import LabelledSlice
 from tomostat.detect.fine_tuning import fine_tune
-from tomostat.detect.kernels.maskrcnn import NetworkConfig, build
+from tomostat.detect.kernels.architecture import NetworkConfig
+from tomostat.detect.kernels.maskrcnn import build
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector
 from tomostat.instances import Instances

@@ -15,7 +15,7 @@ from scipy import ndimage
 from tomostat import cli
 from tomostat.activation import write_activation
 from tomostat.detect.initial_weights import initial_network
-from tomostat.detect.kernels.maskrcnn import activation_map
+from tomostat.detect.kernels.activation import activation_map
 
 
 @pytest.fixture(scope="module")

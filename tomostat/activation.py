@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from tomostat.detect.checkpoint import load_checkpoint, weights_path
+from tomostat.detect.kernels.activation import activation_map
 from tomostat.detect.kernels.grey import scale_grey
-from tomostat.detect.kernels.maskrcnn import activation_map
 from tomostat.ingest import open_source
 from tomostat.report.style import new_figure, save_png, styled
 

@@ -25,8 +25,9 @@ from benchmarks.training.train_shipped import FIRST_SEED, phantom_slice
 from tomostat.detect.checkpoint import file_hash, load_checkpoint
 from tomostat.detect.crops import Mixture, Source
 from tomostat.detect.initial_weights import initial_network
+from tomostat.detect.kernels.architecture import NETWORKS
 from tomostat.detect.kernels.grey import scale_grey
-from tomostat.detect.kernels.maskrcnn import NETWORKS, MaskRCNN, build
+from tomostat.detect.kernels.maskrcnn import MaskRCNN, build
 from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.predict import NetworkDetector

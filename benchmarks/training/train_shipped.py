@@ -23,8 +23,9 @@ import numpy as np
 from tomostat.detect.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from tomostat.detect.crops import LabelledSlice, Mixture
 from tomostat.detect.initial_weights import initial_network
+from tomostat.detect.kernels.architecture import FAST, NetworkConfig
 from tomostat.detect.kernels.grey import scale_grey
-from tomostat.detect.kernels.maskrcnn import FAST, MaskRCNN, NetworkConfig, build
+from tomostat.detect.kernels.maskrcnn import MaskRCNN, build
 from tomostat.detect.kernels.random_slices import empty_slice, random_slice
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.train import train

@@ -12,7 +12,8 @@ from benchmarks import bench_detect
 from benchmarks.disturbances import DISTURBANCES
 from tomostat.detect.checkpoint import file_hash, save_checkpoint
 from tomostat.detect.detectors.watershed import WatershedDetector
-from tomostat.detect.kernels.maskrcnn import NetworkConfig, build
+from tomostat.detect.kernels.architecture import NetworkConfig
+from tomostat.detect.kernels.maskrcnn import build
 from tomostat.detect.kernels.random_slices import random_slice
 from tomostat.detect.predict import NetworkDetector
 from tomostat.instances import Instances

@@ -10,7 +10,7 @@ import torch
 from networks import TINY
 from tomostat.detect import pretrained
 from tomostat.detect.initial_weights import initial_network
-from tomostat.detect.kernels.maskrcnn import NETWORKS
+from tomostat.detect.kernels.architecture import NETWORKS
 
 
 def test_imagenet_start(monkeypatch):

@@ -2,7 +2,8 @@ from .checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkp
 from .detector import DETECTORS, Detector, MakeDetector, make_detector
 from .detectors.watershed import WatershedDetector
 from .instances import detect_instances, detect_tasks
-from .kernels.maskrcnn import activation_map, build
+from .kernels.activation import activation_map
+from .kernels.maskrcnn import build
 from .options import DetectOptions, TrainOptions
 from .predict import NetworkDetector
 

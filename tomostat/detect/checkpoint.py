@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tomostat.detect.kernels.maskrcnn import MaskRCNN, NetworkConfig, build
+from tomostat.detect.kernels.architecture import NetworkConfig
+from tomostat.detect.kernels.maskrcnn import MaskRCNN, build
 from tomostat.files import atomic, new_file_mode
 
 FORMAT = "tomostat-maskrcnn-1"

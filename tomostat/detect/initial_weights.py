@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from tomostat.detect.checkpoint import load_checkpoint, read_header, weights_path
 from tomostat.detect.crops import LabelledSlice
+from tomostat.detect.kernels.architecture import LIGHT, NETWORKS, NetworkConfig, anchor_sizes
 from tomostat.detect.kernels.backbones import NormName
-from tomostat.detect.kernels.maskrcnn import LIGHT, NETWORKS, MaskRCNN, NetworkConfig, anchor_sizes, build
+from tomostat.detect.kernels.maskrcnn import MaskRCNN, build
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.pretrained import load_coco, load_imagenet
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from networks import TINY, one_particle
+from tomostat.detect.kernels.architecture import NetworkConfig
 from tomostat.detect.kernels.backbones import common_statistics
-from tomostat.detect.kernels.maskrcnn import NetworkConfig, build
+from tomostat.detect.kernels.maskrcnn import build
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The network: scale, ignored places, anchors, activation maps."""
+"""The network: scale, ignored places, tiles, anchors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from networks import EAGER, one_particle
 from tomostat.detect.checkpoint import load_checkpoint
-from tomostat.detect.kernels.maskrcnn import NetworkConfig, activation_map, anchor_sizes, build, cut_sides, grow_boxes
+from tomostat.detect.kernels.maskrcnn import build
 
 
 def test_same_seed_same_weights():
@@ -79,30 +79,6 @@ def test_tiles_of_a_slice_are_normalised_alike(norm):
     assert torch.allclose(here, there, atol=2e-3) == (norm == "frozen")
 
 
-def test_activation_map_is_a_picture_of_the_slice(weights):
-    network = load_checkpoint(weights).network
-    image = torch.rand(1, 80, 96)
-    seen = activation_map(network, image)
-    assert seen.shape == (80, 96)
-    assert (seen.min(), seen.max()) == (0, 1)
-
-
-def test_anchors_span_the_annotated_sizes():
-    sizes = np.concatenate(anchor_sizes(np.linspace(10, 100, 500)))
-    assert np.all(np.diff(sizes) > 0)
-    assert sizes[0] == pytest.approx(11.8, abs=0.2)
-    assert sizes[-1] == pytest.approx(98.2, abs=0.2)
-    with pytest.raises(ValueError, match="at least one annotated particle"):
-        anchor_sizes([])
-
-
-def test_bad_config():
-    with pytest.raises(ValueError, match="backbone is 'vgg'"):
-        NetworkConfig(backbone="vgg")
-    with pytest.raises(ValueError, match="slices is 2"):
-        NetworkConfig(slices=2)
-
-
 @pytest.mark.parametrize("shape", [(64, 64), (70, 100), (96, 61), pytest.param((383, 200), marks=pytest.mark.slow)])
 def test_anchors_sit_on_their_pixels_for_any_size(shape):
     """A zero box regression leaves the anchors: their centres are whole strides in any slice size."""
@@ -116,15 +92,3 @@ def test_anchors_sit_on_their_pixels_for_any_size(shape):
     count = 2 * (wide // finest)
     assert torch.equal(centres[:count:2, 0], torch.arange(0, wide, finest).float())
     assert torch.equal(centres[: count * 2 : count, 1], torch.tensor([0.0, finest]))
-
-
-def test_a_box_that_cuts_its_mask_is_grown_there() -> None:
-    masks = torch.zeros(3, 28, 28)
-    masks[0, 4:24, :20] = 1.0  # cut on the left
-    masks[1, 13:15, :] = 1.0  # round particles touch the sides of their boxes at few pixels
-    masks[2, :, 4:24] = 1.0  # cut above and below, but the slice ends above
-    boxes = torch.tensor([[50.0, 20, 90, 60], [10, 10, 40, 40], [30, 0, 60, 80]])
-    cut = cut_sides(masks, boxes, (100, 100))
-    assert cut.tolist() == [[True, False, False, False], [False] * 4, [False, False, False, True]]
-    grown = grow_boxes(boxes, cut, (100, 100))
-    assert grown.tolist() == [[42.0, 20.0, 90.0, 60.0], [10.0, 10.0, 40.0, 40.0], [30.0, 0.0, 60.0, 96.0]]
