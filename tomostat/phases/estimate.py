@@ -1,8 +1,7 @@
-"""Estimates from the whole volume, one pass of exact counts each: grey range, shading, blur, thresholds and noise."""
+"""Thresholds between the phases and the noise, from exact counts of the whole volume."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +9,14 @@ from pathlib import Path
 
 import dask
 import numpy as np
-from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from tomostat.blocks import Block, Box, Shape
-from tomostat.kernels.smoothing import smooth
+from tomostat.blocks import Block, Box
 from tomostat.phase import Phase
-from tomostat.phases.kernels import bodies, shading, sharpness
-from tomostat.phases.kernels.counts import Bins, Counts, decode, decode_sum, encode, quantile
+from tomostat.phases.blur import find_blur, spread_boxes
+from tomostat.phases.first_guess import FirstGuess, bright_thresholds
+from tomostat.phases.kernels import bodies, sharpness
+from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import (
     DARK_SMOOTHINGS,
     TRUNCATE,
@@ -25,7 +24,6 @@ from tomostat.phases.kernels.filters import (
     coarse_phases,
     halo_width,
     smooth_within,
-    smoothing_halo,
     uniform_mean,
     uniform_voxels,
 )
@@ -34,22 +32,14 @@ from tomostat.phases.kernels.thresholds import (
     LEAST_BRIGHT,
     LEAST_SHARE,
     are_distinct,
-    brighter_class,
     centred,
-    class_means,
     multi_otsu,
     noise_of_differences,
 )
 from tomostat.phases.options import PhasesOptions
 from tomostat.phases.plan import PhasesPlan, read_block
-from tomostat.volume import VolumeInfo, read_box, write_shading
+from tomostat.volume import VolumeInfo
 
-MOST_ZOOMS = 4
-"""Most passes in which the bins of float grey values are narrowed to the range without outliers."""
-PROBES = 3
-"""Most probe boxes along each axis in which edges are measured."""
-PROBE_VOXELS = 64**3
-"""Most voxels of a probe box."""
 WINDOW = 256
 """Most voxels along a side of a slice in which bodies are looked for."""
 NO_ACTIVE = (
@@ -57,219 +47,10 @@ NO_ACTIVE = (
     "carbon-binder; give thresholds if it is active material"
 )
 """Warning where there is nothing to find particles in."""
-LEAST_SHADING = 0.015
-"""Shading whose standard deviation is a smaller share of the contrast is not removed: it may be chance."""
 EDGE_REACH = 2.5
 """Standard deviations of the blur beyond which an edge changes no grey value."""
 MOST_BLUR = 3.0
 """Blur in voxels from which on the reach of edges grows no further."""
-
-
-def find_grey_range(plan: PhasesPlan) -> tuple[float, float]:
-    """Find the range of grey values in the field of view, without outliers.
-
-    Raises
-    ------
-    ValueError
-        When all grey values in the field of view are equal.
-    """
-    if plan.info.dtype.kind == "u":
-        top = np.iinfo(plan.info.dtype).max
-        bins = Bins(-0.5, top + 0.5, top + 1)
-    else:
-        low, high = plan.info.grey_range or _extremes_of_volume(plan)
-        bins = Bins(low, high, 2**16)
-    count = dask.delayed(_grey_counts, pure=False)
-    for zoom in range(MOST_ZOOMS):
-        tasks = {block.key: count(plan.path, block.core, plan.outside, bins) for block in plan.blocks(0)}
-        counts = decode_sum(plan.run(f"grey-{zoom}", tasks))
-        if np.count_nonzero(counts) < 2:
-            raise ValueError(
-                f"{plan.path} has the same grey value in all of its field of view; phases cannot be distinguished"
-            )
-        low, high = quantile(counts, bins, 1e-4), quantile(counts, bins, 1 - 1e-4)
-        if plan.info.dtype.kind == "u" or high - low > 256 * bins.width:
-            break
-        bins = Bins(low - bins.width, high + bins.width, 2**16)  # a few hot voxels made the bins too wide
-    margin = 0.05 * (high - low) + bins.width
-    return low - margin, high + margin
-
-
-def _extremes_of_volume(plan: PhasesPlan) -> tuple[float, float]:
-    """Smallest and largest grey value of the volume."""
-    find = dask.delayed(_extremes, pure=False)
-    found = np.array(plan.run("range", {block.key: find(plan.path, block.core) for block in plan.blocks(0)}))
-    return float(found[:, 0].min()), float(found[:, 1].max())
-
-
-def _extremes(path: Path, box: Box) -> list[float]:
-    """Smallest and largest grey value of a box."""
-    grey = read_box(path, box)
-    return [float(grey.min()), float(grey.max())]
-
-
-def _grey_counts(path: Path, box: Box, outside: Outside | None, bins: Bins) -> str:
-    """Encoded histogram of the grey values of a box that lie in the field of view."""
-    grey, in_field = read_block(path, box, outside, keep_shading=True)
-    return encode(bins.count(grey, in_field))
-
-
-@dataclass(frozen=True)
-class FirstGuess:
-    """First guess of the thresholds, before the blur is known.
-
-    Attributes
-    ----------
-    bins
-        Intervals of grey values without shading.
-    thresholds
-        Between dark phases, collector and active material.
-    dark, active
-        Mean grey values of the dark phases and of active material.
-    rare
-        Whether active material is the third class above the two that multi-Otsu finds.
-    """
-
-    bins: Bins
-    thresholds: Thresholds
-    dark: float
-    active: float
-    rare: bool = False
-
-    def step(self, name: str) -> str:
-        """Name of a step that begins with this guess."""
-        return f"{name}-rare" if self.rare else name
-
-
-def remove_shading(plan: PhasesPlan, grey_range: tuple[float, float]) -> tuple[list[FirstGuess], float]:
-    """Estimate the shading and store it with the volume.
-
-    Parameters
-    ----------
-    plan
-        The volume, options and execution.
-    grey_range
-        From `find_grey_range`.
-
-    Returns
-    -------
-    list of FirstGuess
-        Thresholds of the grey values without shading, the most likely first.
-    float
-        Standard deviation of the shading in grey values.
-    """
-    info, options = plan.info, plan.options
-    bins, classes = Bins(*grey_range, 256), 3 if options.collector else 2
-    cells = shading.cell_numbers(info.shape, info.spacing, options.shading_scale) if options.shading else (1, 1, 1)
-    counts = _sum_cells(plan, cells, bins)
-    mass = counts.sum(axis=-1)
-    fit = shading.fit_shading(counts, bins, classes)
-    means, _ = class_means(fit.counts, bins, multi_otsu(fit.counts, bins, classes))
-    spread = math.sqrt(float(np.average(fit.cells**2, weights=mass)))
-    if spread < LEAST_SHADING * (means[-1] - means[0]):
-        fit, spread = shading.ShadingFit(np.zeros(cells), counts.sum(axis=(0, 1, 2))), 0.0
-    write_shading(plan.path, shading.shading_grid(fit.cells, info.shape) if spread else None)
-    low, high = float(fit.cells[mass > 0].min()), float(fit.cells[mass > 0].max())
-    flat_bins = Bins(grey_range[0] - high, grey_range[1] - low, 1024)
-    return _first_guesses(fit.counts, bins, classes, flat_bins), spread
-
-
-def _sum_cells(plan: PhasesPlan, cells: Shape, bins: Bins) -> Counts:
-    """Histograms (cz, cy, cx, bins) of the smoothed grey values of all cells."""
-    counts = np.zeros((*cells, bins.number), np.int64)
-    halo = smoothing_halo(plan.options.smoothing)
-    tasks = {block.key: _cell_task(plan, block, cells, bins) for block in plan.blocks(halo)}
-    for start, shape, text in plan.run("shading", tasks):
-        part = decode(text, (*shape, bins.number))
-        counts[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))] += part
-    return counts
-
-
-def _first_guesses(counts: Counts, bins: Bins, classes: int, flat_bins: Bins) -> list[FirstGuess]:
-    """Thresholds by multi-Otsu of the histogram of the whole volume without its shading.
-
-    A second guess takes active material for a rare class above two others.
-    """
-    guesses = [_first_guess(counts, bins, multi_otsu(counts, bins, classes), flat_bins)]
-    active = guesses[0].thresholds.active
-    above = brighter_class(counts, bins, active) if classes == 2 and active is not None else None
-    if above is not None:
-        guesses.append(replace(_first_guess(counts, bins, np.array([above]), flat_bins), rare=True))
-    return guesses
-
-
-def _first_guess(counts: Counts, bins: Bins, thresholds: NDArray[np.float64], flat_bins: Bins) -> FirstGuess:
-    """Phases between thresholds of a histogram."""
-    means, _ = class_means(counts, bins, thresholds)
-    return FirstGuess(flat_bins, _bright_thresholds(counts, bins, thresholds), float(means[0]), float(means[-1]))
-
-
-def _cell_task(plan: PhasesPlan, block: Block, cells: Shape, bins: Bins) -> Delayed:
-    count = dask.delayed(_count_cells, pure=False)
-    return count(plan.path, block, plan.outside, plan.options.smoothing, plan.info.shape, cells, bins)
-
-
-def _count_cells(
-    path: Path, block: Block, outside: Outside | None, smoothing: float, shape: Shape, cells: Shape, bins: Bins
-) -> tuple[list[int], list[int], str]:
-    """Histograms of the cells that a block overlaps: first cell, number of cells, encoded counts."""
-    grey, in_field = read_block(path, block.outer, outside, keep_shading=True)
-    smoothed = smooth_within(grey, in_field, smoothing)
-    mask = None if in_field is None else in_field[block.inner]
-    first, counts = shading.cell_counts(smoothed[block.inner], mask, block.core, shape, cells, bins)
-    return list(first), list(counts.shape[:3]), encode(counts)
-
-
-def _bright_thresholds(counts: Counts, bins: Bins, thresholds: NDArray[np.float64]) -> Thresholds:
-    """Thresholds below collector (where there are two) and active material."""
-    means, _ = class_means(counts, bins, thresholds)
-    collector = float(thresholds[0]) if len(thresholds) == 2 else None
-    return Thresholds(collector=collector, active=float(thresholds[-1]), edge=float(means[0] + means[-1]) / 2)
-
-
-def find_blur(plan: PhasesPlan, guess: FirstGuess) -> float | None:
-    """Find the Gaussian sigma of the edges of active material in voxels; None where there are too few edges.
-
-    Edges are measured in probe boxes whose places depend on the shape of the volume alone.
-    """
-    probe = dask.delayed(_edge_probe, pure=False)
-    boxes = enumerate(_probes(plan.info.shape))
-    parts = plan.run(
-        guess.step("edges"),
-        {f"{i:03d}": probe(plan.path, box, plan.outside, guess, plan.options) for i, box in boxes},
-    )
-    number, total = (np.sum([part[i] for part in parts], axis=0) for i in range(2))
-    return sharpness.fit_blur(number, total)
-
-
-def _probes(shape: Shape) -> list[Box]:
-    """Boxes of up to `PROBE_VOXELS` voxels, spread evenly over the volume; they depend on its shape alone."""
-    depth = min(shape[0], round(PROBE_VOXELS ** (1 / 3)))
-    side = math.isqrt(PROBE_VOXELS // depth)
-    return _spread(shape, (depth, min(shape[1], side), min(shape[2], side)))
-
-
-def _spread(shape: Shape, size: Shape) -> list[Box]:
-    """Boxes of one size spread evenly over a volume, at most `PROBES` along each axis."""
-    counts = [min(PROBES, math.ceil(n / s)) for n, s in zip(shape, size, strict=True)]
-    places = [np.linspace(0, n - s, c).round().astype(int) for n, s, c in zip(shape, size, counts, strict=True)]
-    return [
-        tuple(slice(int(a), int(a) + s) for a, s in zip(corner, size, strict=True))  # type: ignore[misc]
-        for corner in itertools.product(*places)
-    ]
-
-
-def _edge_probe(
-    path: Path, box: Box, outside: Outside | None, guess: FirstGuess, options: PhasesOptions
-) -> tuple[list[int], list[list[int]]]:
-    """Numbers and sums of the edge profiles in a probe box, by group."""
-    grey, in_field = read_block(path, box, outside, keep_shading=False)
-    smoothed = smooth(grey, options.smoothing, math.ceil(sharpness.WIDE * options.smoothing))
-    phases = np.where(smoothed >= (guess.thresholds.active or np.inf), Phase.ACTIVE, Phase.PORE).astype(np.uint8)
-    if in_field is not None:
-        phases[~in_field] = Phase.OUTSIDE
-    number, total = sharpness.edge_profiles(grey, phases, guess.dark, guess.active)
-    return number.tolist(), total.tolist()
 
 
 @dataclass(frozen=True)
@@ -331,7 +112,7 @@ def _are_bodies(plan: PhasesPlan, step: str, low: float, high: float | None = No
     measure = dask.delayed(_solidity, pure=False)
     nz, ny, nx = plan.info.shape
     slab = min(nz, 2 * math.ceil(TRUNCATE * bodies.SMOOTHING) + 1), min(ny, WINDOW), min(nx, WINDOW)
-    boxes = enumerate(_spread(plan.info.shape, slab))
+    boxes = enumerate(spread_boxes(plan.info.shape, slab))
     tasks = {f"{i:03d}": measure(plan.path, box, plan.outside, low, high) for i, box in boxes}
     total, area = np.sum(plan.run(step, tasks), axis=0)
     return bool(total >= bodies.MIN_SOLIDITY * area)
@@ -418,7 +199,7 @@ def _otsu_thresholds(
     if not are_distinct(grey, bins, bright, noise, least_share):
         warnings.append("one phase only: dark and bright grey values differ by no more than noise; all voxels are pore")
         return Thresholds()
-    thresholds = _bright_thresholds(grey, bins, bright)
+    thresholds = bright_thresholds(grey, bins, bright)
     if options.phases == 3:
         between = multi_otsu(total["dark"], bins, 2) if np.count_nonzero(total["dark"]) > 1 else None
         if between is not None and _has_binder(total, bins, between, steps):

@@ -13,7 +13,9 @@ from tomostat.blocks import Block, Shape, check_memory
 from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels
-from tomostat.phases.estimate import FirstGuess, find_blur, find_grey_range
+from tomostat.phases.blur import find_blur
+from tomostat.phases.first_guess import FirstGuess
+from tomostat.phases.grey_range import find_grey_range
 from tomostat.phases.kernels import sharpness
 from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import Thresholds, uniform_voxels

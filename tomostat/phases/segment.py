@@ -15,7 +15,9 @@ from tomostat.blocks import Block, Box, Shape, check_memory, check_whole_shards
 from tomostat.execution import Execution
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
-from tomostat.phases.estimate import Estimate, find_grey_range, find_phases, remove_shading, widest_halo
+from tomostat.phases.estimate import Estimate, find_phases, widest_halo
+from tomostat.phases.first_guess import remove_shading
+from tomostat.phases.grey_range import find_grey_range
 from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import Thresholds, classify, halo_width, uniform_voxels
 from tomostat.phases.kernels.outside import ConstantArea, Outside, choose_outside, constant_areas
