@@ -26,7 +26,8 @@ from tomostat.events import peak_memory
 from tomostat.execution import Execution
 from tomostat.kernels.matching import overlaps_of_labels
 from tomostat.kernels.score import Scores, score_labels
-from tomostat.manifest import Content, Layout
+from tomostat.layout import Layout
+from tomostat.manifest import Content
 from tomostat.options import StageOptions
 from tomostat.phantom.options import PhantomOptions
 from tomostat.stage import all_stages

@@ -24,7 +24,7 @@ from benchmarks.report import Result, print_results
 from tomostat.cluster import open_cluster
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.options import StageOptions
 from tomostat.phases.options import PhasesOptions
 from tomostat.study import study_of_volume

@@ -18,7 +18,7 @@ from properties import DEEP, examples
 from studies import BRIEF, SMALL, UP_TO_ANALYSIS, WATERSHED, at
 
 if TYPE_CHECKING:
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.study import Study
 
 settings.register_profile("tomostat", examples(30))
@@ -61,7 +61,7 @@ def study(simulated: Path) -> Study:
 def results(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Its results up to the analysis; tests that change them work on a copy."""
     from tomostat import pipeline
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
 
     made_once(tmp_path_factory, "small-results", lambda _: pipeline.run(study, stages=UP_TO_ANALYSIS))
     return Layout(study.output)
@@ -71,7 +71,7 @@ def results(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
 def reported(results: Layout, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Its results with the report."""
     from tomostat import pipeline
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
 
     def make(folder: Path) -> None:
         shutil.copytree(results.root, folder)

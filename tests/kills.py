@@ -17,7 +17,7 @@ import psutil
 
 from studies import UP_TO_TABLE
 from tomostat.events import TaskEnded
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.runlog import KINDS, read_run_log
 from tomostat.study import Study, save_study
 

@@ -21,7 +21,8 @@ from tomostat.detect.kernels.maskrcnn import build
 from tomostat.ingest import IngestOptions
 from tomostat.ingest.choose import find_source, naming_plugin
 from tomostat.kernels.run_lengths import compress
-from tomostat.manifest import Content, Layout, StageRecord
+from tomostat.layout import Layout
+from tomostat.manifest import Content, StageRecord
 from tomostat.stitch.edits import Edit, read_edits, write_edits
 from tomostat.study import load_study
 

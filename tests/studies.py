@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tomostat.datasets import flatten, open_particles
 from tomostat.detect.options import DetectOptions
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.phantom.options import PhantomOptions
 from tomostat.report.options import ReportOptions
 from tomostat.study import Study

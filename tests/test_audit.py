@@ -16,7 +16,7 @@ from studies import UP_TO_TABLE, at
 from tomostat import Audit, cli, pipeline
 from tomostat.answers import ParticleQuestion, SliceQuestion, read_answers
 from tomostat.info import summarize
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.measure import MeasureOptions
 from tomostat.study import Field, Sample, Study
 

@@ -11,7 +11,7 @@ from studies import at, first_field
 from tomostat import pipeline
 from tomostat.costs import Size, read_costs
 from tomostat.execution import Execution
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.runlog import read_run_log
 
 

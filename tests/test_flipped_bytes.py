@@ -12,7 +12,8 @@ from properties import DEEP
 from studies import at
 from tomostat import postprocess
 from tomostat.inventory import files_below
-from tomostat.manifest import ALL, Layout
+from tomostat.layout import Layout
+from tomostat.manifest import ALL
 from tomostat.stage import FieldStage, all_stages
 
 FLIPS = 10

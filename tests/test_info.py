@@ -13,7 +13,7 @@ from reports import make_field
 from tables import declared, study
 from tomostat import cli
 from tomostat.info import condition_table, describe_path
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.measure import Measure, of_particle, write_particles
 from tomostat.measure.measures import DTYPES
 

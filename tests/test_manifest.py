@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tomostat.manifest import Content, Layout, Manifest, fingerprint, stage_key
+from tomostat.layout import Layout
+from tomostat.manifest import Content, Manifest, fingerprint, stage_key
 
 RECORD = {"key": "k", "options": {}, "started": "2026-11-26"}
 

@@ -10,7 +10,7 @@ from studies import SMALL, WATERSHED, at, first_field
 from tomostat import cli, pipeline
 from tomostat.cluster import capacities_of
 from tomostat.costs import Costs, Size, StageCost, read_costs
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.phases.options import PhasesOptions
 from tomostat.plan import plan_study, plan_table
 from tomostat.runlog import read_run_log

@@ -11,7 +11,8 @@ import tomostat as ts
 import tomostat.stitch
 from studies import UP_TO_TABLE, at, digest, science
 from tomostat import cli, pipeline, postprocess
-from tomostat.manifest import Content, Layout
+from tomostat.layout import Layout
+from tomostat.manifest import Content
 from tomostat.status import DONE, STALE, study_status
 from tomostat.stitch import Edit, open_graph
 from tomostat.stitch.options import StitchOptions

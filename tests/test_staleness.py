@@ -12,7 +12,8 @@ import pytest
 from studies import UP_TO_TABLE, WATERSHED, at, digest, first_field, science
 from tomostat import cli, pipeline
 from tomostat.ingest.options import IngestOptions
-from tomostat.manifest import Content, Layout
+from tomostat.layout import Layout
+from tomostat.manifest import Content
 from tomostat.measure.measures import MeasureSet
 from tomostat.phases.options import PhasesOptions
 from tomostat.pipeline import Run

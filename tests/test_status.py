@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from tomostat import cli
+from tomostat.layout import Layout
 from tomostat.lock import folder_lock
-from tomostat.manifest import Content, Layout
+from tomostat.manifest import Content
 from tomostat.runlog import read_run_log
 from tomostat.status import DONE, FAILED, OPEN, RUNNING, STALE, study_status
 

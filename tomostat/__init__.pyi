@@ -6,7 +6,7 @@ from .detect import DetectOptions, Detector, TrainOptions, detect_instances
 from .execution import Execution
 from .ingest import IngestOptions, Reader, ingest_volume
 from .instances import Instances, read_instances
-from .manifest import Layout
+from .layout import Layout
 from .measure import (
     Measure,
     MeasureOptions,

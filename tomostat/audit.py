@@ -27,8 +27,9 @@ from tomostat.answers import (
 from tomostat.blocks import box_of
 from tomostat.datasets import counted_once, open_particles
 from tomostat.files import atomic
+from tomostat.layout import Layout
 from tomostat.lock import refuse_used
-from tomostat.manifest import Content, Layout
+from tomostat.manifest import Content
 from tomostat.pipeline import Run
 from tomostat.report.audit import draw_question
 from tomostat.report.fields import view_field

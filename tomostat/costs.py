@@ -12,7 +12,8 @@ from typing import Any
 from dask.system import CPU_COUNT
 
 from tomostat.events import StageEnded, StageStarted, TaskEnded
-from tomostat.manifest import Content, Layout
+from tomostat.layout import Layout
+from tomostat.manifest import Content
 from tomostat.runlog import KINDS, read_run_log
 from tomostat.stage import all_stages
 from tomostat.volume import SHARD, describe

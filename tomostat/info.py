@@ -13,7 +13,8 @@ from tomostat.datasets import open_dataset, open_particles
 from tomostat.ingest import open_source
 from tomostat.ingest.readers.zarr import labels_beside
 from tomostat.instances import read_instances
-from tomostat.manifest import ALL, Content, Layout
+from tomostat.layout import Layout
+from tomostat.manifest import ALL, Content
 from tomostat.report.text import between, condition_names, percent
 from tomostat.stitch import open_graph
 from tomostat.study import load_study

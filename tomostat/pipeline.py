@@ -14,8 +14,9 @@ from pathlib import Path
 
 from tomostat.events import INTERRUPTED, StageEnded, StageStarted
 from tomostat.execution import Execution
+from tomostat.layout import Layout
 from tomostat.lock import folder_lock, refuse_used
-from tomostat.manifest import ALL, Layout, Manifest, check_output, stage_key
+from tomostat.manifest import ALL, Manifest, check_output, stage_key
 from tomostat.messages import full_disk
 from tomostat.options import StageOptions, as_dict
 from tomostat.runlog import logged

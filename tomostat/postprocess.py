@@ -10,8 +10,9 @@ from tomostat.checks import FieldCheck, lines, write_checks
 from tomostat.execution import Execution
 from tomostat.export import Results, write_formats
 from tomostat.files import half_written, remove
+from tomostat.layout import Layout
 from tomostat.lock import refuse_used
-from tomostat.manifest import Layout, check_output
+from tomostat.manifest import check_output
 from tomostat.pipeline import Run
 from tomostat.stage import all_stages, field_stage
 from tomostat.stitch import Edit, Problem, check_particles, edit_particles, known_edits, open_graph, write_edits

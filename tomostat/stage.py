@@ -22,7 +22,7 @@ from tomostat.options import StageOptions
 
 if TYPE_CHECKING:
     from tomostat.execution import Execution
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.study import Field, Study
 
 Options = TypeVar("Options", bound=StageOptions)

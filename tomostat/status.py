@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tomostat.events import INTERRUPTED
+from tomostat.layout import Layout
 from tomostat.lock import InUseError, refuse_used
-from tomostat.manifest import ALL, Content, Layout, StageRecord
+from tomostat.manifest import ALL, Content, StageRecord
 from tomostat.pipeline import Run
 from tomostat.runlog import read_run_log
 from tomostat.stage import all_stages

@@ -14,7 +14,7 @@ import tomostat as ts
 from benchmarks import bench_pipeline
 from studies import WATERSHED
 from tomostat.kernels.matching import overlaps_of_labels
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.volume import create_volume, write_box
 
 

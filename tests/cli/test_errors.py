@@ -125,7 +125,7 @@ def test_study_file_that_is_wrong(tmp_path, capsys, content, message):
 
 
 def test_output_folder_of_another_study(tmp_path, capsys):
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
 
     Manifest(Layout(tmp_path / "out"), "theirs").create()
     before = snapshot(tmp_path / "out")

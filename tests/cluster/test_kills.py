@@ -8,7 +8,7 @@ import pytest
 
 from kills import done_twice, kill_head, kill_worker, run_under_fire
 from studies import at, first_field, science
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 
 LOCAL = {"head": kill_head, "worker": kill_worker}
 

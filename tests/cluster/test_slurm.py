@@ -26,7 +26,7 @@ from studies import first_field, science
 from tomostat import pipeline
 from tomostat.cluster import open_cluster
 from tomostat.execution import Execution
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.phantom import PhantomOptions, simulate_volume
 from tomostat.runlog import read_run_log
 from tomostat.study import study_of_volume

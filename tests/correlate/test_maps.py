@@ -14,7 +14,7 @@ from maps import two_maps
 from tomostat import cli
 from tomostat.correlate import CorrelateOptions, PlaneMap, correlate_maps, project_particle, project_volume, read_map
 from tomostat.datasets import open_particles
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 
 FEW = CorrelateOptions(resamples=100, sign="positive")
 

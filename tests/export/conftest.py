@@ -8,7 +8,7 @@ import pytest
 
 from tomostat import export_study
 from tomostat.export import FORMATS
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.study import Study
 
 

@@ -17,7 +17,7 @@ from tomostat.execution import Execution
 from tomostat.export import Results, write_formats
 from tomostat.export.formats import ply
 from tomostat.export.meshes import Columns, Surface
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.measure import measure_particles, write_particles
 from tomostat.measure.shape.mesh import Mesh
 

@@ -28,7 +28,7 @@ from sources import (
 from tomostat import cli, cluster, plugins
 from tomostat.execution import Execution
 from tomostat.ingest import IngestOptions, choose_reader, ingest_volume, probe
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.volume import open_volume
 
 OWN = ("hdf5", "itk", "npy", "picture", "raw", "tiff", "zarr")

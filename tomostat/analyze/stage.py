@@ -10,7 +10,7 @@ from tomostat.analyze.options import AnalyzeOptions
 from tomostat.stage import StudyStage, Work
 
 if TYPE_CHECKING:
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
 
 
 class Analyze(StudyStage[AnalyzeOptions]):

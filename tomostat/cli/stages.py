@@ -191,7 +191,7 @@ def stitch(
     study = study_in(out)
     if not (cut or join or edits):
         return run_stage(study, "stitch", options, place, again)
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.postprocess import edit_field
     from tomostat.stitch import Edit, known_edits, open_graph, read_edits, relabelled, with_edits
 

@@ -12,7 +12,7 @@ from tomostat.cli.app import Given, Place
 from tomostat.cli.session import session
 
 if TYPE_CHECKING:
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.options import StageOptions
     from tomostat.study import Study
 
@@ -50,7 +50,8 @@ def _phase_codes(pairs: Sequence[str]) -> dict[int, str]:
 
 def study_in(out: Path) -> Study:
     """The study whose results a folder holds, wherever the folder was moved to."""
-    from tomostat.manifest import Content, Layout
+    from tomostat.layout import Layout
+    from tomostat.manifest import Content
     from tomostat.study import load_study
 
     Content.read(out)

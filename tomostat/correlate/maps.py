@@ -164,7 +164,7 @@ def project_particle(out: str | Path, field: str, number: int, *, axis: str = "z
         When there is no such field or particle.
     """
     from tomostat.datasets import open_particles
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.phase import Phase
     from tomostat.volume import open_volume, read_box, read_fit, read_flat
 

@@ -12,7 +12,7 @@ from tomostat.workers import GPU
 
 if TYPE_CHECKING:
     from tomostat.execution import Execution
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.study import Field, Study
 
 

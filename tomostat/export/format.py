@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from tomostat.datasets import open_particles
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.plugins import Registry
 
 

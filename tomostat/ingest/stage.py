@@ -12,7 +12,7 @@ from tomostat.stage import FieldStage, FieldWork, Json
 
 if TYPE_CHECKING:
     from tomostat.ingest import Source
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.study import Field, Study
 
 

@@ -13,7 +13,7 @@ from tomostat.stage import FieldStage, FieldWork, Json, StudyStage, Work
 if TYPE_CHECKING:
     import xarray as xr
 
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.study import Study
 
 

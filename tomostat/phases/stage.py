@@ -10,7 +10,7 @@ from tomostat.phases.options import PhasesOptions
 from tomostat.stage import FieldStage, FieldWork
 
 if TYPE_CHECKING:
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
 
 
 class Phases(FieldStage[PhasesOptions]):

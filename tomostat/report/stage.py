@@ -10,7 +10,7 @@ from tomostat.report.options import ReportOptions
 from tomostat.stage import Json, StudyStage, Work
 
 if TYPE_CHECKING:
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
 
 
 class Report(StudyStage[ReportOptions]):

@@ -11,7 +11,7 @@ from tomostat.stage import FieldStage, FieldWork, Json
 from tomostat.stitch.options import StitchOptions
 
 if TYPE_CHECKING:
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.study import Field
 
 

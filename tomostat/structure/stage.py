@@ -10,7 +10,7 @@ from tomostat.stage import FieldStage, FieldWork
 from tomostat.structure.options import StructureOptions
 
 if TYPE_CHECKING:
-    from tomostat.manifest import Layout
+    from tomostat.layout import Layout
     from tomostat.study import Study
 
 

@@ -13,7 +13,7 @@ from tomostat.datasets import open_particles
 from tomostat.export import Results, write_formats
 from tomostat.export.formats import tiff
 from tomostat.ingest import probe
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.measure import measure_particles, write_particles
 
 

@@ -13,7 +13,7 @@ from sources import GREY, SHAPE, assert_refused, hdf5
 from tomostat.execution import Execution
 from tomostat.ingest import IngestOptions, open_source, probe
 from tomostat.ingest.stage import INGEST
-from tomostat.manifest import Layout
+from tomostat.layout import Layout
 from tomostat.stage import FieldWork
 from tomostat.study import study_of_volume
 
