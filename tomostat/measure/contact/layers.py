@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.kernels.smoothing import Floats
-from tomostat.measure.contact.classify import BORDER_ERROR, contact_share_std, locate_borders, remove_small_regions
+from tomostat.measure.contact.classify import contact_share_std, locate_borders, remove_small_regions
 from tomostat.measure.contact.mixture import Mixture, fit_mixture, histogram, homogeneity_weights
 from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
@@ -204,8 +204,7 @@ def decide_contact(
         certainty = mixture.certainty(value)
         found.append(cleaned(contact, certainty))
         if depth == tolerance:
-            border = BORDER_ERROR * (levels.noise / levels.contrast * levels.blur) ** 2
-            deviation = contact_share_std(value, area, mixture, face, contact, border)
+            deviation = contact_share_std(value, area, mixture, face)
             others = [locate_borders(value, area, mixture, layers.weights, level) for level in LEVELS]
             at_level = [cleaned(other, certainty) for other in others]
     total = float(area.sum(dtype=np.float64))

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.kernels.smoothing import Floats
-from tomostat.measure.contact.classify import border_std
 from tomostat.measure.contact.layers import LEVELS, TOLERANCES, SurfaceContact, Surroundings, face_area, touched
 from tomostat.measure.shape.neighbourhood import STEPS
 from tomostat.measure.shape.surface import Surface
@@ -46,7 +45,7 @@ def contact_in_phases(
     binder[:, particle | collector] = 0
     area = np.where(known & ~particle & ~collector, surface.area, 0).astype(np.float32)
     chosen = binder[TOLERANCES.index(tolerance)]
-    deviation = border_std(chosen, area, face_area(surface), ROUNDING)
+    deviation = _border_std(chosen, area, face_area(surface))
     at_level = np.stack([chosen] * len(LEVELS))
     total = float(area.sum(dtype=np.float64))
     return SurfaceContact(binder, at_level, particle, collector, known | particle, deviation, total)
@@ -82,3 +81,27 @@ def _beyond_faces(
                 begun[TOLERANCES.index(depth)] += weight * reached
     least = np.maximum(total, 1e-12)
     return (begun / least).astype(np.float32), (on_solid / least).astype(np.float32), total > 0
+
+
+def _border_std(contact: Floats, open_area: Floats, face: float) -> float:
+    """Standard deviation of the share in contact from a border that is misplaced by `ROUNDING` voxels.
+
+    Parameters
+    ----------
+    contact, open_area
+        (n,) float32: 0 void to 1 carbon-binder, and area in micrometer^2 (0 where a point does not count).
+    face
+        Area of a voxel's face in micrometer^2.
+
+    Returns
+    -------
+    float
+        NaN where no point counts.
+    """
+    total = float(open_area.sum(dtype=np.float64))
+    if total <= 0:
+        return float("nan")
+    share = float((open_area * contact).sum(dtype=np.float64)) / total
+    # a circle that leaves the share p of a ball of diameter D on one side is pi D 2 sqrt(p (1 - p)) long
+    length = 2 * float(np.sqrt(np.pi * total / face * share * (1 - share))) * face / total
+    return ROUNDING * length
