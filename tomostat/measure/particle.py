@@ -36,10 +36,10 @@ from tomostat.measure.transport.geodesic import surface_distance
 from tomostat.measure.transport.solid import solid_distance
 from tomostat.phase import Phase
 
-PROFILE_BLUR = 0.88
+PROFILE_BLUR = 0.94
 """Share of the blur of the phases stage that an edge has at one place: it is that of mean profiles, which the roughness
 of particles and what lies beside them widen. With too much of it a thin film of carbon-binder passes for the edge, and
-most of a particle for detached; with too little, errors are small."""
+most of a particle for detached; with too little, edges of wide blur pass for films inside gaps."""
 
 PAD = 10
 """Voxels around a particle's bounding box: room for profiles beyond the edge and for the blur of other particles."""
