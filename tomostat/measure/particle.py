@@ -175,7 +175,9 @@ class Particle:
             return contact_without_binder(self.surface, self.surroundings)
         if self.mixtures is None:
             return contact_in_phases(self.surface, self.surroundings, self.box.phases, self.options.tolerance)
-        return decide_contact(self.surface, self.layers, self.mixtures, self.options.tolerance, self.profile_levels)
+        return decide_contact(
+            self.surface, self.layers, self.mixtures, self.options.tolerance, self.profile_levels.blur
+        )
 
     @cached_property
     def binder(self) -> Floats:

@@ -46,7 +46,7 @@ class Scene:
         layers = find_layers(surface, smoothing_weights(surface), near, levels, tolerance)
         expected = (groups,) * 3 if groups else tuple(field_mixture(c) for c in layer_counts(surface, layers))
         self.surface = surface
-        return decide_contact(surface, layers, expected, tolerance, levels)
+        return decide_contact(surface, layers, expected, tolerance, levels.blur)
 
     def share(self, flag: NDArray) -> float:
         return float((self.surface.area * flag).sum() / self.surface.total)

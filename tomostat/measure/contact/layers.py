@@ -168,7 +168,7 @@ def layer_counts(surface: Surface, layers: Layers) -> NDArray[np.int64]:
 
 
 def decide_contact(
-    surface: Surface, layers: Layers, priors: tuple[Mixture, ...], tolerance: int, levels: GreyLevels
+    surface: Surface, layers: Layers, priors: tuple[Mixture, ...], tolerance: int, blur: float
 ) -> SurfaceContact:
     """Decide what every point of a particle's outer surface touches.
 
@@ -180,8 +180,8 @@ def decide_contact(
         Void and carbon-binder of the field by tolerance.
     tolerance
         Contact tolerance in voxels for which the uncertainty is computed.
-    levels
-        Grey levels, noise and blur of the field.
+    blur
+        Gaussian sigma of an edge in voxels.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def decide_contact(
 
     def cleaned(contact: Floats, certainty: Floats) -> Floats:
         """Contact without small regions, and without what faces particles and collector."""
-        contact = remove_small_regions(contact, certainty, area, layers.weights, face, levels.blur)
+        contact = remove_small_regions(contact, certainty, area, layers.weights, face, blur)
         return np.where(layers.particle | layers.collector, np.float32(0), contact)
 
     found: list[Floats] = []

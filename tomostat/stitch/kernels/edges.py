@@ -242,7 +242,7 @@ def _solve_cells(sums, weight, variance):  # type: ignore[no-untyped-def]
                 bb, bd, be = s[_N] + outside + inside, s[_Q] + inside, s[_G]
                 dd, de, ee = s[_QQ] + inside, s[_QG], s[_GG] + edge
                 rb, rd, re = s[_V] + outside * OUTSIDE_LEVEL + inside, s[_QV] + inside, s[_GV]
-                # Cholesky of three unknowns, written out: a call of LAPACK takes longer than all of the cell
+                # Cholesky of three unknowns, written out rather than a call of LAPACK for every cell
                 l11 = math.sqrt(bb)
                 l21, l31 = bd / l11, be / l11
                 l22 = math.sqrt(max(dd - l21 * l21, 1e-9))
