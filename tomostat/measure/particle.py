@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -35,11 +35,6 @@ from tomostat.measure.shape.voids import fill_voids
 from tomostat.measure.transport.geodesic import surface_distance
 from tomostat.measure.transport.solid import solid_distance
 from tomostat.phase import Phase
-
-PROFILE_BLUR = 0.94
-"""Share of the blur of the phases stage that an edge has at one place: it is that of mean profiles, which the roughness
-of particles and what lies beside them widen. With too much of it a thin film of carbon-binder passes for the edge, and
-most of a particle for detached; with too little, edges of wide blur pass for films inside gaps."""
 
 PAD = 10
 """Voxels around a particle's bounding box: room for profiles beyond the edge and for the blur of other particles."""
@@ -155,14 +150,9 @@ class Particle:
         )
 
     @cached_property
-    def profile_levels(self) -> GreyLevels:
-        """Grey levels with the blur of an edge at one place."""
-        return replace(self.levels, blur=PROFILE_BLUR * self.levels.blur)
-
-    @cached_property
     def layers(self) -> Layers:
         """What lies beyond each surface point, before contact is decided; needs a level of carbon-binder."""
-        return find_layers(self.surface, self.weights, self.surroundings, self.profile_levels, self.options.tolerance)
+        return find_layers(self.surface, self.weights, self.surroundings, self.levels, self.options.tolerance)
 
     def layer_counts(self) -> NDArray[np.int64]:
         """Histograms of the layer values beyond its edge, see `tomostat.measure.contact.layers.layer_counts`."""
@@ -175,9 +165,7 @@ class Particle:
             return contact_without_binder(self.surface, self.surroundings)
         if self.mixtures is None:
             return contact_in_phases(self.surface, self.surroundings, self.box.phases, self.options.tolerance)
-        return decide_contact(
-            self.surface, self.layers, self.mixtures, self.options.tolerance, self.profile_levels.blur
-        )
+        return decide_contact(self.surface, self.layers, self.mixtures, self.options.tolerance, self.levels.blur)
 
     @cached_property
     def binder(self) -> Floats:

@@ -35,8 +35,8 @@ def find_blur(plan: PhasesPlan, guess: FirstGuess) -> float | None:
         guess.step("edges"),
         {f"{i:03d}": probe(plan.path, box, plan.outside, guess, plan.options) for i, box in boxes},
     )
-    number, total = (np.sum([part[i] for part in parts], axis=0) for i in range(2))
-    return sharpness.fit_blur(number, total)
+    number, misfits = (np.sum([part[i] for part in parts], axis=0) for i in range(2))
+    return sharpness.likeliest_blur(int(number), misfits)
 
 
 def _probes(shape: Shape) -> list[Box]:
@@ -58,12 +58,12 @@ def spread_boxes(shape: Shape, size: Shape) -> list[Box]:
 
 def _edge_probe(
     path: Path, box: Box, outside: Outside | None, guess: FirstGuess, options: PhasesOptions
-) -> tuple[list[int], list[list[int]]]:
-    """Numbers and sums of the edge profiles in a probe box, by group."""
+) -> tuple[int, list[float]]:
+    """Number of edge profiles in a probe box, and the misfit of each blur to them."""
     grey, in_field = read_block(path, box, outside, keep_shading=False)
     smoothed = smooth(grey, options.smoothing, math.ceil(sharpness.WIDE * options.smoothing))
     phases = np.where(smoothed >= (guess.thresholds.active or np.inf), Phase.ACTIVE, Phase.PORE).astype(np.uint8)
     if in_field is not None:
         phases[~in_field] = Phase.OUTSIDE
-    number, total = sharpness.edge_profiles(grey, phases, guess.dark, guess.active)
-    return number.tolist(), total.tolist()
+    profiles = sharpness.edge_profiles(grey, phases, guess.dark, guess.active)
+    return len(profiles), sharpness.blur_misfits(profiles).tolist()

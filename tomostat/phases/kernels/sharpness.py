@@ -15,32 +15,45 @@ from tomostat.phases.kernels.counts import Bins, Counts
 
 LAG = 4
 """Distance in voxels of the pairs from which noise is measured: beyond its correlation, within a particle."""
-PROFILE_REACH = 6.0
-"""Length of a profile to each side of an edge, in voxels."""
-OFFSETS = np.arange(-PROFILE_REACH, PROFILE_REACH + 0.25, 0.5)
+POSITIONS = np.arange(-6.0, 6.1)
 """Positions along a profile in voxels, from outside to active material."""
+LENGTHS, CLEARANCE = (6, 3), 3.0
+"""Length of profiles outside an edge in voxels: shorter where particles are packed so densely that few profiles of the
+first stay the clearance away from other active material, whose edges would pass for blur."""
+DISC = np.array(
+    [(0.0, 0.0)]
+    + [
+        (radius * math.cos(2 * math.pi * k / count), radius * math.sin(2 * math.pi * k / count))
+        for radius, count in ((1.0, 6), (2.0, 12))
+        for k in range(count)
+    ]
+)
+"""Places in voxels in the plane of an edge over which a profile is averaged: less noise, and the edge nearly flat."""
 ALIGNMENT = 2.5
-"""Sigma in voxels of the image in which edges are placed: profiles placed by their own noise would look sharper."""
+"""Sigma in voxels of the image in which edges are looked for."""
 WIDE = 4.0
 """Standard deviations at which the Gaussians of probe boxes are truncated."""
-GROUPS = np.arange(-0.5, 0.7, 0.075)
-"""Edges between groups of profiles by what lies outside: its grey value, dark 0 and active material 1."""
 LAYERS = np.array([1.0, 2.0, 3.0, 4.0, 5.5])
 """Where one layer outside an edge ends and the next begins, in voxels."""
-LAYER_STD, LAYER_STEP, INSIDE_STD = 1.0, 0.4, 0.25
-"""Priors of a profile's fit: standard deviations of a layer, of the step between two, and of the grey inside."""
-MISFIT, PROFILE_NOISE = 0.01, 0.3
-"""Misfit of a mean profile beyond noise, and noise of a single one, relative to the contrast."""
-BLURS = np.arange(0.3, 4.01, 0.05)
+LAYER_STD, LAYER_STEP, INSIDE_STD = 0.3, 0.15, 0.25
+"""What is expected of layers at first: standard deviations of a layer, of the step between two, and of the grey inside,
+relative to the contrast of dark and active material."""
+ROUNDS, FIRST_WEIGHT = 4, 10
+"""Rounds in which the layers to expect are learned from all profiles; the profiles that the first guess counts as."""
+EDGE_STD = 1.0
+"""Standard deviation in voxels of the place of the edge."""
+MISFIT = 0.01
+"""Misfit of a profile beyond noise, relative to the contrast."""
+CORRELATION = 0.5
+"""Gaussian sigma in voxels of the noise along a profile."""
+BLURS = np.geomspace(0.3, 4.0, 24)
 """Sigmas in voxels that are tried."""
-SHIFTS = np.arange(-1.0, 1.01, 0.1)
+SHIFTS = np.arange(-2.0, 2.01, 0.2)
 """Places of the edge in voxels that are tried."""
 LEAST_PROFILES = 50
 """Fewest profiles from which the blur is found."""
-MOST_PROFILES = 4000
+MOST_PROFILES = 500
 """Most edge voxels of a probe box that are followed, up to a factor of two."""
-UNIT = 2**16
-"""Profiles are summed in fixed point, in units of the contrast / UNIT, so that sums do not depend on their order."""
 
 
 def difference_counts(grey: NDArray[np.float32], mask: NDArray[np.bool_], inner: Box, bins: Bins) -> Counts:
@@ -76,11 +89,11 @@ def difference_counts(grey: NDArray[np.float32], mask: NDArray[np.bool_], inner:
 
 def edge_profiles(
     grey: NDArray[np.float32], phases: NDArray[np.uint8], dark: float, active: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sums of grey profiles across edges of active material, in groups by what lies outside.
+) -> NDArray[np.float64]:
+    """Grey profiles across edges of active material, each averaged over a small disc in the plane of the edge.
 
-    Profiles run along the gradient of the smoothed image and are aligned where it crosses the middle grey value. Those
-    that do not end in active material are left out.
+    Profiles run along the gradient of the smoothed image, from where it crosses the middle grey. Those that do not
+    end in active material, or meet other active material outside, are left out.
 
     Parameters
     ----------
@@ -91,33 +104,53 @@ def edge_profiles(
 
     Returns
     -------
-    (len(GROUPS) - 1,) int64
-        Number of profiles of each group.
-    (len(GROUPS) - 1, len(OFFSETS)) int64
-        Sums of the profiles at `OFFSETS`, 0 for `dark` and `UNIT` for `active`.
+    (n, k) float64
+        Profiles at the last k of `POSITIONS`, 0 for `dark` and 1 for `active`.
     """
-    number, total = np.zeros(len(GROUPS) - 1, np.int64), np.zeros((len(GROUPS) - 1, len(OFFSETS)), np.int64)
     relative = (grey - np.float32(dark)) / np.float32(active - dark)
-    points, normals = _edge_points(relative, phases)
-    if len(points) == 0:
-        return number, total
-    positions = points[:, :, None] + normals[:, :, None] * OFFSETS
-    size = np.array(grey.shape)[:, None]
-    within = ((positions >= 0) & (positions <= size - 1)).all(axis=(1, 2))
-    places = np.moveaxis(positions[within], 1, 0)
-    profile = ndimage.map_coordinates(relative, places, order=1)
-    smoothed = ndimage.map_coordinates(smooth(relative, 1.0, math.ceil(WIDE)), places, order=1)
-    group = np.digitize(smoothed[:, (OFFSETS >= -4) & (OFFSETS <= -2)].mean(axis=1), GROUPS) - 1
-    clean = (np.abs(smoothed[:, OFFSETS >= 3] - 1).max(axis=1) < 0.35) & (group >= 0) & (group < len(number))
-    np.add.at(number, group[clean], 1)
-    np.add.at(total, group[clean], np.rint(profile[clean] * UNIT).astype(np.int64))
-    return number, total
+    smoothed = smooth(relative, 1.0, math.ceil(WIDE))
+    found = _edge_points(relative, phases)
+    for length in LENGTHS:
+        points, normals = _clear_edges(smoothed, *found, length)
+        if len(points) >= LEAST_PROFILES:
+            break
+    positions = POSITIONS[POSITIONS >= -length]
+    flattest = np.eye(3)[np.abs(normals).argmin(axis=1)]
+    first = np.cross(normals, flattest)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(normals, first)
+    total = np.zeros((len(points), len(positions)))
+    for a, b in DISC:
+        total += _sample(relative, points + a * first + b * second, normals, positions)
+    return total / len(DISC)
+
+
+def _clear_edges(
+    smoothed: NDArray[np.float32], points: NDArray[np.float64], normals: NDArray[np.float64], length: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Those points and normals whose profiles of some length outside lie in the image and cross one edge only."""
+    along = np.arange(-length - CLEARANCE, POSITIONS[-1] + 0.25, 0.5)
+    ends = points + along[[0, -1], None, None] * normals
+    within = ((ends >= 0) & (ends <= np.array(smoothed.shape) - 1)).all(axis=(0, 2))
+    points, normals = points[within], normals[within]
+    grey = _sample(smoothed, points, normals, along)
+    other = (grey[:, along <= -3] > 0.5).any(axis=1)
+    clean = ~other & (np.abs(grey[:, along >= 3] - 1) < 0.35).all(axis=1)
+    return points[clean], normals[clean]
+
+
+def _sample(
+    image: NDArray[np.float32], points: NDArray[np.float64], normals: NDArray[np.float64], along: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Grey values (n, len(along)) at some distances from points (n, 3) along normals, by linear interpolation."""
+    places = np.moveaxis(points[:, :, None] + normals[:, :, None] * along, 1, 0)
+    return np.asarray(ndimage.map_coordinates(image, places, order=1, mode="nearest"))
 
 
 def _edge_points(
     relative: NDArray[np.float32], phases: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points (n, axes) where the smoothed image crosses the middle between dark and active, and unit normals there."""
+    """Points (n, 3) where the smoothed image crosses the middle between dark and active, and unit normals there."""
     axes = [axis for axis, n in enumerate(relative.shape) if n > 1]
     smoothed = smooth(relative, ALIGNMENT, math.ceil(WIDE * ALIGNMENT))
     beside = ndimage.binary_dilation((phases != Phase.ACTIVE) & (phases != Phase.OUTSIDE))
@@ -127,56 +160,109 @@ def _edge_points(
     for axis in axes:
         slopes[:, axis] = np.gradient(smoothed, axis=axis)[tuple(edge.T)]
     steep = np.linalg.norm(slopes, axis=1)
-    keep = steep > 0.05
-    edge, slopes, steep = edge[keep], slopes[keep], steep[keep]
-    step = (0.5 - smoothed[tuple(edge.T)]) / steep
-    near = np.abs(step) < 2
+    step = (0.5 - smoothed[tuple(edge.T)]) / np.maximum(steep, 1e-9)
+    near = (steep > 0.05) & (np.abs(step) < 2)
     normals = slopes[near] / steep[near, None]
     return edge[near] + step[near, None] * normals, normals
 
 
-def fit_blur(number: NDArray[np.int64], total: NDArray[np.int64]) -> float | None:
-    """Find the blur with which the mean edge profiles of all groups fit best.
+def blur_misfits(profiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How badly each blur explains the profiles across edges: minus twice the logarithm of its likelihood.
 
-    A profile is the grey of the particle and of the layers outside it, each blurred; the layers are free, so that films
-    and gaps of a few voxels do not pass for blur. Linear interpolation at random positions adds a variance of 1/6.
+    A profile is the grey of the particle and of the layers outside it, each blurred, with noise. Layers and place of
+    the edge differ from profile to profile and are integrated over, so that neither films and gaps of a few voxels nor
+    badly placed edges pass for blur, and noise does not pass for sharpness. Mean and covariance of the layers follow
+    from all profiles by expectation maximization (factor analysis; Rubin and Thayer 1982). Linear interpolation adds a
+    variance of 1/6, the disc of a profile next to none.
 
     Parameters
     ----------
-    number, total
-        Numbers and sums of profiles, from `edge_profiles`.
+    profiles
+        (n, k) float64 at the last k of `POSITIONS`, from `edge_profiles`.
+
+    Returns
+    -------
+    (len(BLURS),) float64
+        Sums over the profiles; those of several boxes add up.
+    """
+    if len(profiles) == 0:
+        return np.zeros(len(BLURS))
+    positions = POSITIONS[-profiles.shape[1] :]
+    inverse_noise = _inverse_noise(profiles, positions)
+    return np.array([_misfit(profiles, positions, math.sqrt(blur**2 + 1 / 6), inverse_noise) for blur in BLURS])
+
+
+def _inverse_noise(profiles: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse covariance (k, k) of the noise of a profile, whose strength shows deep in active material."""
+    deep = profiles[:, positions >= 4]
+    change = deep[:, -1] - deep[:, 0]
+    noise = 1.4826 * float(np.median(np.abs(change - np.median(change)))) / math.sqrt(2)
+    lag = positions[:, None] - positions
+    covariance = noise**2 * np.exp(-((lag / (2 * CORRELATION)) ** 2)) + MISFIT**2 * np.eye(len(positions))
+    return np.linalg.inv(covariance)
+
+
+def _misfit(
+    profiles: NDArray[np.float64], positions: NDArray[np.float64], blur: float, inverse_noise: NDArray[np.float64]
+) -> float:
+    """Minus twice the logarithm of the likelihood of a blur, with what the profiles themselves say of the layers."""
+    outwards = SHIFTS[:, None] - positions
+    beyond = special.ndtr((outwards[..., None] - np.concatenate([[0.0], LAYERS])) / blur)
+    share = np.concatenate([1 - beyond[..., :1], beyond[..., :-1] - beyond[..., 1:], beyond[..., -1:]], axis=-1)
+    weighted = share.swapaxes(1, 2) @ inverse_noise  # (shifts, layers, positions)
+    projected = profiles @ weighted.swapaxes(1, 2)  # (shifts, profiles, layers)
+    squares = ((profiles @ inverse_noise) * profiles).sum(axis=1)
+    first_mean, first_covariance = _expected_layers()
+    mean, covariance = first_mean, first_covariance
+    for _ in range(ROUNDS):
+        precision = np.linalg.inv(covariance)
+        posterior = np.linalg.inv(weighted @ share + precision)  # (shifts, layers, layers)
+        right = projected + precision @ mean
+        layers = right @ posterior
+        least = squares + mean @ precision @ mean - (right * layers).sum(axis=-1)
+        volume = np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(posterior)[1]
+        odds = -0.5 * (least + (volume + (SHIFTS / EDGE_STD) ** 2)[:, None])
+        evidence = special.logsumexp(odds, axis=0)
+        change = mean - first_mean
+        doubt = FIRST_WEIGHT * (np.linalg.slogdet(covariance)[1] + np.trace(first_covariance @ precision))
+        misfit = -2 * evidence.sum() + doubt + change @ np.linalg.solve(first_covariance, change)
+        place = np.exp(odds - evidence)[..., None]
+        mean = (place * layers).sum(axis=(0, 1)) / len(profiles)
+        apart = layers - mean
+        scatter = ((place * apart).swapaxes(1, 2) @ apart + place.sum(axis=1)[..., None] * posterior).sum(axis=0)
+        covariance = (scatter + FIRST_WEIGHT * first_covariance) / (len(profiles) + FIRST_WEIGHT)
+    return float(misfit)
+
+
+def _expected_layers() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean (k,) and covariance (k, k) of the grey inside and of the layers, before profiles are looked at."""
+    size = len(LAYERS) + 2
+    precision, mean = np.diag([INSIDE_STD**-2] + [LAYER_STD**-2] * (size - 1)), np.zeros(size)
+    mean[0] = 1.0
+    for k in range(1, size - 1):
+        precision[k : k + 2, k : k + 2] += np.array([[1, -1], [-1, 1]]) / LAYER_STEP**2
+    return mean, np.linalg.inv(precision)
+
+
+def likeliest_blur(number: int, misfits: NDArray[np.float64]) -> float | None:
+    """The blur with the least misfit.
+
+    Parameters
+    ----------
+    number
+        Number of profiles.
+    misfits
+        (len(BLURS),) float64, from `blur_misfits`.
 
     Returns
     -------
     float or None
         Gaussian sigma in voxels; None for fewer than `LEAST_PROFILES` profiles.
     """
-    if number.sum() < LEAST_PROFILES:
+    if number < LEAST_PROFILES:
         return None
-    used = number >= min(LEAST_PROFILES, number.max())
-    means = total[used] / (number[used, None] * UNIT)
-    noise = np.hypot(MISFIT, PROFILE_NOISE / np.sqrt(number[used]))
-    misfit = np.array([_misfit(means, noise, math.sqrt(blur**2 + 1 / 6)) for blur in BLURS])
-    best = min(max(int(misfit.argmin()), 1), len(BLURS) - 2)
-    before, here, after = misfit[best - 1 : best + 2]
+    best = min(max(int(misfits.argmin()), 1), len(BLURS) - 2)
+    before, here, after = misfits[best - 1 : best + 2]
     bend = before - 2 * here + after
     step = 0.5 * (before - after) / bend if bend > 0 else 0.0
-    return float(BLURS[best] + (BLURS[1] - BLURS[0]) * min(max(step, -1.0), 1.0))
-
-
-def _misfit(means: NDArray[np.float64], noise: NDArray[np.float64], blur: float) -> float:
-    """Least squares of the mean profiles (k, n) at one blur, each at its best place of the edge, priors included."""
-    size = len(LAYERS) + 2
-    prior, centre = np.diag([INSIDE_STD**-2] + [LAYER_STD**-2] * (size - 1)), np.zeros(size)
-    centre[0] = INSIDE_STD**-2
-    for k in range(1, size - 1):
-        prior[k : k + 2, k : k + 2] += np.array([[1, -1], [-1, 1]]) / LAYER_STEP**2
-    outwards = SHIFTS[:, None] - OFFSETS
-    share = special.ndtr((outwards[..., None] - np.concatenate([[0.0], LAYERS])) / blur)
-    basis = np.concatenate([1 - share[..., :1], share[..., :-1] - share[..., 1:], share[..., -1:]], axis=-1)
-    weight = noise[:, None] ** -2
-    normal = (basis.swapaxes(1, 2) @ basis)[:, None] * weight[..., None] + prior  # (shifts, profiles, size, size)
-    right = (means * weight) @ basis + centre  # (shifts, profiles, size)
-    level = np.linalg.solve(normal, right[..., None])[..., 0]
-    least = (means**2 * weight).sum(axis=1) - (right * level).sum(axis=-1)
-    return float(least.min(axis=0).sum())
+    return float(BLURS[best] * (BLURS[1] / BLURS[0]) ** min(max(step, -1.0), 1.0))
