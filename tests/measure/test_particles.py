@@ -323,6 +323,10 @@ def test_detachment_on_a_blurred_noisy_phantom(phantom: tuple[Path, pd.DataFrame
     np.testing.assert_allclose(touching[chosen], partner[chosen], atol=0.02)
     area = truth.set_index("label").loc[found["label"].to_numpy(), "surface_area"].to_numpy()
     np.testing.assert_allclose(found["surface_area"].to_numpy()[chosen], area[chosen], rtol=0.03)
+    # bridges of contact two voxels wide between two gaps are lost in the blur: ways around them are too long
+    for name, limit in (("resistance_mean", 0.03), ("resistance_std", 0.04), ("resistance_max", 0.15)):
+        known = truth.set_index("label").loc[found["label"].to_numpy(), name].to_numpy()
+        assert abs(found[name].to_numpy() - known)[chosen].mean() < limit, name
 
 
 def thresholded(grey: Image, labels: Image, label: int) -> float:

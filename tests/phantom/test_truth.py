@@ -70,6 +70,25 @@ def test_true_detachment_is_what_perfect_phases_show(fine):
     assert np.abs(error).max() < 0.02
 
 
+def test_true_crack_fraction_is_that_of_the_voxels(fine):
+    volume, table = render_all(fine), truth_table(fine)
+    count = np.bincount(volume.labels.ravel(), minlength=fine.count + 1)
+    void = np.bincount(volume.labels[volume.phases == Phase.PORE], minlength=fine.count + 1)
+    inner = table[~table.touches_border]
+    np.testing.assert_allclose(inner.crack_fraction, (void / count)[inner.label], atol=0.01)
+
+
+def test_true_resistance_grows_with_the_gap(fine):
+    table = truth_table(fine)
+    figures = table[["resistance_mean", "resistance_std", "resistance_max"]]
+    assert figures[table.touches_border].isna().all(axis=None)
+    inner = table[~table.touches_border]
+    assert (inner.resistance_mean < inner.resistance_max).all()
+    assert (inner.resistance_mean < inner.detachment * inner.resistance_max).all()
+    apart = PhantomOptions(**SMALL_ELECTRODE, detachment_mean=1.0, touching=0.0)
+    assert truth_table(make_scene(apart)).resistance_mean.isna().all()
+
+
 @pytest.mark.slow
 def test_true_detachment_follows_the_intended(many):
     table = truth_table(many)

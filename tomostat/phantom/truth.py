@@ -1,14 +1,19 @@
 """Ground truth of each particle, computed from the exact surfaces of the electrode and not from voxels."""
 
+import math
+from collections.abc import Iterator
+
 import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from tomostat.phantom.detour import surface_detour
 from tomostat.phantom.kernels.model import Floats, Particles, Surroundings
 from tomostat.phantom.kernels.rules import ACTIVE, CBD, COLLECTOR, in_circle, phase_at
 from tomostat.phantom.kernels.shape import directions, even_directions, interpolate
+from tomostat.phantom.kernels.voxels import interior_of, void_at
 from tomostat.phantom.scene import Scene, circle_radius
 
 PROBE = 1.2
@@ -16,6 +21,9 @@ PROBE = 1.2
 
 CRUMBLED_BELOW = 0.4
 """Particles with a lower pore threshold are crumbled."""
+
+VOID_RAYS, VOID_DEPTHS = 1000, 24
+"""Directions in which, and depths of equal volume at which, the inside of a particle is looked at."""
 
 ON_CBD, ON_PARTICLE, ON_COLLECTOR, ON_PORE, OUT_OF_FIELD = 0, 1, 2, 3, 4
 """What is next to a piece of surface; OUT_OF_FIELD for surface outside the field of view."""
@@ -44,7 +52,7 @@ def _normal(radii: NDArray[np.float32], z: float, y: float, x: float, step: floa
 
 
 @numba.njit(cache=True, nogil=True)
-def surface_areas(
+def surface_pieces(
     particles: Particles,
     surroundings: Surroundings,
     i: int,
@@ -54,8 +62,8 @@ def surface_areas(
     size: Floats,
     spacing: Floats,
     circle: float,
-) -> Floats:
-    """Area of the surface of one particle by what is next to it.
+) -> tuple[Floats, Floats, NDArray[np.uint8]]:
+    """Pieces of the surface of one particle, one per direction.
 
     Parameters
     ----------
@@ -78,24 +86,30 @@ def surface_areas(
 
     Returns
     -------
-    (5,) float64
-        Square micrometers next to CBD, particles, the collector and pores, and outside the field of view.
+    (n, 3) float64
+        Places in micrometers.
+    (n,) float64
+        Areas in square micrometers.
+    (n,) uint8
+        What is next to each: `ON_CBD` and the others.
     """
-    areas = np.zeros(5)
+    count = rays.shape[0]
+    places, areas, beside = np.empty((count, 3)), np.empty(count), np.empty(count, np.uint8)
     radii = particles.radius[i]
-    solid_angle = 4 * np.pi / rays.shape[0]
-    for k in range(rays.shape[0]):
+    solid_angle = 4 * np.pi / count
+    for k in range(count):
         r = interpolate(radii, rays[k, 0], rays[k, 1], rays[k, 2])
         normal = np.array(_normal(radii, r * rays[k, 0], r * rays[k, 1], r * rays[k, 2], step))
         cosine = max(normal[0] * rays[k, 0] + normal[1] * rays[k, 1] + normal[2] * rays[k, 2], 0.2)
-        area = solid_angle * r * r / cosine
+        areas[k] = solid_angle * r * r / cosine
         point = particles.centre[i] + r * rays[k]
+        places[k] = point
         voxel = point / spacing
         in_field = in_circle(voxel[1], voxel[2], int(size[1]), int(size[2]), circle)
         for a in range(3):
             in_field = in_field and -0.5 <= voxel[a] <= size[a] - 0.5
         if not in_field:
-            areas[OUT_OF_FIELD] += area
+            beside[k] = OUT_OF_FIELD
             continue
         for attempt in range(1, 4):  # a rough surface may fold over itself: go further out
             out = point + attempt * step * normal
@@ -103,14 +117,31 @@ def surface_areas(
             if owner != i:
                 break
         if phase == CBD:
-            areas[ON_CBD] += area
+            beside[k] = ON_CBD
         elif phase == ACTIVE and owner != i:
-            areas[ON_PARTICLE] += area
+            beside[k] = ON_PARTICLE
         elif phase == COLLECTOR:
-            areas[ON_COLLECTOR] += area
+            beside[k] = ON_COLLECTOR
         else:
-            areas[ON_PORE] += area
-    return areas
+            beside[k] = ON_PORE
+    return places, areas, beside
+
+
+@numba.njit(cache=True, nogil=True)
+def void_share(particles: Particles, i: int, rays: Floats, depths: int) -> float:
+    """Share of one particle's volume that is crack, core or pore, at some depths of equal volume along rays (n, 3)."""
+    interior = interior_of(particles, i)
+    void = total = 0.0
+    for k in range(rays.shape[0]):
+        z, y, x = rays[k, 0], rays[k, 1], rays[k, 2]
+        r = interpolate(particles.radius[i], z, y, x)
+        shift = (0.618033988749895 * k) % 1.0
+        total += depths * r**3
+        for d in range(depths):
+            distance = r * ((d + shift) / depths) ** (1 / 3)
+            if void_at(interior, distance * z, distance * y, distance * x, distance, r)[0]:
+                void += r**3
+    return void / total
 
 
 def truth_table(scene: Scene, *, rays: int = 4000) -> pd.DataFrame:
@@ -132,15 +163,24 @@ def truth_table(scene: Scene, *, rays: int = 4000) -> pd.DataFrame:
         One row per particle: `label`; `z`, `y`, `x` (centroid) and `equivalent_diameter` in micrometer; `volume` in
         micrometer^3 and `surface_area` in micrometer^2, of the whole particle even where the field of view cuts it;
         `detachment`, `contact_cbd`, `contact_particle`, `contact_collector` (shares of the surface in the field of
-        view, NaN if no surface is in it); `intended_detachment`; `density` (relative); `hollow`, `cracked`,
-        `fragmented`, `crumbled`, `touches_border` (bool).
+        view, NaN if no surface is in it); `intended_detachment`; `resistance_mean`, `resistance_max`, `resistance_std`
+        (way along the surface to CBD or collector over the radius of the ball of equal volume; NaN for particles that
+        the field of view cuts or that nothing touches); `crack_fraction` (cracks, core and pores over the volume);
+        `density` (relative); `hollow`, `cracked`, `fragmented`, `crumbled`, `touches_border` (bool).
     """
     particles, count = scene.particles, scene.count
-    areas = _areas(scene, rays)
+    volume, centroid = _moments(particles, count)
+    cut = _touches_border(scene)
+    areas, resistance = np.zeros((count, 5)), np.full((count, 3), np.nan)
+    for i, (places, area, beside) in enumerate(_surfaces(scene, rays)):
+        areas[i] = np.bincount(beside, area, minlength=5)
+        if not cut[i]:
+            detour = surface_detour(places, area, (beside == ON_CBD) | (beside == ON_COLLECTOR))
+            resistance[i] = np.array(_figures(detour, area)) / math.cbrt(3 * volume[i] / (4 * math.pi))
     in_field = areas.sum(axis=1) - areas[:, OUT_OF_FIELD]
     with np.errstate(invalid="ignore"):
         shares = areas[:, :OUT_OF_FIELD] / in_field[:, None]
-    volume, centroid = _moments(particles, count)
+    inside = even_directions(VOID_RAYS)
     return pd.DataFrame(
         {
             "label": np.arange(1, count + 1, dtype=np.uint32),
@@ -155,22 +195,25 @@ def truth_table(scene: Scene, *, rays: int = 4000) -> pd.DataFrame:
             "contact_particle": shares[:, ON_PARTICLE],
             "contact_collector": shares[:, ON_COLLECTOR],
             "intended_detachment": scene.intended[:count],
+            "resistance_mean": resistance[:, 0],
+            "resistance_max": resistance[:, 1],
+            "resistance_std": resistance[:, 2],
+            "crack_fraction": [void_share(particles, i, inside, VOID_DEPTHS) for i in range(count)],
             "density": particles.density[:count],
             "hollow": particles.core[:count] > 0,
             "cracked": (np.diff(particles.crack_start)[:count] > 0) | (particles.split[:count, 4] > 0),
             "fragmented": particles.split[:count, 4] > 0,
             "crumbled": particles.pore[:count] < CRUMBLED_BELOW,
-            "touches_border": _touches_border(scene),
+            "touches_border": cut,
         }
     )
 
 
-def _areas(scene: Scene, rays: int) -> Floats:
-    """Areas (count, 5) of the surfaces by what is next to them."""
-    particles, options = scene.particles, scene.options
-    areas = np.zeros((scene.count, 5))
+def _surfaces(scene: Scene, rays: int) -> Iterator[tuple[Floats, Floats, NDArray[np.uint8]]]:
+    """Places, areas and neighbours of the surface of each particle in the field of view."""
     if scene.count == 0:
-        return areas
+        return
+    particles, options = scene.particles, scene.options
     step = PROBE * min(options.spacing)
     reach = particles.bound + np.maximum(particles.gap, scene.surroundings.film)
     tree = cKDTree(particles.centre)
@@ -179,8 +222,15 @@ def _areas(scene: Scene, rays: int) -> Floats:
     for i in range(scene.count):
         radius = particles.bound[i] + 3 * step + reach.max()
         near = np.array(sorted(tree.query_ball_point(particles.centre[i], radius)), np.int64)
-        areas[i] = surface_areas(particles, scene.surroundings, i, near, vectors, step, shape, spacing, circle)
-    return areas
+        yield surface_pieces(particles, scene.surroundings, i, near, vectors, step, shape, spacing, circle)
+
+
+def _figures(detour: Floats, area: Floats) -> tuple[float, float, float]:
+    """Mean, largest and standard deviation of the way over the surface, weighted with the area; NaN without one."""
+    if not np.isfinite(detour).all():
+        return math.nan, math.nan, math.nan
+    mean = float(np.average(detour, weights=area))
+    return mean, float(detour.max()), math.sqrt(float(np.average((detour - mean) ** 2, weights=area)))
 
 
 def _moments(particles: Particles, count: int) -> tuple[Floats, Floats]:

@@ -32,6 +32,21 @@ class Interior(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
+def interior_of(particles: Particles, i: int) -> Interior:
+    """What the interior of particle i depends on."""
+    return Interior(
+        particles.bound[i],
+        particles.seed[i],
+        (particles.grain[i, 0], particles.grain[i, 1]),
+        particles.pore[i],
+        particles.core[i],
+        particles.core_scale[i],
+        particles.split[i],
+        particles.crack[particles.crack_start[i] : particles.crack_start[i + 1]],
+    )
+
+
+@numba.njit(cache=True, nogil=True)
 def in_crack(interior: Interior, z: float, y: float, x: float, s: float, grain: float) -> bool:
     """Whether a point in a particle is in a crack.
 
@@ -126,17 +141,7 @@ def paint_particles(
         Overwritten: particle labels, states (see `rules`), and grey values in particles (`VOID` in cracks and pores).
     """
     for i in chosen:
-        first, last = particles.crack_start[i], particles.crack_start[i + 1]
-        interior = Interior(
-            particles.bound[i],
-            particles.seed[i],
-            (particles.grain[i, 0], particles.grain[i, 1]),
-            particles.pore[i],
-            particles.core[i],
-            particles.core_scale[i],
-            particles.split[i],
-            particles.crack[first:last],
-        )
+        interior = interior_of(particles, i)
         solid = levels[PORE] + (levels[ACTIVE] - levels[PORE]) * particles.density[i]
         _paint_particle(
             i + 1,

@@ -199,7 +199,7 @@ def _inverse_noise(profiles: NDArray[np.float64], positions: NDArray[np.float64]
     noise = 1.4826 * float(np.median(np.abs(change - np.median(change)))) / math.sqrt(2)
     lag = positions[:, None] - positions
     covariance = noise**2 * np.exp(-((lag / (2 * CORRELATION)) ** 2)) + MISFIT**2 * np.eye(len(positions))
-    return np.linalg.inv(covariance)
+    return np.asarray(np.linalg.inv(covariance), np.float64)
 
 
 def _misfit(

@@ -1,0 +1,45 @@
+"""True detours along the surface of a particle, by shortest paths between points of its exact surface."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+
+from tomostat.phantom.kernels.model import Floats
+
+NEIGHBOURS = 40
+"""Points that each point has a straight way to: directions some 9 degrees apart, 0.3 % too long at worst."""
+TO_BORDER = 0.3
+"""Way from the border of a contact to its first point, in widths of a point; on caps of a ball, by their theory."""
+
+
+def surface_detour(points: Floats, area: Floats, contact: NDArray[np.bool_]) -> Floats:
+    """Shortest way along a surface from each of its points to the nearest contact.
+
+    Parameters
+    ----------
+    points : (n, 3) float64
+        Points spread over a closed surface.
+    area : (n,) float64
+        Area of each.
+    contact : (n,) bool
+        Which are in contact.
+
+    Returns
+    -------
+    (n,) float64
+        Length, in the units of `points`; 0 in contact, infinite where there is none.
+
+    Notes
+    -----
+    Shortest paths (Dijkstra 1959) in the graph of nearest neighbours. The border of a contact lies between points, on
+    average `TO_BORDER` before the first of them that a path comes to.
+    """
+    if not contact.any():
+        return np.full(len(points), np.inf)
+    length, beside = map(np.asarray, cKDTree(points).query(points, k=min(NEIGHBOURS + 1, len(points))))
+    here = np.broadcast_to(np.arange(len(points))[:, None], beside.shape)
+    graph = coo_array((length[:, 1:].ravel(), (here[:, 1:].ravel(), beside[:, 1:].ravel())), shape=(len(points),) * 2)
+    way = dijkstra(graph.tocsr(), directed=False, indices=np.flatnonzero(contact), min_only=True)
+    return np.where(contact, 0.0, np.maximum(way - TO_BORDER * np.sqrt(area), 0.0))
