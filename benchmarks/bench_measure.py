@@ -365,7 +365,7 @@ def detachment_by_count(path: Path, label: int, box: Any) -> float:
 
 
 def contact_table(path: Path) -> pd.DataFrame:
-    """Detachment found, true and counted of the particles that are whole and not tiny."""
+    """Detachment found, true and counted, and resistance, of the particles that are whole and not tiny."""
     table = measure_particles(path)
     truth = pd.read_parquet(path / "truth.parquet").set_index("label").loc[table["label"].to_numpy()]
     chosen = np.flatnonzero(~table["touches_border"].to_numpy() & (table["voxel_count"].to_numpy() > 1500))
@@ -378,6 +378,8 @@ def contact_table(path: Path) -> pd.DataFrame:
                 "found": float(table["detachment"][i]),
                 "uncertainty": float(table["detachment_std"][i]),
                 "true": float(truth["detachment"].iloc[i]),
+                "resistance": float(table["resistance_mean"][i]),
+                "true_resistance": float(truth["resistance_mean"].iloc[i]),
                 "counted": detachment_by_count(path, int(table["label"][i]), box),
             }
         )
@@ -414,8 +416,8 @@ def contact_results(
 
 
 def contact_errors(particles: pd.DataFrame, name: str, bounded: bool = True) -> list[Result]:
-    """Errors of the detachment; bounds for the blur and noise that they were set for."""
-    error = particles["found"] - particles["true"]
+    """Errors of detachment and resistance; bounds for the blur and noise that they were set for."""
+    error, detour = particles["found"] - particles["true"], particles["resistance"] - particles["true_resistance"]
     bounded = bounded and name.startswith("blur 1.2 noise 0.14")
     cover = float((error.abs() < particles["uncertainty"]).mean())
     return [
@@ -423,6 +425,10 @@ def contact_errors(particles: pd.DataFrame, name: str, bounded: bool = True) -> 
         Result(f"{name}: bias", abs(float(error.mean())), 0.01 if bounded else None, "<="),
         Result(f"{name}: correlation", float(particles["found"].corr(particles["true"])), 0.98 if bounded else None),
         Result(f"{name}: covered at one sigma", cover),
+        Result(f"{name}: mean resistance, mean error", float(detour.abs().mean())),
+        Result(
+            f"{name}: mean resistance, correlation", float(particles["resistance"].corr(particles["true_resistance"]))
+        ),
         Result(f"{name}: threshold and count, error", float((particles["counted"] - particles["true"]).abs().mean())),
         Result(f"{name}: threshold and count, correlation", float(particles["counted"].corr(particles["true"]))),
     ]
