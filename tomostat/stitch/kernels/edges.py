@@ -25,7 +25,7 @@ from scipy.special import ndtr, ndtri
 from tomostat.kernels.smoothing import gradient, smooth
 from tomostat.phase import Phase, PhaseFit
 
-WINDOW, WINDOW_REACH = 1.2, 3
+WINDOW, WINDOW_REACH = 1.6, 4
 """Standard deviation and reach of the window, in cells."""
 OUTER_REACH = 2.5
 """Voxels outside count up to this distance from the mask: beyond lies what does not touch the particle."""
