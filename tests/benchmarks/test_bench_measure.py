@@ -93,6 +93,8 @@ def test_errors_of_detachment():
             "found": [0.1, 0.3, 0.8],
             "true": [0.1, 0.2, 0.6],
             "uncertainty": [0.01, 0.05, 0.3],
+            "resistance": [0.0, 0.2, 0.5],
+            "true_resistance": [0.0, 0.1, 0.3],
             "counted": [0.6, 0.2, 0.1],
         }
     )
@@ -100,7 +102,8 @@ def test_errors_of_detachment():
     assert [result.value for result in found[:2]] == pytest.approx([0.1, 0.1])
     assert found[2].value == pytest.approx(np.corrcoef([0.1, 0.3, 0.8], [0.1, 0.2, 0.6])[0, 1])
     assert found[3].value == pytest.approx(2 / 3)
-    assert found[4].value == pytest.approx(1 / 3)
+    assert found[4].value == pytest.approx(0.1)
+    assert found[6].value == pytest.approx(1 / 3)
     assert [result.required for result in found[:3]] == [0.02, 0.01, 0.98]
     assert bench_measure.contact_errors(particles, "blur 0.8 noise 0.14")[0].required is None
 
