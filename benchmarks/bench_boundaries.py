@@ -1,17 +1,19 @@
 """Boundaries, areas and detachment of found particles beside those of true labels and of plain thresholds.
 
-``python -m benchmarks.bench_boundaries [blank] [balls] [electrodes] [--electrodes N] [--seed S]`` simulates images with
-`benchmarks.electrodes`, which shares nothing with `tomostat.phantom`, runs phases, detect, stitch and measure on them,
-and prints what is measured beside what is required. Particles that the field cuts, or that are less than 20 voxels
-across, are left out.
+``python -m benchmarks.bench_boundaries [blur] [thin] [blank] [balls] [electrodes] [--electrodes N] [--seed S]``
+simulates images with `benchmarks.electrodes`, which shares nothing with `tomostat.phantom`, runs phases, detect, stitch
+and measure on them, and prints what is measured beside what is required; ``blur`` and ``thin`` use `tomostat.phantom`
+too. Particles that the field cuts, or that are less than 20 voxels across, are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,7 @@ from tomostat.detect import detect_instances
 from tomostat.kernels.score import Scores, score_labels
 from tomostat.measure import measure_particles
 from tomostat.measure.options import MeasureOptions
+from tomostat.phantom.options import PhantomOptions
 from tomostat.phase import Phase
 from tomostat.phases import segment_phases
 from tomostat.stitch import stitch_particles
@@ -106,14 +109,20 @@ def measure(electrode: Electrode) -> Measured:
     """Run the stages on an electrode, then measure its true labels too."""
     folder = new_folder()
     path = _store(electrode, folder)
-    segment_phases(path)
-    detect_instances(path, folder / "instances")
-    stitch_particles(path, folder / "instances", folder / "graph")
-    labels = ts.open_volume(path, "particles").values
+    labels = find_particles(path, folder)
     found = _inner_rows(path, labels, electrode)
     scores = score_labels(electrode.labels, labels)
     write_box(path, (0, 0, 0), electrode.labels, "particles")
     return Measured(scores, boundary_bias(electrode, labels), found, _inner_rows(path, electrode.labels, electrode))
+
+
+def find_particles(path: Path, folder: Path) -> NDArray[np.uint32]:
+    """Labels of the particles that phases, detect and stitch find in a volume."""
+    segment_phases(path)
+    detect_instances(path, folder / "instances")
+    stitch_particles(path, folder / "instances", folder / "graph")
+    labels: NDArray[np.uint32] = ts.open_volume(path, "particles").values
+    return labels
 
 
 def _store(electrode: Electrode, folder: Path) -> Path:
@@ -258,13 +267,84 @@ def ball_results(radius: float, gap: float, blur: float, seed: int) -> list[Resu
     return [Result(f"{title}: {name}", e, r, "<=") for name, e, r in zip(names, errors, required, strict=True)]
 
 
+BLURRED = {
+    **{f"blur {blur}": Recipe(image=Image(blur=blur)) for blur in (0.8, 1.2, 1.6, 2.0, 2.5)},
+    **{
+        f"blur 1.2, {name}": Recipe(image=CONDITIONS[name].image)
+        for name in ("noise 0.25", "faint carbon-binder", "wet")
+    },
+    "blur 2, films of 2": Recipe(image=Image(blur=2.0), film=2.0, gaps=(1.0, 3.0)),
+}
+"""Electrodes whose blur is measured."""
+PHANTOMS: dict[str, dict[str, Any]] = {
+    "films of 3": {},
+    "films of 6": {"film_thickness": 1.2},
+    "smooth": {"roughness": 0.0, "bumpiness": 0.0},
+    "noise 0.25": {"noise": 0.25},
+    "wet": {"contrast": "wet"},
+}
+"""Phantoms whose blur is measured at each of `PHANTOM_BLURS`."""
+PHANTOM_BLURS = (0.8, 1.0, 1.4, 1.8, 2.2)
+
+
+def blur_results(seed: int) -> list[Result]:
+    """Blur that the phases stage finds over the true one, to which edges along whole voxels add a variance of 1/12."""
+    found: list[Result] = []
+
+    def add(name: str, path: Path, blur: float) -> None:
+        measured = segment_phases(path).blur or math.nan
+        found.append(Result(name, measured / math.sqrt(blur**2 + 1 / 12)))
+
+    for name, recipe in BLURRED.items():
+        electrode = make_electrode(replace(recipe, shape=(112, 200, 200), count=40), seed)
+        add(f"electrode, {name}", _store(electrode, new_folder()), recipe.image.blur)
+    for radius, blur in ((32, 1.2), (32, 2.0), (16, 2.0)):
+        balls = make_balls(radius, 3, Image(blur=blur), seed)
+        add(f"balls of radius {radius}, blur {blur}", _store(balls, new_folder()), blur)
+    for blur in PHANTOM_BLURS:
+        for name, changes in PHANTOMS.items():
+            options = PhantomOptions(shape=(80, 192, 192), seed=seed, blur=blur, **changes)
+            add(f"phantom, blur {blur}, {name}", ts.simulate_volume(new_folder() / "phantom.zarr", options), blur)
+    ratios = np.array([result.value for result in found])
+    return [Result("mean", ratios.mean()), Result("standard deviation", ratios.std()), *found]
+
+
+def thin_results(seeds: Iterable[int]) -> list[Result]:
+    """Detachment in phantoms with a wide blur and thin porous films: blur 1.8, films of 3 voxels."""
+    rows = []
+    for seed in seeds:
+        options = PhantomOptions(shape=(112, 288, 288), seed=seed, blur=1.8)
+        folder = new_folder()
+        path = ts.simulate_volume(folder / "phantom.zarr", options)
+        labels = find_particles(path, folder)
+        table = measure_particles(path, options=MeasureOptions(maps=False))
+        columns = table[["label", "detachment", "detachment_std", "touches_border"]].to_dataframe().set_index("label")
+        true, found, _ = matching_labels(ts.open_volume(path, "truth_particles").values, labels)
+        truth = pd.read_parquet(path / "truth.parquet").set_index("label")
+        rows.append(columns.loc[found].assign(true_detachment=truth.loc[true, "detachment"].to_numpy()))
+    every = pd.concat(rows)
+    every = every[~every.touches_border.astype(bool) & every.detachment.notna()]
+    return [
+        Result("particles", len(every)),
+        Result("mean detachment, found", every.detachment.mean()),
+        Result("mean detachment, true", every.true_detachment.mean()),
+        *detachment_results(every, Condition(Image()), "found"),
+    ]
+
+
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_names(parser, ["blank", "balls", "electrodes"])
+    add_names(parser, ["blur", "thin", "blank", "balls", "electrodes"])
     parser.add_argument("--electrodes", type=int, default=4, help="electrodes per condition")
     parser.add_argument("--seed", type=int, default=1000)
     options = parser.parse_args()
+    if "blur" in options.names:
+        print_results("blur found over true", blur_results(options.seed))
+    if "thin" in options.names:
+        print_results(
+            "blur 1.8, films of 3 voxels", thin_results(range(options.seed, options.seed + options.electrodes))
+        )
     if "blank" in options.names:
         print_results("images without particles, and with few", blank_results(options.seed))
     if "balls" in options.names:

@@ -9,9 +9,10 @@ from scipy.spatial import cKDTree
 from tomostat.phantom.kernels.model import Floats
 
 NEIGHBOURS = 40
-"""Points that each point has a straight way to: directions some 9 degrees apart, 0.3 % too long at worst."""
+"""Nearest points to which each point is joined by a straight line: directions some 9 degrees apart."""
 TO_BORDER = 0.3
-"""Way from the border of a contact to its first point, in widths of a point; on caps of a ball, by their theory."""
+"""Distance from the border of a contact to the first point in it on a path, in square roots of a point's area; with it
+the mean over caps of a ball is that of theory."""
 
 
 def surface_detour(points: Floats, area: Floats, contact: NDArray[np.bool_]) -> Floats:

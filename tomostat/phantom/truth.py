@@ -52,6 +52,23 @@ def _normal(radii: NDArray[np.float32], z: float, y: float, x: float, step: floa
 
 
 @numba.njit(cache=True, nogil=True)
+def _what_is_beside(
+    particles: Particles, surroundings: Surroundings, i: int, near: NDArray[np.int64], point: Floats, outwards: Floats
+) -> int:
+    """What is next to a point of the surface of one particle: `ON_CBD` and the others."""
+    for attempt in range(1, 4):  # a rough surface may fold over itself: go further out
+        out = point + attempt * outwards
+        phase, owner = phase_at(particles, surroundings, near, out[0], out[1], out[2])
+        if owner != i:
+            break
+    if phase == CBD:
+        return ON_CBD
+    if phase == ACTIVE and owner != i:
+        return ON_PARTICLE
+    return ON_COLLECTOR if phase == COLLECTOR else ON_PORE
+
+
+@numba.njit(cache=True, nogil=True)
 def surface_pieces(
     particles: Particles,
     surroundings: Surroundings,
@@ -104,26 +121,13 @@ def surface_pieces(
         areas[k] = solid_angle * r * r / cosine
         point = particles.centre[i] + r * rays[k]
         places[k] = point
+        beside[k] = OUT_OF_FIELD
         voxel = point / spacing
         in_field = in_circle(voxel[1], voxel[2], int(size[1]), int(size[2]), circle)
         for a in range(3):
             in_field = in_field and -0.5 <= voxel[a] <= size[a] - 0.5
-        if not in_field:
-            beside[k] = OUT_OF_FIELD
-            continue
-        for attempt in range(1, 4):  # a rough surface may fold over itself: go further out
-            out = point + attempt * step * normal
-            phase, owner = phase_at(particles, surroundings, near, out[0], out[1], out[2])
-            if owner != i:
-                break
-        if phase == CBD:
-            beside[k] = ON_CBD
-        elif phase == ACTIVE and owner != i:
-            beside[k] = ON_PARTICLE
-        elif phase == COLLECTOR:
-            beside[k] = ON_COLLECTOR
-        else:
-            beside[k] = ON_PORE
+        if in_field:
+            beside[k] = _what_is_beside(particles, surroundings, i, near, point, step * normal)
     return places, areas, beside
 
 
@@ -170,13 +174,14 @@ def truth_table(scene: Scene, *, rays: int = 4000) -> pd.DataFrame:
     """
     particles, count = scene.particles, scene.count
     volume, centroid = _moments(particles, count)
+    diameter = np.cbrt(6 * volume / np.pi)
     cut = _touches_border(scene)
     areas, resistance = np.zeros((count, 5)), np.full((count, 3), np.nan)
     for i, (places, area, beside) in enumerate(_surfaces(scene, rays)):
         areas[i] = np.bincount(beside, area, minlength=5)
         if not cut[i]:
             detour = surface_detour(places, area, (beside == ON_CBD) | (beside == ON_COLLECTOR))
-            resistance[i] = np.array(_figures(detour, area)) / math.cbrt(3 * volume[i] / (4 * math.pi))
+            resistance[i] = _figures(2 * detour / diameter[i], area)
     in_field = areas.sum(axis=1) - areas[:, OUT_OF_FIELD]
     with np.errstate(invalid="ignore"):
         shares = areas[:, :OUT_OF_FIELD] / in_field[:, None]
@@ -188,7 +193,7 @@ def truth_table(scene: Scene, *, rays: int = 4000) -> pd.DataFrame:
             "y": centroid[:, 1],
             "x": centroid[:, 2],
             "volume": volume,
-            "equivalent_diameter": np.cbrt(6 * volume / np.pi),
+            "equivalent_diameter": diameter,
             "surface_area": areas.sum(axis=1),
             "detachment": shares[:, ON_PARTICLE:].sum(axis=1),
             "contact_cbd": shares[:, ON_CBD],
@@ -225,12 +230,12 @@ def _surfaces(scene: Scene, rays: int) -> Iterator[tuple[Floats, Floats, NDArray
         yield surface_pieces(particles, scene.surroundings, i, near, vectors, step, shape, spacing, circle)
 
 
-def _figures(detour: Floats, area: Floats) -> tuple[float, float, float]:
-    """Mean, largest and standard deviation of the way over the surface, weighted with the area; NaN without one."""
-    if not np.isfinite(detour).all():
+def _figures(resistance: Floats, area: Floats) -> tuple[float, float, float]:
+    """Mean over the surface, largest value and standard deviation; NaN where there is no way to a contact."""
+    if not np.isfinite(resistance).all():
         return math.nan, math.nan, math.nan
-    mean = float(np.average(detour, weights=area))
-    return mean, float(detour.max()), math.sqrt(float(np.average((detour - mean) ** 2, weights=area)))
+    mean = float(np.average(resistance, weights=area))
+    return mean, float(resistance.max()), math.sqrt(float(np.average((resistance - mean) ** 2, weights=area)))
 
 
 def _moments(particles: Particles, count: int) -> tuple[Floats, Floats]:

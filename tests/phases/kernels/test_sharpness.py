@@ -31,6 +31,10 @@ def test_every_pair_of_voxels_is_counted_once():
     assert every.sum() == pairs
 
 
+AMBIGUOUS = {(0.8, 1), (2.0, 1), (2.0, 3)}
+"""Blurs and numbers of layers where a film or a gap that every profile has alike is hard to tell from blur."""
+
+
 @pytest.mark.parametrize("layers", [(), ((4, 0.3),), ((4, 0.0), (50, 0.3)), ((3, 0.3), (6, 0.0), (50, 0.3))])
 @pytest.mark.parametrize("sigma", [0.8, 1.2, 2.0])
 def test_films_and_gaps_do_not_pass_for_blur(sigma, layers):
@@ -46,7 +50,8 @@ def test_films_and_gaps_do_not_pass_for_blur(sigma, layers):
     phases = np.where(r < 16, Phase.ACTIVE, Phase.PORE).astype(np.uint8)
     profiles = edge_profiles(grey, phases, 50.0, 180.0)
     assert len(profiles) > 250
-    assert abs(likeliest_blur(len(profiles), blur_misfits(profiles)) - sigma) < 0.15 * sigma + 0.05
+    limit = (0.15 if (sigma, len(layers)) in AMBIGUOUS else 0.05) * sigma + 0.05
+    assert abs(likeliest_blur(len(profiles), blur_misfits(profiles)) - sigma) < limit
 
 
 @pytest.mark.parametrize("blur", [0.8, 1.2, 1.8])

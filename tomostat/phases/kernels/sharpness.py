@@ -115,6 +115,7 @@ def edge_profiles(
         if len(points) >= LEAST_PROFILES:
             break
     positions = POSITIONS[POSITIONS >= -length]
+    # two directions in the plane of each edge
     flattest = np.eye(3)[np.abs(normals).argmin(axis=1)]
     first = np.cross(normals, flattest)
     first /= np.linalg.norm(first, axis=1, keepdims=True)
@@ -189,7 +190,15 @@ def blur_misfits(profiles: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.zeros(len(BLURS))
     positions = POSITIONS[-profiles.shape[1] :]
     inverse_noise = _inverse_noise(profiles, positions)
-    return np.array([_misfit(profiles, positions, math.sqrt(blur**2 + 1 / 6), inverse_noise) for blur in BLURS])
+    squares = ((profiles @ inverse_noise) * profiles).sum(axis=1)
+    expected = _expected_layers()
+    misfits = []
+    for blur in BLURS:
+        share = _layer_shares(positions, math.sqrt(blur**2 + 1 / 6))
+        weighted = share.swapaxes(1, 2) @ inverse_noise  # (shifts, layers, positions)
+        projected = profiles @ weighted.swapaxes(1, 2)  # (shifts, profiles, layers)
+        misfits.append(_misfit(squares, projected, weighted @ share, expected))
+    return np.array(misfits)
 
 
 def _inverse_noise(profiles: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -202,36 +211,48 @@ def _inverse_noise(profiles: NDArray[np.float64], positions: NDArray[np.float64]
     return np.asarray(np.linalg.inv(covariance), np.float64)
 
 
-def _misfit(
-    profiles: NDArray[np.float64], positions: NDArray[np.float64], blur: float, inverse_noise: NDArray[np.float64]
-) -> float:
-    """Minus twice the logarithm of the likelihood of a blur, with what the profiles themselves say of the layers."""
+def _layer_shares(positions: NDArray[np.float64], blur: float) -> NDArray[np.float64]:
+    """Shares (shifts, positions, layers) of the particle and of each layer outside it in the blurred grey."""
     outwards = SHIFTS[:, None] - positions
     beyond = special.ndtr((outwards[..., None] - np.concatenate([[0.0], LAYERS])) / blur)
-    share = np.concatenate([1 - beyond[..., :1], beyond[..., :-1] - beyond[..., 1:], beyond[..., -1:]], axis=-1)
-    weighted = share.swapaxes(1, 2) @ inverse_noise  # (shifts, layers, positions)
-    projected = profiles @ weighted.swapaxes(1, 2)  # (shifts, profiles, layers)
-    squares = ((profiles @ inverse_noise) * profiles).sum(axis=1)
-    first_mean, first_covariance = _expected_layers()
-    mean, covariance = first_mean, first_covariance
+    return np.concatenate([1 - beyond[..., :1], beyond[..., :-1] - beyond[..., 1:], beyond[..., -1:]], axis=-1)
+
+
+def _misfit(
+    squares: NDArray[np.float64],
+    projected: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    expected: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> float:
+    """Minus twice the logarithm of the likelihood of a blur, with what the profiles themselves say of the layers.
+
+    Parameters
+    ----------
+    squares, projected, normal
+        Least squares at this blur, weighted with the inverse of the noise: squares of the profiles (n,), their products
+        with the shares of the layers (shifts, n, layers), and those of the shares (shifts, layers, layers).
+    expected
+        Mean and covariance of the layers before profiles are looked at.
+    """
+    (mean, covariance), number = expected, len(squares)
     for _ in range(ROUNDS):
-        precision = np.linalg.inv(covariance)
-        posterior = np.linalg.inv(weighted @ share + precision)  # (shifts, layers, layers)
+        precision, log_volume = np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1]
+        posterior = np.linalg.inv(normal + precision)
         right = projected + precision @ mean
         layers = right @ posterior
         least = squares + mean @ precision @ mean - (right * layers).sum(axis=-1)
-        volume = np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(posterior)[1]
-        odds = -0.5 * (least + (volume + (SHIFTS / EDGE_STD) ** 2)[:, None])
-        evidence = special.logsumexp(odds, axis=0)
-        change = mean - first_mean
-        doubt = FIRST_WEIGHT * (np.linalg.slogdet(covariance)[1] + np.trace(first_covariance @ precision))
-        misfit = -2 * evidence.sum() + doubt + change @ np.linalg.solve(first_covariance, change)
-        place = np.exp(odds - evidence)[..., None]
-        mean = (place * layers).sum(axis=(0, 1)) / len(profiles)
+        spread = log_volume - np.linalg.slogdet(posterior)[1] + (SHIFTS / EDGE_STD) ** 2
+        log_density = -0.5 * (least + spread[:, None])
+        evidence = special.logsumexp(log_density, axis=0)
+        change = mean - expected[0]
+        prior = FIRST_WEIGHT * (log_volume + np.trace(expected[1] @ precision))
+        prior += change @ np.linalg.solve(expected[1], change)
+        place = np.exp(log_density - evidence)[..., None]  # how likely each shift is for each profile
+        mean = (place * layers).sum(axis=(0, 1)) / number
         apart = layers - mean
         scatter = ((place * apart).swapaxes(1, 2) @ apart + place.sum(axis=1)[..., None] * posterior).sum(axis=0)
-        covariance = (scatter + FIRST_WEIGHT * first_covariance) / (len(profiles) + FIRST_WEIGHT)
-    return float(misfit)
+        covariance = (scatter + FIRST_WEIGHT * expected[1]) / (number + FIRST_WEIGHT)
+    return float(prior - 2 * evidence.sum())
 
 
 def _expected_layers() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
