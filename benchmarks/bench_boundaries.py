@@ -29,6 +29,8 @@ from tomostat.detect import detect_instances
 from tomostat.kernels.score import Scores, score_labels
 from tomostat.measure import measure_particles
 from tomostat.measure.options import MeasureOptions
+from tomostat.measure.particles import SEPARATION
+from tomostat.measure.stage import LEAST_SEPARATION
 from tomostat.phantom.options import PhantomOptions
 from tomostat.phase import Phase
 from tomostat.phases import segment_phases
@@ -311,21 +313,23 @@ def blur_results(seed: int) -> list[Result]:
 
 def thin_results(seeds: Iterable[int]) -> list[Result]:
     """Detachment in phantoms with a wide blur and thin porous films: blur 1.8, films of 3 voxels."""
-    rows = []
+    rows, warned = [], 0
     for seed in seeds:
         options = PhantomOptions(shape=(112, 288, 288), seed=seed, blur=1.8)
         folder = new_folder()
         path = ts.simulate_volume(folder / "phantom.zarr", options)
         labels = find_particles(path, folder)
         table = measure_particles(path, options=MeasureOptions(maps=False))
+        warned += table.attrs[SEPARATION] < LEAST_SEPARATION
         columns = table[["label", "detachment", "detachment_std", "touches_border"]].to_dataframe().set_index("label")
         true, found, _ = matching_labels(ts.open_volume(path, "truth_particles").values, labels)
         truth = pd.read_parquet(path / "truth.parquet").set_index("label")
         rows.append(columns.loc[found].assign(true_detachment=truth.loc[true, "detachment"].to_numpy()))
-    every = pd.concat(rows)
+    every = pd.concat(rows, ignore_index=True)
     every = every[~every.touches_border.astype(bool) & every.detachment.notna()]
     return [
         Result("particles", len(every)),
+        Result("fields that warn of it", warned),
         Result("mean detachment, found", every.detachment.mean()),
         Result("mean detachment, true", every.true_detachment.mean()),
         *detachment_results(every, Condition(Image()), "found"),
