@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,6 +62,25 @@ def test_local_workers_and_their_scheduler_talk_over_loopback():
     with open_cluster(workers=1) as client:
         addresses = [client.scheduler.address, *client.nthreads()]
         assert {urlsplit(address).hostname for address in addresses} == {"127.0.0.1"}
+
+
+def kill_first_worker(killed: list[int]) -> None:
+    """End the first worker process that this one starts, long before it has imported what it needs."""
+    while not killed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process().children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    killed.append(child.pid)
+
+
+def test_a_worker_killed_while_it_starts_is_started_again():
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_first_worker, args=(killed,), daemon=True)
+    killer.start()
+    with open_cluster(workers=1) as client:
+        assert client.submit(os.getpid).result() not in killed
+        assert len(killed) == 1
 
 
 SCRIPT = """

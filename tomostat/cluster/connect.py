@@ -36,6 +36,9 @@ WORKERS_PER_GPU = 2
 MEMORY_PER_WORKER = 1.5 * 2**30
 """Bytes that a local worker should have at least: the network and one block fit."""
 
+STARTS = 3
+"""Times that a local worker is started before the cluster gives up, should it be killed meanwhile, as for memory."""
+
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
 """glibc keeps freed memory for the next array, up to 64 MiB, and hands back arrays of more than 32 MiB. Workers of
 `distributed` hand every array back by default; fetching the pages anew makes the network a third slower."""
@@ -122,7 +125,7 @@ def local_workers() -> int:
 def _local(workers: int | None, dashboard: bool) -> Any:
     """Processes of one thread each: kernels and the network then repeat bit for bit."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(f"tomostat: {GUARD}")  # a worker process that imports the script
+        sys.exit(1)  # a worker process that imports the script; the one that started it says what to do
     import dask
     from distributed import LocalCluster
 
@@ -151,7 +154,7 @@ def gpus_here() -> list[str]:
 
 def nanny_class(gpus: list[str]) -> Any:
     """The class that starts local workers: the first ones share the GPUs, and only they have the resource."""
-    from distributed import Nanny
+    from distributed import Nanny, Status
 
     class LocalNanny(Nanny):
         def __init__(self, *args: Any, name: int, **options: Any) -> None:
@@ -159,6 +162,14 @@ def nanny_class(gpus: list[str]) -> Any:
                 options["resources"] = {GPU: 1.0}
                 options["env"] = {**(options.get("env") or {}), "CUDA_VISIBLE_DEVICES": gpus[name % len(gpus)]}
             super().__init__(*args, name=name, **options)
+
+        async def instantiate(self) -> Status:
+            """Start the worker process; `Nanny` starts it anew when it dies later, but not when it dies in this."""
+            for _ in range(STARTS):
+                status = await super().instantiate()
+                if status == Status.running:
+                    break
+            return status
 
     return LocalNanny
 
