@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker, ge
 
 from tomostat.events import StepStarted, TaskEnded
 from tomostat.execution import Execution, Stopped, TasksFailed
+from tomostat.markers import read_markers
 from tomostat.tasks import PER_WORKER
 
 
@@ -72,7 +72,7 @@ def execution(where, tmp_path) -> Execution:
 def test_values_in_order_and_markers(execution, folder, tmp_path):
     values = execution.run("work", tasks_of(note, folder, 7))
     assert list(values.items()) == [(f"t{i}", f"T{i}") for i in range(7)]
-    assert {p.stem: json.loads(p.read_text())["value"] for p in (tmp_path / "markers" / "work").iterdir()} == values
+    assert dict(read_markers(tmp_path / "markers" / "work.jsonl")) == values
 
 
 def test_events_say_what_where_and_what_it_took(where, folder):
@@ -103,7 +103,7 @@ def test_resuming_runs_only_what_is_missing(execution, folder, tmp_path):
         execution.run("work", tasks_of(fail_on_t3, folder, 8))
     first = runs(folder)
     assert set(first) == {f"t{i}" for i in range(8)} - {"t3"}, "the others go on"
-    assert {p.stem for p in execution.marker_folder("work").iterdir()} == set(first), "whatever ran has its marker"
+    assert dict(read_markers(execution.marker_file("work"))).keys() == first.keys(), "whatever ran is marked"
     (tmp_path / "mended").touch()
     values = execution.run("work", tasks_of(fail_on_t3, folder, 8))
     assert list(values) == [f"t{i}" for i in range(8)]
@@ -122,15 +122,30 @@ def test_no_tasks(execution):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "null", "3", "{}", '{"value": null}', '{"value": 3, "checksum": 3}', '{"value": [], "checksum": []}'],
+    ["", "[]", "null", "3", "{}", '{"task": "t1", "value": null}', '{"task": "t1", "value": 3, "checksum": 3}', "\xff"],
 )
-def test_a_damaged_marker_is_run_again(folder, tmp_path, caplog, text):
-    execution = Execution(markers=tmp_path / "m")
-    execution.run("work", tasks_of(note, folder, 2))
-    (tmp_path / "m" / "work" / "t1.json").write_text(text)
-    execution.run("work", tasks_of(note, folder, 2))
-    assert runs(folder) == {"t0": 1, "t1": 2}
-    assert "t1.json is damaged" in caplog.text
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_damaged_marker_is_run_again(folder, tmp_path, caplog, text, end):
+    execution, file = Execution(markers=tmp_path / "m"), tmp_path / "m" / "work.jsonl"
+    with dask.config.set(num_workers=1):  # marks tasks in their order
+        execution.run("work", tasks_of(note, folder, 2))
+    file.write_text(file.read_text().splitlines()[0] + "\n" + text + end, encoding="latin-1")
+    for _ in range(2):
+        values = execution.run("work", tasks_of(note, folder, 2))
+        assert values == {"t0": "T0", "t1": "T1"}
+        assert runs(folder) == {"t0": 1, "t1": 2}
+    assert ("line 2 of" in caplog.text) == bool(text + end)
+
+
+def test_half_a_marker_is_run_again_and_spoils_no_other(folder, tmp_path, caplog):
+    """The line that a process was killed in is followed by whole ones."""
+    execution, file = Execution(markers=tmp_path / "m"), tmp_path / "m" / "work.jsonl"
+    execution.run("work", tasks_of(note, folder, 5))
+    file.write_bytes(file.read_bytes()[:-9])
+    for _ in range(2):
+        execution.run("work", tasks_of(note, folder, 5))
+        assert sorted(runs(folder).values()) == [1, 1, 1, 1, 2]
+    assert "is damaged" in caplog.text
 
 
 def test_markers_of_other_tasks_are_ignored(folder, tmp_path):
@@ -312,7 +327,7 @@ def test_stopping_lets_no_further_task_begin(folder, tmp_path):
     with dask.config.set(num_workers=1), pytest.raises(Stopped):
         dataclasses.replace(execution, listener=stop).run("work", tasks_of(note, folder, 50))
     assert len(runs(folder)) < 5
-    assert len(list((tmp_path / "m" / "work").iterdir())) == len(runs(folder)), "what has ended is marked"
+    assert dict(read_markers(tmp_path / "m" / "work.jsonl")).keys() == runs(folder).keys(), "what has ended is marked"
 
 
 def die_once(folder: Path, key: str) -> int:
@@ -329,7 +344,7 @@ def test_a_killed_worker_costs_nothing(folder, tmp_path):
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
                       memory_limit=0, silence_logs=50) as cluster, Client(cluster) as own:  # fmt: skip
         Execution(client=own, markers=tmp_path / "m").run("work", tasks_of(die_once, folder, 6))
-    assert len(list((tmp_path / "m" / "work").iterdir())) == 6
+    assert len(dict(read_markers(tmp_path / "m" / "work.jsonl"))) == 6
     assert runs(folder)["t2"] == 2
 
 

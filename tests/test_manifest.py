@@ -22,10 +22,10 @@ def test_markers_survive_an_interruption_and_nothing_else(tmp_path):
     manifest = created(layout)
     markers = manifest.begin("a", "phases", "key", {})
     markers.mkdir(parents=True)
-    (markers / "0.json").write_text("null")
+    (markers / "work.jsonl").touch()
     again = Manifest(layout, "demo")
     assert again.key("a", "phases") is None  # begun, not finished
-    assert list(again.begin("a", "phases", "key", {}).iterdir()) == [markers / "0.json"]
+    assert list(again.begin("a", "phases", "key", {}).iterdir()) == [markers / "work.jsonl"]
     assert not again.begin("a", "phases", "other key", {}).exists()
 
 

@@ -13,6 +13,7 @@ from tomostat.costs import Costs, Size, StageCost, read_costs
 from tomostat.layout import Layout
 from tomostat.phases.options import PhasesOptions
 from tomostat.plan import plan_study, plan_table
+from tomostat.report.options import ReportOptions
 from tomostat.runlog import read_run_log
 from tomostat.workers import Capacity
 
@@ -67,6 +68,22 @@ def test_more_workers_take_less_time_as_long_as_there_are_tasks_for_them(study):
         plan_study(study, costs, {"CPU": Capacity(slots=slots, memory=2**33)}).wall_seconds for slots in (2, 20, 1000)
     )
     assert (few, more, many) == (1860, 240, 60 + 3600 / 40)
+
+
+def test_large_volumes_have_fewer_tasks_for_their_size():
+    usual, large = Size.of((1024, 1024, 1024)), Size.of((2048, 2048, 2048))
+    assert (usual.shards, usual.blocks) == (256, 256)
+    assert (large.shards, large.blocks) == (2048, 512)
+
+
+def test_pictures_of_the_report_are_limited(study):
+    """A pilot of which every particle was pictured tells about a study of many more."""
+    took = StageCost(scopes=1, size=ONE, tasks=2000, blocks=2000, workers=2, seconds=2000, cpu_seconds=2000)
+    costs = Costs({"report": took}, disk=2, size=ONE, largest=ONE.voxels)
+    for particles, fields, expected in ((100, 0, 100), (100, 2, 228), (3000, 8, 3512), (5000, 8, 4000)):
+        limited = study.with_options(report=ReportOptions(pictured_particles=particles, pictured_fields=fields))
+        (plan,) = plan_study(limited, costs, LAPTOP).stages
+        assert (plan.tasks, plan.hours) == (expected, pytest.approx(expected / 3600))
 
 
 def test_tasks_on_a_gpu_count_as_hours_of_gpus(study):

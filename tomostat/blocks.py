@@ -88,6 +88,11 @@ class Block:
         return z, y, x
 
 
+def count_blocks(shape: Sequence[int], core: Sequence[int]) -> int:
+    """Blocks with cores of some size (z, y, x) that cover a volume."""
+    return math.prod(math.ceil(n / c) for n, c in zip(shape, core, strict=True))
+
+
 def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = (0, 0, 0)) -> list[Block]:
     """Blocks that cover a volume.
 

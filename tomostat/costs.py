@@ -11,12 +11,13 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 
+from tomostat.blocks import count_blocks
 from tomostat.events import StageEnded, StageStarted, TaskEnded
 from tomostat.layout import Layout
 from tomostat.manifest import Content
 from tomostat.runlog import KINDS, read_run_log
 from tomostat.stage import all_stages
-from tomostat.volume import SHARD, describe
+from tomostat.volume import SHARD, describe, storage_layout
 from tomostat.workers import CPU
 
 Scope = tuple[str, str]
@@ -33,19 +34,22 @@ class Size:
     Attributes
     ----------
     voxels, shards
-        Voxels, and shards that they are stored in: those of a small volume are smaller than `tomostat.volume.SHARD`.
+        Voxels, and shards of the usual size, `tomostat.volume.SHARD`, that hold them.
+    blocks
+        Shards that they are stored in, which are larger in large volumes: blocks of work.
     """
 
     voxels: int = 0
     shards: int = 0
+    blocks: int = 0
 
     @classmethod
     def of(cls, shape: Sequence[int]) -> Size:
         """Size of a volume with so many voxels (z, y, x)."""
-        return cls(math.prod(shape), math.prod(math.ceil(n / s) for n, s in zip(shape, SHARD, strict=True)))
+        return cls(math.prod(shape), *(count_blocks(shape, size) for size in (SHARD, storage_layout(shape)[1])))
 
     def __add__(self, other: Size) -> Size:
-        return Size(self.voxels + other.voxels, self.shards + other.shards)
+        return Size(self.voxels + other.voxels, self.shards + other.shards, self.blocks + other.blocks)
 
 
 @dataclass(kw_only=True)

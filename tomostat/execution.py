@@ -18,7 +18,7 @@ from dask.delayed import Delayed
 
 from tomostat.blocks import check_memory
 from tomostat.events import Event, Listener, StepStarted, TaskEnded
-from tomostat.markers import read_markers, write_marker
+from tomostat.markers import open_markers, read_markers
 from tomostat.tasks import POLL, USER_ERRORS, ClusterTasks, TaskResult, ThreadTasks, local_threads
 from tomostat.workers import Workers
 
@@ -56,8 +56,8 @@ class Execution:
     listener
         Called with every event, see `tomostat.events`.
     markers
-        Folder of marker files: a task whose marker stands is not run again, its value is read from the marker. None
-        keeps no markers.
+        Folder of the markers of finished tasks, a file for every step: a task that is marked is not run again, its
+        value is read from the marker. None keeps no markers.
     stage, field
         What is done, and to which field of view; part of every event.
     wait_limit
@@ -98,14 +98,15 @@ class Execution:
         """Whether `stop` was called."""
         return self._stop.is_set()
 
-    def marker_folder(self, step: str) -> Path | None:
-        """Folder of the markers of a step."""
-        return None if self.markers is None else self.markers / step.replace(", ", "-").replace(" ", "-")
+    def marker_file(self, step: str) -> Path | None:
+        """File of the markers of a step."""
+        name = step.replace(", ", "-").replace(" ", "-")
+        return None if self.markers is None else self.markers / f"{name}.jsonl"
 
     def has_finished_tasks(self, step: str) -> bool:
         """Whether an interrupted call has finished some task of a step."""
-        folder = self.marker_folder(step)
-        return folder is not None and any(folder.glob("*.json"))
+        file = self.marker_file(step)
+        return file is not None and file.exists()
 
     def memory_per_task(self, resources: Mapping[str, float] | None = None) -> int:
         """Bytes that one task may take: a worker's memory, or this machine's, shared by the threads.
@@ -184,8 +185,8 @@ class Execution:
         Exception
             Of `USER_ERRORS`, what a task raised; finished tasks keep their markers.
         """
-        folder, label = self.marker_folder(step), self._label(step)
-        done = {key: value for key, value in read_markers(folder) if key in tasks}
+        file, label = self.marker_file(step), self._label(step)
+        done = {key: value for key, value in read_markers(file) if key in tasks}
         todo = [key for key in tasks if key not in done]
         if done:
             logger.info("%s: %d of %d tasks are done already", label, len(done), len(tasks))
@@ -198,12 +199,12 @@ class Execution:
             resource=next(iter(resources or ()), ""),
         )  # fmt: skip
         self.listener(started)
-        for key, result in self._results(label, tasks, todo, retries, resources):
-            if folder is not None:
-                write_marker(folder, key, result.value)
-            done[key] = result.value
-            about = vars(started) | {"done": len(done)}
-            self.listener(TaskEnded(**about, task=key, cost=result.cost, worker=result.worker))
+        with open_markers(file) as mark:
+            for key, result in self._results(label, tasks, todo, retries, resources):
+                mark(key, result.value)
+                done[key] = result.value
+                about = vars(started) | {"done": len(done)}
+                self.listener(TaskEnded(**about, task=key, cost=result.cost, worker=result.worker))
         return {key: done[key] for key in tasks}
 
     def run_concurrently(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:

@@ -1,36 +1,66 @@
-"""Markers of finished tasks: small files that hold what a task returned, so that it is not run again."""
+"""Markers of finished tasks: a line in their step's file holds what a task returned, so that it is not run again."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-from tomostat.files import write_text
+from typing import Any, BinaryIO
 
 logger = logging.getLogger(__name__)
 
+Mark = Callable[[str, Any], None]
+"""Marks a task, by its key, as finished with a value that JSON can hold."""
 
-def read_markers(folder: Path | None) -> Iterator[tuple[str, Any]]:
-    """Keys and values of the tasks that are finished; without a folder there are none."""
-    if folder is not None and folder.is_dir():
-        for path in sorted(folder.glob("*.json")):
+
+def read_markers(path: Path | None) -> Iterator[tuple[str, Any]]:
+    """Keys and values of the tasks of a step that are finished; without a file there are none."""
+    if path is None or not path.exists():
+        return
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
             try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                if content["checksum"] != _checksum(content["value"]):
+                marker = json.loads(line)
+                if marker["checksum"] != _checksum(marker["task"], marker["value"]):
                     raise ValueError("it was altered")
-                yield path.stem, content["value"]
-            except (ValueError, TypeError, KeyError):  # a machine that lost power can leave an empty file
-                logger.warning("marker %s is damaged; its task is run again", path)
+                yield marker["task"], marker["value"]
+            except (ValueError, TypeError, KeyError):  # what was killed or lost power can leave half a line
+                logger.warning("line %d of %s is damaged; the task that it marks is run again", number, path)
 
 
-def write_marker(folder: Path, key: str, value: Any) -> None:
-    """One small file per task, whole or not at all, with a checksum of the value."""
-    write_text(folder / f"{key}.json", json.dumps({"value": value, "checksum": _checksum(value)}))
+@contextlib.contextmanager
+def open_markers(path: Path | None) -> Iterator[Mark]:
+    """Mark tasks of a step; the file, and its folder, are created for the first of them. Without a path none is kept.
+
+    A line is handed to the system in one piece: a process that is killed leaves all that it marked.
+    """
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO | None = None
+
+        def mark(task: str, value: Any) -> None:
+            nonlocal file
+            if path is None:
+                return
+            line = json.dumps({"task": task, "value": value, "checksum": _checksum(task, value)}).encode() + b"\n"
+            if file is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("a+b", buffering=0))
+                if not _ends_a_line(file):
+                    line = b"\n" + line
+            file.write(line)
+
+        yield mark
 
 
-def _checksum(value: Any) -> int:
-    return zlib.crc32(json.dumps(value).encode())
+def _ends_a_line(file: BinaryIO) -> bool:
+    """Whether a file is empty or ends with a whole line."""
+    size = file.seek(0, 2)
+    file.seek(max(size - 1, 0))
+    return file.read(1) in (b"", b"\n")
+
+
+def _checksum(task: str, value: Any) -> int:
+    return zlib.crc32(json.dumps([task, value]).encode())

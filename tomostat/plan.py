@@ -104,7 +104,7 @@ def plan_study(study: Study, costs: Costs, capacities: Mapping[str, Capacity]) -
         capacity = capacities.get(cost.resource, capacities[CPU])
         check_memory(cost.peak_memory, capacity.memory, name)
         scopes = len(sizes) if isinstance(stage_named(name), FieldStage) else 1
-        stages.append(_plan_stage(name, cost, size, scopes, capacity))
+        stages.append(_plan_stage(name, cost, size, scopes, stage_named(name).most_tasks(study), capacity))
     larger = max(one.voxels for one in sizes) > LARGER * costs.largest
     notes = [*_notes_on_capacities(costs, capacities), *_notes_on_options(study, costs)]
     if larger:
@@ -120,14 +120,18 @@ def _scale(size: Size, measured: Size) -> float:
     return (size.voxels / measured.voxels + size.shards / measured.shards) / 2
 
 
-def _plan_stage(stage: str, cost: StageCost, size: Size, scopes: int, capacity: Capacity) -> StagePlan:
+def _plan_stage(
+    stage: str, cost: StageCost, size: Size, scopes: int, most_tasks: float, capacity: Capacity
+) -> StagePlan:
     """Scale the cost of a stage: what its tasks took by size, what the head process did besides by fields."""
-    scale = _scale(size, cost.size)
-    tasks, seconds = round(cost.tasks * size.shards / cost.size.shards), cost.seconds * scale
+    larger = size.blocks / cost.size.blocks
+    kept = min(1.0, most_tasks / max(cost.tasks * larger, 1))
+    scale, tasks = _scale(size, cost.size) * kept, round(cost.tasks * larger * kept)
+    seconds = cost.seconds * scale
     at_a_time = max(min(capacity.slots * cost.use, tasks), 1)
     return StagePlan(
         stage=stage,
-        blocks=round(cost.blocks * size.shards / cost.size.shards),
+        blocks=round(cost.blocks * larger * kept),
         tasks=tasks,
         bytes_read=round(cost.bytes_read * scale),
         bytes_written=round(cost.bytes_written * scale),

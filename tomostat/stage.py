@@ -7,6 +7,7 @@ write, and knows nothing else of them.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,6 +100,10 @@ class Stage(ABC, Generic[Options]):
         if not isinstance(found, self.options):
             raise TypeError(f"options of {self.name} are {type(found).__name__}; expected {self.options.__name__}")
         return found
+
+    def most_tasks(self, study: Study) -> float:
+        """Tasks that it has at most, however large the study: infinitely many, unless it says otherwise."""
+        return math.inf
 
     @abstractmethod
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:

@@ -9,7 +9,7 @@ import queue
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,8 +105,9 @@ class _Sealed:
 
     task: Delayed
 
-    def __call__(self) -> TaskResult:
-        return perform(self.task)
+
+def _perform(sealed: _Sealed) -> TaskResult:
+    return perform(sealed.task)
 
 
 class ThreadTasks:
@@ -171,30 +172,51 @@ class ClusterTasks:
     def poll(self, *, start_new: bool) -> list[tuple[str, TaskResult]] | None:
         """See `ThreadTasks.poll`."""
         self._workers.check(self._wait_limit)
-        while start_new and self._waiting and len(self._running) < PER_WORKER * max(self._workers.slots(), 1):
-            self._submit(self._waiting.popleft())
+        if start_new:
+            self._start(PER_WORKER * max(self._workers.slots(), 1) - len(self._running))
         if not self._running:
             return None
         try:
-            future = self._ended.get(timeout=POLL)
+            ended = [self._ended.get(timeout=POLL)]
         except queue.Empty:
             return []
-        key, result = self._running.pop(future), _result(future)
-        future.release()
-        return [(key, result)]
+        while not self._ended.empty():
+            ended.append(self._ended.get())
+        found = zip(ended, self._fetch(ended), strict=True)
+        return [(self._running.pop(future), result) for future, result in found]
 
-    def _submit(self, key: str) -> None:
-        others = sorted(set(self._client.nthreads()) - set(self._avoid[key])) if key in self._avoid else []
-        future = self._client.submit(
-            _Sealed(self._tasks[key]),
-            key=f"{key}-{uuid.uuid4().hex}",
+    def _fetch(self, futures: Sequence[Any]) -> list[TaskResult]:
+        """Results of tasks that have ended, in one request for all that returned one."""
+        good = [future for future in futures if future.status == "finished"]
+        try:
+            values = dict(zip(good, self._client.gather(good), strict=True))
+        except Exception:  # one was lost meanwhile
+            values = {}
+        return [values[future] if future in values else _result(future) for future in futures]
+
+    def _start(self, count: int) -> None:
+        """Hand some of the waiting tasks to the scheduler, in one message but for those that are tried again."""
+        keys = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        self._submit([key for key in keys if key not in self._avoid])
+        for key in (key for key in keys if key in self._avoid):
+            self._submit([key], sorted(set(self._client.nthreads()) - set(self._avoid[key])))
+
+    def _submit(self, keys: Sequence[str], workers: Sequence[str] = ()) -> None:
+        """Submit tasks, for some workers if possible."""
+        if not keys:
+            return
+        futures = self._client.map(
+            _perform,
+            [_Sealed(self._tasks[key]) for key in keys],
+            key=[f"{key}-{uuid.uuid4().hex}" for key in keys],
             pure=False,
             resources=self._workers.resources or None,
-            workers=others or None,
-            allow_other_workers=bool(others),
+            workers=workers or None,
+            allow_other_workers=bool(workers),
         )
-        self._running[future] = key
-        future.add_done_callback(self._ended.put)
+        for key, future in zip(keys, futures, strict=True):
+            self._running[future] = key
+            future.add_done_callback(self._ended.put)
 
 
 def _result(future: Any) -> TaskResult:

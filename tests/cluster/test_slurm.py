@@ -150,7 +150,7 @@ def test_workers_that_are_too_small_are_refused_before_any_is_there(tmp_path, sc
 def test_an_interruption_cancels_the_jobs(tmp_path, scan, start, slurm_environment, number, status):
     pipeline.run(study_of_volume(scan, tmp_path / "out", spacing=0.2), stages=["ingest"])
     run = start("phases", tmp_path / "out", jobs=2)
-    eventually(lambda: any((tmp_path / "out" / ".markers" / "scan" / "phases").rglob("*.json")))
+    eventually(lambda: any((tmp_path / "out" / ".markers" / "scan" / "phases").rglob("*.jsonl")))
     os.kill(run.pid, number)
     assert ended(run, 30)[0] == status
     assert not jobs(slurm_environment)

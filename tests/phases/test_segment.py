@@ -17,6 +17,7 @@ from properties import DEEP
 from shapes import phantom_block
 from stores import read_whole
 from tomostat.execution import Execution
+from tomostat.markers import read_markers
 from tomostat.phantom.options import PhantomOptions
 from tomostat.phase import Phase
 from tomostat.phases import segment, segment_phases
@@ -125,7 +126,7 @@ def test_an_interrupted_run_goes_on(stored, tmp_path, monkeypatch):
     fit = segment_phases(path, execution=Execution(markers=markers))
     assert fit == whole_run
     assert np.array_equal(read_whole(path, "phases"), expected)
-    blocks = len(list((markers / "labels").glob("*.json")))
+    blocks = len(dict(read_markers(markers / "labels.jsonl")))
     assert len(calls) - before == blocks - 4, "four blocks were finished"
 
 

@@ -27,6 +27,19 @@ def test_whole_chunks_in_whole_shards(shape):
     assert all(s < 2 * n or s == 1 for s, n in zip(shard, shape, strict=True)), "no shard is mostly air"
 
 
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((1024, 1024, 1024), (64, 256, 256)),
+        ((2048, 2048, 2048), (64, 512, 512)),
+        ((4000, 5000, 100), (64, 512, 128)),
+        ((5, 60_000, 60_000), (8, 512, 512)),
+    ],
+)
+def test_large_volumes_have_larger_shards(shape, expected):
+    assert storage_layout(shape)[1] == expected
+
+
 def test_open_volume_is_lazy_and_has_places(filled):
     array = noise((5, 70, 300))
     path = filled(array)

@@ -11,6 +11,7 @@ from tomostat.stage import Json, StudyStage, Work
 
 if TYPE_CHECKING:
     from tomostat.layout import Layout
+    from tomostat.study import Study
 
 
 class Report(StudyStage[ReportOptions]):
@@ -31,6 +32,13 @@ class Report(StudyStage[ReportOptions]):
         """What `tomostat check` found, and what people answered."""
         files = work.layout.checks, work.layout.answers
         return [path.read_text(encoding="utf-8") if path.exists() else "" for path in files]
+
+    def most_tasks(self, study: Study) -> float:
+        """Pictures of particles and of slices are limited."""
+        from tomostat.report.browsing import MOST
+
+        options = self.options_of(study)
+        return options.pictured_particles + MOST * options.pictured_fields
 
     def run(self, work: Work) -> None:
         """Write the page and the files that it links to."""

@@ -13,7 +13,7 @@ import zarr
 import zarr.codecs
 from numpy.typing import DTypeLike, NDArray
 
-from tomostat.blocks import Box, Shape
+from tomostat.blocks import Box, Shape, count_blocks
 from tomostat.volume.damage import read_part
 from tomostat.volume.metadata import (
     check_spacing,
@@ -31,6 +31,13 @@ CHUNK: Shape = (32, 64, 64)
 SHARD: Shape = (64, 256, 256)
 """Voxels (z, y, x) of a chunk, which is read at once, and of a shard, which is written at once as one file."""
 
+LARGE_SHARD: Shape = (64, 512, 512)
+"""Voxels of a shard of volumes that would have more than `MOST_SHARDS` others: blocks of work are shards, and a cluster
+is kept busy by fewer, longer tasks."""
+
+MOST_SHARDS = 1024
+"""Shards of the usual size that a volume has at most: 1600 voxels along every edge, about."""
+
 SMALLEST_LEVEL = 64
 """Resolution levels are added until no axis is longer than this."""
 
@@ -44,7 +51,8 @@ CODECS = (CODEC, zarr.codecs.Crc32cCodec())
 def storage_layout(shape: Sequence[int]) -> tuple[Shape, Shape]:
     """Chunk and shard shape for a volume: slices and boxes both overlap few chunks, and there are few files in all."""
     chunk, shard = [], []
-    for n, c, s in zip(shape, CHUNK, SHARD, strict=True):
+    usual = SHARD if count_blocks(shape, SHARD) <= MOST_SHARDS else LARGE_SHARD
+    for n, c, s in zip(shape, CHUNK, usual, strict=True):
         rounded = 1 << (int(n) - 1).bit_length()  # a short axis gets chunks no longer than itself, up to a power of two
         chunk.append(min(c, rounded))
         shard.append(min(s, rounded))
