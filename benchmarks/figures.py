@@ -1,9 +1,9 @@
-"""Runs benchmarks, keeps their figures as JSON, and makes the tables of docs/benchmarks.md from it.
+"""Runs benchmarks, keeps their figures as JSON, and makes the tables of docs/benchmarks.md and docs/scaling.md from it.
 
 ``python -m benchmarks.figures`` (`make bench`) runs all of them, hours; ``python -m benchmarks.figures measure caps``
 only what the arguments of ``benchmarks.bench_measure`` name. Each prints what is measured beside what is required, and
 writes ``benchmarks/results/NAME.json``, where tables that were not run keep their figures. Between
-``<!-- figures NAME/TABLE -->`` and ``<!-- end of figures -->`` the page holds what the file says; a test compares them.
+``<!-- figures NAME/TABLE -->`` and ``<!-- end of figures -->`` a page holds what the file says; a test compares them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from tomostat import __version__
 from tomostat.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PAGES = tuple(Path(__file__).parents[1] / "docs" / name for name in ("benchmarks.md", "scaling.md"))
+"""Pages with recorded tables."""
 ALL = (
     "pipeline", "stitch", "confidence", "measure", "structure", "statistics", "xanes", "report", "boundaries", "detect",
+    "scale",
 )  # fmt: skip
 """Benchmarks that print figures with bounds, in the order of the page; each runs in a process of its own."""
 
@@ -104,7 +106,8 @@ def main() -> None:
     else:
         for name in ALL:
             subprocess.run([sys.executable, "-m", "benchmarks.figures", name], check=True)
-    write_text(PAGE, page_with_figures(PAGE.read_text(encoding="utf-8")))
+    for page in PAGES:
+        write_text(page, page_with_figures(page.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":
