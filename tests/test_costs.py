@@ -63,7 +63,7 @@ def test_workers_that_wait_for_the_last_task_are_not_in_use(folder):
     cost = read_costs([folder.root]).stages["phases"]
     assert (cost.workers, cost.use) == (2, 0.75)
     assert (cost.blocks, cost.tasks, cost.seconds, cost.cpu_seconds, cost.bytes_read) == (2, 2, 6, 3, 6)
-    assert cost.size == Size(24 * 80 * 80, 1)
+    assert cost.size == Size(24 * 80 * 80, 1, 1)
 
 
 def test_a_task_that_was_done_twice_counts_once_and_an_end_without_a_start_not_at_all(folder):
@@ -103,7 +103,7 @@ def test_wall_times_add_up_to_that_of_the_run(study, tmp_path):
 
 
 def test_shards_of_a_size():
-    assert Size.of((96, 128, 300)) + Size.of((64, 256, 256)) == Size(96 * 128 * 300 + 64 * 256 * 256, 2 * 2 + 1)
+    assert Size.of((96, 128, 300)) + Size.of((64, 256, 256)) == Size(96 * 128 * 300 + 64 * 256 * 256, 5, 5)
 
 
 def test_folders_without_a_log_are_refused(tmp_path):
