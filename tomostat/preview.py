@@ -154,7 +154,7 @@ def preview(
             spacing=info.spacing,
         )
     settings = {stage.name: as_dict(stage.options_of(study)) for stage in STAGES}
-    told = Preview(
+    preview = Preview(
         source=f"{path}: {replace(source, spacing=info.spacing)}",
         box=box,
         fit=fit,
@@ -163,8 +163,8 @@ def preview(
         settings=settings,
     )
     with styled(), atomic(to) as part:
-        save_png(draw_preview(view, fit, list(told.lines())), part)
-    return told
+        save_png(draw_preview(view, fit, list(preview.lines())), part)
+    return preview
 
 
 def _grey_of(field: Field) -> Path:

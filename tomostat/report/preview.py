@@ -120,8 +120,8 @@ def _draw_grey_values(axes: Axes, view: BoxView, fit: PhaseFit) -> None:
     axes.stairs(below, edges, color=MUTED, linewidth=0.8)
     for _, value in named_thresholds(fit):
         axes.axvline(value, color=INK, linewidth=1.1, linestyle="--")
-        told = f"threshold {significant(value, 4)}"
-        axes.annotate(told, (value, 0.97), (3, 0), xycoords=at, textcoords="offset points", va="top", size=8)
+        label = f"threshold {significant(value, 4)}"
+        axes.annotate(label, (value, 0.97), (3, 0), xycoords=at, textcoords="offset points", va="top", size=8)
     axes.set(xlim=(edges[0], edges[-1]), xlabel="grey value, without shading", ylabel="voxels of the box")
     axes.ticklabel_format(axis="y", scilimits=(-3, 4))
 
