@@ -76,6 +76,15 @@ def test_large_volumes_have_fewer_tasks_for_their_size():
     assert (large.shards, large.blocks) == (2048, 512)
 
 
+def test_shards_beyond_the_end_of_a_larger_volume_do_not_make_it_dearer(study, monkeypatch):
+    """192 x 320 x 320 voxels are three times those of 96 x 256 x 256, and lie in six times as many shards."""
+    monkeypatch.setattr("tomostat.plan.field_shape", lambda field, options: (192, 320, 320))
+    one = dataclasses.replace(study, samples=(dataclasses.replace(study.samples[0], fields=study.fields[:1]),))
+    costs = detect_cost(size=Size.of((96, 256, 256)), scopes=1, cpu_seconds=3600)
+    plan = plan_study(one, dataclasses.replace(costs, size=Size.of((96, 256, 256))), LAPTOP)
+    assert plan.hours("CPU") == pytest.approx(3.125)
+
+
 def test_pictures_of_the_report_are_limited(study):
     """A pilot of which every particle was pictured tells about a study of many more."""
     took = StageCost(scopes=1, size=ONE, tasks=2000, blocks=2000, workers=2, seconds=2000, cpu_seconds=2000)

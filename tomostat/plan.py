@@ -115,9 +115,11 @@ def plan_study(study: Study, costs: Costs, capacities: Mapping[str, Capacity]) -
 def _scale(size: Size, measured: Size) -> float:
     """What was measured at one size has to be multiplied by this at another.
 
-    Where volumes are smaller than a shard, about half of what a task takes does not depend on how much smaller.
+    Where volumes are smaller than a shard, about half of what a task takes does not depend on how much smaller. A
+    larger volume has shards that reach beyond its end; they do not make its voxels dearer.
     """
-    return (size.voxels / measured.voxels + size.shards / measured.shards) / 2
+    voxels, shards = size.voxels / measured.voxels, size.shards / measured.shards
+    return (voxels + (min(voxels, shards) if voxels > 1 else shards)) / 2
 
 
 def _plan_stage(
