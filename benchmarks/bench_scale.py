@@ -142,7 +142,6 @@ def field() -> Iterator[Result]:
     yield Result("building them", seconds * count / built, 10, "<=", "s")
     yield Result("mean time of a task", 3600 * plan.hours("CPU") / count, unit="s")
     yield Result("hours of a processor, all stages", plan.hours("CPU"), unit="h")
-    yield Result("memory of a worker", max(stage.peak_memory for stage in plan.stages) / 2**30, unit="GiB")
 
 
 def _large_study(folder: Path) -> Study:
