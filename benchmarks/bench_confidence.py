@@ -7,7 +7,6 @@ blurred, finds particles with the shipped network, drops, splits and fuses detec
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata
 
 from benchmarks.bench_stitch import disturb
-from benchmarks.report import Result, add_names, print_results
+from benchmarks.report import Result, print_tables
 from tomostat.blocks import box_of
 from tomostat.detect import DetectOptions, detect_instances
 from tomostat.instances import Instances, read_instances, write_instances
@@ -196,11 +195,7 @@ def fitted(parts: Sequence[Judged], names: Iterable[str]) -> list[float]:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    tables = {"check": check, "views": views, "fit": fit}
-    add_names(parser, tables, ["check", "views"])
-    for name in parser.parse_args().names:
-        print_results(name, tables[name]())
+    print_tables({"check": check, "views": views, "fit": fit}, __doc__, ["check", "views"])
 
 
 if __name__ == "__main__":

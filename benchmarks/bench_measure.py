@@ -7,7 +7,6 @@ unless the line says otherwise.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from benchmarks.peers import geodesic
-from benchmarks.report import Result, add_names, print_results
+from benchmarks.report import Result, print_tables
 from benchmarks.resources import shortest_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, around, ball, places, slotted, turn, turned
 from tests.surfaces import cap_contact, polar_angle, rims
@@ -466,10 +465,7 @@ LONG: dict[str, Callable[[], list[Result]]] = {"contact": contact_results, "tabl
 
 def main() -> None:
     """Print the tables that are named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_names(parser, SHORT | LONG, [*SHORT])
-    for name in parser.parse_args().names:
-        print_results(name, (SHORT | LONG)[name]())
+    print_tables(SHORT | LONG, __doc__, [*SHORT])
 
 
 if __name__ == "__main__":

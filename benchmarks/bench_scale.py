@@ -6,7 +6,6 @@ docs/scaling.md draws the conclusions.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import xarray as xr
 from distributed import Client, LocalCluster
 
 from benchmarks.bench_pipeline import HELD_OUT, SMALL, electrode, new_folder, run
-from benchmarks.report import Result, add_names, print_results
+from benchmarks.report import Result, print_tables
 from tomostat.cluster import capacities_of
 from tomostat.costs import read_costs
 from tomostat.datasets import open_particles
@@ -32,7 +31,7 @@ from tomostat.measure.table import write_particles
 from tomostat.measure.tasks import MeasuredParticle, sums_tasks
 from tomostat.plan import plan_study
 from tomostat.study import Study, study_of_volume
-from tomostat.volume import create_volume, pyramid_tasks
+from tomostat.volume import create_volume, describe, pyramid_tasks
 
 TASKS = 100_000
 THREADS = 50
@@ -134,7 +133,7 @@ def field() -> Iterator[Result]:
     plan = plan_study(study, read_costs([layout.root]), capacities_of("local"))
     volume = study.output.with_name("large.zarr")
     start = time.perf_counter()
-    built = len(sums_tasks(volume, FixedPoint.of_range(0, 1), (64, 256, 256)))
+    built = len(sums_tasks(volume, FixedPoint.of_range(0, 1), describe(volume).shards))
     built += sum(len(tasks) for tasks in pyramid_tasks(volume, "particles"))
     seconds = time.perf_counter() - start
     count = sum(stage.tasks for stage in plan.stages)
@@ -157,10 +156,7 @@ TABLES = {"runner": runner, "particles": particles, "field": field}
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_names(parser, TABLES)
-    for name in parser.parse_args().names:
-        print_results(name, list(TABLES[name]()))
+    print_tables(TABLES, __doc__)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ name, all but the long ones (network, scale).
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.peers.stitching import Outcome, alone, installed
-from benchmarks.report import Result, add_names, print_results
+from benchmarks.report import Result, print_tables
 from benchmarks.resources import shortest_seconds
 from tomostat.events import peak_memory
 from tomostat.instances import Instances, write_instances
@@ -343,11 +342,8 @@ def scale(counts: tuple[tuple[int, int], ...] = ((64, 20), (500, 75), (2000, 75)
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
     tables = {"pair": pair, "disturbed": disturbed, "paint": paint, "peers": peers, "network": network, "scale": scale}
-    add_names(parser, tables, ["pair", "disturbed", "paint", "peers"])
-    for name in parser.parse_args().names:
-        print_results(name, tables[name]())
+    print_tables(tables, __doc__, ["pair", "disturbed", "paint", "peers"])
 
 
 if __name__ == "__main__":

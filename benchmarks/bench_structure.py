@@ -6,7 +6,6 @@ TauFactor is installed (``pip install tomostat[tortuosity]``); the second table 
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.report import Result, add_names, print_results
+from benchmarks.report import Result, print_tables
 from tomostat.structure.kernels.tortuosity import tortuosity
 
 AXES = ("z", "y", "x")
@@ -68,10 +67,7 @@ TABLES = {
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_names(parser, TABLES)
-    for name in parser.parse_args().names:
-        print_results(name, list(TABLES[name]()))
+    print_tables(TABLES, __doc__)
 
 
 if __name__ == "__main__":

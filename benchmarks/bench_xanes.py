@@ -6,7 +6,6 @@ left out where xraylarch (BSD) is not installed.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import erf
 
-from benchmarks.report import Result, add_names, print_results
+from benchmarks.report import Result, print_tables
 from tomostat.xanes import XanesOptions, valence_map
 from tomostat.xanes.kernels.spectra import half_step_energy, normalise, prepare
 
@@ -122,10 +121,7 @@ TABLES = {"map": maps, **({"larch": beside_larch} if find_spec("larch") else {})
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_names(parser, TABLES)
-    for name in parser.parse_args().names:
-        print_results(name, list(TABLES[name]()))
+    print_tables(TABLES, __doc__)
 
 
 if __name__ == "__main__":

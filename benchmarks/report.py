@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -55,6 +55,26 @@ def print_results(title: str, results: list[Result]) -> None:
         required = "" if result.required is None else f"required {result.comparison} {result.required:g}"
         met = {True: "met", False: "NOT MET", None: ""}[result.met]
         print(f"{result.name:<58}{result.value:>11.4g} {result.unit:<9}{required:<19}{met}", flush=True)
+
+
+def print_tables(
+    tables: Mapping[str, Callable[[], Iterable[Result]]], about: str | None, default: Sequence[str] = ()
+) -> None:
+    """Run and print the tables of a benchmark that the command line names; all of them, or `default`, when none is.
+
+    Parameters
+    ----------
+    tables
+        What measures each table, by its name.
+    about
+        The benchmark's docstring, for ``--help``.
+    default
+        Tables when none is named.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_names(parser, tables, default)
+    for name in parser.parse_args().names:
+        print_results(name, list(tables[name]()))
 
 
 def add_names(parser: argparse.ArgumentParser, known: Iterable[str], default: Sequence[str] = ()) -> None:
