@@ -88,9 +88,9 @@ class Block:
         return z, y, x
 
 
-def count_blocks(shape: Sequence[int], core: Sequence[int]) -> int:
-    """Blocks with cores of some size (z, y, x) that cover a volume."""
-    return math.prod(math.ceil(n / c) for n, c in zip(shape, core, strict=True))
+def grid_shape(shape: Sequence[int], core: Sequence[int]) -> tuple[int, ...]:
+    """Blocks along every axis that cover an array, by the size of their cores."""
+    return tuple(math.ceil(n / c) for n, c in zip(shape, core, strict=True))
 
 
 def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = (0, 0, 0)) -> list[Block]:
@@ -113,9 +113,8 @@ def block_grid(shape: Sequence[int], core: Sequence[int], halo: Sequence[int] = 
     """
     if min(core) < 1 or min(halo) < 0:
         raise ValueError(f"core is {tuple(core)} and halo {tuple(halo)}; expected positive cores, halos of 0 or more")
-    counts = [math.ceil(n / c) for n, c in zip(shape, core, strict=True)]
     blocks = []
-    for index in itertools.product(*map(range, counts)):
+    for index in itertools.product(*map(range, grid_shape(shape, core))):
         starts = [i * c for i, c in zip(index, core, strict=True)]
         stops = [min(s + c, n) for s, c, n in zip(starts, core, shape, strict=True)]
         outer = [slice(max(a - h, 0), min(b + h, n)) for a, b, h, n in zip(starts, stops, halo, shape, strict=True)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 
-from tomostat.blocks import count_blocks
+from tomostat.blocks import grid_shape
 from tomostat.events import StageEnded, StageStarted, TaskEnded
 from tomostat.layout import Layout
 from tomostat.manifest import Content
@@ -46,7 +46,8 @@ class Size:
     @classmethod
     def of(cls, shape: Sequence[int]) -> Size:
         """Size of a volume with so many voxels (z, y, x)."""
-        return cls(math.prod(shape), *(count_blocks(shape, size) for size in (SHARD, storage_layout(shape)[1])))
+        shards, blocks = (math.prod(grid_shape(shape, size)) for size in (SHARD, storage_layout(shape)[1]))
+        return cls(math.prod(shape), shards, blocks)
 
     def __add__(self, other: Size) -> Size:
         return Size(self.voxels + other.voxels, self.shards + other.shards, self.blocks + other.blocks)

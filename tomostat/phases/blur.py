@@ -9,7 +9,7 @@ from pathlib import Path
 import dask
 import numpy as np
 
-from tomostat.blocks import Box, Shape
+from tomostat.blocks import Box, Shape, grid_shape
 from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase
 from tomostat.phases.first_guess import FirstGuess
@@ -48,7 +48,7 @@ def _probes(shape: Shape) -> list[Box]:
 
 def spread_boxes(shape: Shape, size: Shape) -> list[Box]:
     """Boxes of one size spread evenly over a volume, at most `PROBES` along each axis."""
-    counts = [min(PROBES, math.ceil(n / s)) for n, s in zip(shape, size, strict=True)]
+    counts = [min(PROBES, count) for count in grid_shape(shape, size)]
     places = [np.linspace(0, n - s, c).round().astype(int) for n, s, c in zip(shape, size, counts, strict=True)]
     return [
         tuple(slice(int(a), int(a) + s) for a, s in zip(corner, size, strict=True))  # type: ignore[misc]

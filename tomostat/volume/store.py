@@ -13,7 +13,7 @@ import zarr
 import zarr.codecs
 from numpy.typing import DTypeLike, NDArray
 
-from tomostat.blocks import Box, Shape, count_blocks
+from tomostat.blocks import Box, Shape, grid_shape
 from tomostat.volume.damage import read_part
 from tomostat.volume.metadata import (
     check_spacing,
@@ -51,7 +51,7 @@ CODECS = (CODEC, zarr.codecs.Crc32cCodec())
 def storage_layout(shape: Sequence[int]) -> tuple[Shape, Shape]:
     """Chunk and shard shape for a volume: slices and boxes both overlap few chunks, and there are few files in all."""
     chunk, shard = [], []
-    usual = SHARD if count_blocks(shape, SHARD) <= MOST_SHARDS else LARGE_SHARD
+    usual = SHARD if math.prod(grid_shape(shape, SHARD)) <= MOST_SHARDS else LARGE_SHARD
     for n, c, s in zip(shape, CHUNK, usual, strict=True):
         rounded = 1 << (int(n) - 1).bit_length()  # a short axis gets chunks no longer than itself, up to a power of two
         chunk.append(min(c, rounded))

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.blocks import Box
+from tomostat.blocks import Box, grid_shape
 from tomostat.ingest.axes import Axes, long_axes, place_axes
 from tomostat.ingest.folders import TAKE_ANYWAY, check_inside
 from tomostat.ingest.holes import check_holes
@@ -73,7 +73,7 @@ def find_hdf5(path: Path, options: IngestOptions) -> Source:
 
 def _stored(dataset: h5py.Dataset) -> NDArray[np.bool_]:
     """Whether every chunk of a dataset is stored, on the grid of chunks."""
-    grid = [math.ceil(n / c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+    grid = grid_shape(dataset.shape, dataset.chunks)
     if dataset.id.get_num_chunks() >= math.prod(grid):
         return np.ones(grid, bool)
     stored = np.zeros(grid, bool)

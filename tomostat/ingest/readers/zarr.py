@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from tomostat.blocks import Box
+from tomostat.blocks import Box, grid_shape
 from tomostat.ingest.axes import long_axes, place_axes
 from tomostat.ingest.folders import check_inside
 from tomostat.ingest.holes import check_holes
@@ -74,7 +74,7 @@ def find_zarr(path: Path, options: IngestOptions) -> Source:
 def _stored(path: Path, array: Any, chunk: Sequence[int], options: IngestOptions) -> NDArray[np.bool_]:
     """Whether every file of an array is there, on the grid of chunks (or shards)."""
     folder = path / array.path
-    grid = [math.ceil(n / c) for n, c in zip(array.shape, chunk, strict=True)]
+    grid = grid_shape(array.shape, chunk)
     if math.prod(grid) > MOST_CHUNKS:
         raise ValueError(f"{path}/{array.path} has {math.prod(grid)} chunks; expected no more than {MOST_CHUNKS}")
     files = set()
