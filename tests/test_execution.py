@@ -122,7 +122,17 @@ def test_no_tasks(execution):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "null", "3", "{}", '{"task": "t1", "value": null}', '{"task": "t1", "value": 3, "checksum": 3}', "\xff"],
+    [
+        "",
+        "[]",
+        "null",
+        "3",
+        "{}",
+        '{"task": "t1", "value": null}',
+        '{"task": "t1", "value": 3, "checksum": 3}',
+        '{"task": "t1", "value": [], "checksum": []}',
+        "\xff",
+    ],
 )
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_a_damaged_marker_is_run_again(folder, tmp_path, caplog, text, end):

@@ -35,7 +35,7 @@ def read_markers(path: Path | None) -> Iterator[tuple[str, Any]]:
 def open_markers(path: Path | None) -> Iterator[Mark]:
     """Mark tasks of a step; the file, and its folder, are created for the first of them. Without a path none is kept.
 
-    A line is handed to the system in one piece: a process that is killed leaves all that it marked.
+    Every line is handed to the system before the next task is marked: a process that is killed leaves what it marked.
     """
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
@@ -47,10 +47,11 @@ def open_markers(path: Path | None) -> Iterator[Mark]:
             line = json.dumps({"task": task, "value": value, "checksum": _checksum(task, value)}).encode() + b"\n"
             if file is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(path.open("a+b", buffering=0))
+                file = stack.enter_context(path.open("a+b"))
                 if not _ends_a_line(file):
                     line = b"\n" + line
             file.write(line)
+            file.flush()
 
         yield mark
 
