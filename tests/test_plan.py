@@ -76,7 +76,7 @@ def test_large_volumes_have_fewer_tasks_for_their_size():
     assert (large.shards, large.blocks) == (2048, 512)
 
 
-def test_shards_beyond_the_end_of_a_larger_volume_do_not_make_it_dearer(study, monkeypatch):
+def test_shards_beyond_the_end_of_a_larger_volume_take_no_more(study, monkeypatch):
     """192 x 320 x 320 voxels are three times those of 96 x 256 x 256, and lie in six times as many shards."""
     monkeypatch.setattr("tomostat.plan.field_shape", lambda field, options: (192, 320, 320))
     one = dataclasses.replace(study, samples=(dataclasses.replace(study.samples[0], fields=study.fields[:1]),))

@@ -101,10 +101,11 @@ def plan_study(study: Study, costs: Costs, capacities: Mapping[str, Capacity]) -
     sizes = [Size.of(field_shape(field, options)) for field in study.fields]
     size, stages = sum(sizes, Size()), []
     for name, cost in costs.stages.items():
+        stage = stage_named(name)
         capacity = capacities.get(cost.resource, capacities[CPU])
         check_memory(cost.peak_memory, capacity.memory, name)
-        scopes = len(sizes) if isinstance(stage_named(name), FieldStage) else 1
-        stages.append(_plan_stage(name, cost, size, scopes, stage_named(name).most_tasks(study), capacity))
+        scopes = len(sizes) if isinstance(stage, FieldStage) else 1
+        stages.append(_plan_stage(name, cost, size, scopes, stage.most_tasks(study), capacity))
     larger = max(one.voxels for one in sizes) > LARGER * costs.largest
     notes = [*_notes_on_capacities(costs, capacities), *_notes_on_options(study, costs)]
     if larger:
@@ -116,7 +117,7 @@ def _scale(size: Size, measured: Size) -> float:
     """What was measured at one size has to be multiplied by this at another.
 
     Where volumes are smaller than a shard, about half of what a task takes does not depend on how much smaller. A
-    larger volume has shards that reach beyond its end; they do not make its voxels dearer.
+    larger volume has shards that reach beyond its end; its voxels do not take more for that.
     """
     voxels, shards = size.voxels / measured.voxels, size.shards / measured.shards
     return (voxels + (min(voxels, shards) if voxels > 1 else shards)) / 2
@@ -126,14 +127,14 @@ def _plan_stage(
     stage: str, cost: StageCost, size: Size, scopes: int, most_tasks: float, capacity: Capacity
 ) -> StagePlan:
     """Scale the cost of a stage: what its tasks took by size, what the head process did besides by fields."""
-    larger = size.blocks / cost.size.blocks
-    kept = min(1.0, most_tasks / max(cost.tasks * larger, 1))
-    scale, tasks = _scale(size, cost.size) * kept, round(cost.tasks * larger * kept)
+    growth = size.blocks / cost.size.blocks
+    done = min(1.0, most_tasks / max(cost.tasks * growth, 1))  # share of the tasks that there would be without a limit
+    scale, tasks = _scale(size, cost.size) * done, round(cost.tasks * growth * done)
     seconds = cost.seconds * scale
     at_a_time = max(min(capacity.slots * cost.use, tasks), 1)
     return StagePlan(
         stage=stage,
-        blocks=round(cost.blocks * larger * kept),
+        blocks=round(cost.blocks * growth * done),
         tasks=tasks,
         bytes_read=round(cost.bytes_read * scale),
         bytes_written=round(cost.bytes_written * scale),
