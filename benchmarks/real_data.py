@@ -9,6 +9,7 @@ that.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from tomostat.cluster import open_cluster
 from tomostat.detect.options import DetectOptions
 from tomostat.execution import Execution
 from tomostat.layout import Layout
+from tomostat.measure.contact.profiles import sample_profiles
+from tomostat.measure.shape.surface import extract_surface
 from tomostat.options import StageOptions
 from tomostat.phases.options import PhasesOptions
 from tomostat.study import study_of_volume
@@ -94,6 +97,8 @@ def phases(data: Path, out: Path) -> None:
     grey = ndimage.gaussian_filter(np.array([60, 180, 100], np.float32)[known], 0.8)
     grey += np.random.default_rng(0).normal(0, 4, grey.shape)
     tifffile.imwrite(folder / "nmc_phases.tif", np.clip(grey, 0, 255).astype(np.uint8))
+    beyond, faces = pores_beside_solid(known)
+    print(f"nmc_phases: {beyond:.3f} of what lies a voxel beyond the active material is pore; {faces:.3f} of its faces")
     for detector in ("watershed", "maskrcnn"):
         layout = run(
             folder / "nmc_phases.tif", folder / detector, 0.4,
@@ -109,6 +114,28 @@ def phases(data: Path, out: Path) -> None:
             print(f"nmc_phases, {detector}: median {name} {np.nanmedian(inner[name]):.3f}")
         labels = ts.open_volume(layout.volume("nmc_phases"), "particles").values
         picture(grey.clip(0, 255).astype(np.uint8), labels, IMAGES / f"nmc-phases-{detector}.png")
+
+
+def pores_beside_solid(known: np.ndarray) -> tuple[float, float]:
+    """Share of pores beside active material (code 1), against pores (0) and carbon-binder (2) together.
+
+    Returns
+    -------
+    float, float
+        One voxel beyond its surface along the normals, by area; and of the faces of its voxels.
+    """
+    surface = extract_surface((known == 1).view(np.uint8), (1.0, 1.0, 1.0))
+    everywhere = np.ones(known.shape, np.uint8)
+    pore, binder = (
+        float(surface.area @ sample_profiles(surface, (known == code).view(np.uint8), everywhere, np.ones(1))[0][:, 0])
+        for code in (0, 2)
+    )
+    faces = Counter[int]()
+    for axis in range(3):
+        along = np.moveaxis(known, axis, 0)
+        for here, there in ((along[1:], along[:-1]), (along[:-1], along[1:])):
+            faces.update({code: int(np.count_nonzero((here == 1) & (there == code))) for code in (0, 2)})
+    return pore / (pore + binder), faces[0] / faces.total()
 
 
 def picture(grey: np.ndarray, labels: np.ndarray, path: Path) -> None:
