@@ -641,9 +641,12 @@ def main() -> None:
     add_names(parser, TABLES, [name for name in TABLES if name not in ("pictures", "finetune", "powder")])
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--score", type=float, default=0.5)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
     path = weights_path(arguments.weights)
-    network = NetworkDetector(weights=str(path), fingerprint=file_hash(path), score=arguments.score)
+    network = NetworkDetector(
+        weights=str(path), fingerprint=file_hash(path), score=arguments.score, device=arguments.device
+    )
     for name in arguments.names:
         TABLES[name](network)
 

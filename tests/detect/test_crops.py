@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch.utils.data import DataLoader
 
 from networks import SHORT, squares
 from tomostat.detect.crops import IGNORED, Crops, FixedSlices, Mixture, augment, targets_of
@@ -116,6 +117,17 @@ def test_every_given_slice_is_cut_from(monkeypatch):
     monkeypatch.setattr("tomostat.detect.crops.augment", watch)
     list(Crops(FixedSlices(slices), replace(SHORT, steps=300, batch=2)))
     assert set(drawn) == set(range(60))
+
+
+def test_batches_do_not_depend_on_the_number_of_processes():
+    def batches(workers):
+        crops = Crops(squares, replace(SHORT, steps=5))
+        return [images for images, _ in DataLoader(crops, batch_size=None, num_workers=workers)]
+
+    expected = batches(0)
+    assert len(expected) == 5
+    for workers in (1, 2):
+        torch.testing.assert_close(batches(workers), expected, rtol=0, atol=0)
 
 
 def test_sources_travel_to_other_processes():

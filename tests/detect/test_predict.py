@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from networks import detector, equal
+from tomostat.detect.checkpoint import load_checkpoint
 from tomostat.detect.predict import choose_device, detect_tiles, half_precision
 from tomostat.instances import Instances
 
@@ -43,6 +46,20 @@ def test_slices_do_not_depend_on_their_block(weights):
     assert len(whole) > 20
     assert set(whole.slice) == {5, 6, 7}
     assert equal(whole, parts)
+
+
+def test_finishing_slices_while_a_gpu_goes_on_changes_nothing(weights, monkeypatch):
+    """The same numbers in the same order, whichever thread ends first."""
+    grey = np.random.default_rng(0).random((5, 96, 150), np.float32)
+    network = load_checkpoint(weights).network.eval()
+    run = replace(detector(weights), tile=96, overlap=32)
+    expected = run.find(network, grey, 3)
+    to = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *a, **k: self if a == ("cuda",) else to(self, *a, **k))
+    monkeypatch.setattr("tomostat.detect.predict._cores", lambda: 3)
+    found = replace(run, device="cuda", batch=1).find(network, grey, 3)
+    assert len(found) > 20
+    assert equal(found, expected)
 
 
 @pytest.mark.slow

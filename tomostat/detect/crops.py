@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from tomostat.detect.kernels.grey import noise, rings
 from tomostat.detect.options import TrainOptions
@@ -211,7 +211,8 @@ def targets_of(labels: NDArray[np.int32], *, smallest: int = 20) -> dict[str, Te
 class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
     """Batches of augmented crops, from step `first` to the last one.
 
-    Batch k depends on the seed and k only, so that a training can be resumed.
+    Batch k depends on the seed and k only, so that a training can be resumed, and several processes can draw batches in
+    turn.
     """
 
     def __init__(self, source: Source, options: TrainOptions, first: int = 0) -> None:
@@ -220,7 +221,9 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
     def __iter__(self) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
         """Batches: images (batch, 1 or slices, crop, crop) and their targets."""
         pool: dict[int, LabelledSlice] = {}
-        for step in range(self.first, self.options.steps):
+        worker = get_worker_info()
+        mine, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in range(self.first + mine, self.options.steps, workers):
             if not isinstance(self.source, FixedSlices):
                 self._refresh(pool, step)
             rng = np.random.default_rng([self.options.seed, 1, step])

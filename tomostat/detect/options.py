@@ -111,7 +111,7 @@ class TrainOptions(StageOptions):
     threads
         CPU threads.
     workers
-        Processes that draw crops: 1, or 0 to draw them in this process.
+        Processes that draw crops, in turn; 0 to draw them in this process. A GPU needs several to be kept busy.
     device
         cpu or cuda.
     precision
@@ -152,6 +152,6 @@ class TrainOptions(StageOptions):
         check(
             len(self.zoom) == 2 and 0 < self.zoom[0] <= self.zoom[1], "zoom", self.zoom, "two positive rising numbers"
         )
-        check(self.workers in (0, 1), "workers", self.workers, "0 or 1")
+        check(self.workers >= 0, "workers", self.workers, "0 or more")
         check(self.device in ("cpu", "cuda"), "device", self.device, "cpu or cuda")
         check(self.precision in ("single", "half"), "precision", self.precision, "single or half")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import platform
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -64,6 +66,10 @@ class Detections:
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     masks: NDArray[np.float32]
+
+
+Located = tuple[tuple[int, int], Detections]
+"""Corner (y, x) of a tile in its slice, and what was found in it."""
 
 
 def choose_device(device: str) -> str:
@@ -158,8 +164,17 @@ class NetworkDetector(Detector):
             Particles of slices ``first`` to ``first + n - 1``.
         """
         shape = (grey.shape[1], grey.shape[2])
-        tiles = self._in_tiles(network, grey) if self._size(shape) != shape else self._whole(network, grey)
-        parts = [_slice_instances(found, first + z, grey[z]) for z, found in enumerate(tiles)]
+        size = self._size(shape)
+        found = self._in_tiles(network, grey) if size != shape else self._whole(network, grey)
+
+        def finish(z: int, tiles: list[Located]) -> Instances:
+            return _slice_instances([tile_detections(f, size, c, self.score) for c, f in tiles], first + z, grey[z])
+
+        if self.device == "cpu":
+            parts = [finish(z, tiles) for z, tiles in enumerate(found)]
+        else:  # the GPU goes on meanwhile
+            with ThreadPoolExecutor(_cores()) as pool:
+                parts = list(pool.map(finish, range(len(grey)), found))
         return Instances.concatenate([Instances.empty(shape), *parts])
 
     def memory(self, shape: tuple[int, int]) -> int:
@@ -173,14 +188,14 @@ class NetworkDetector(Detector):
         """Pixels of the tiles of a slice."""
         return tile_size(shape[0], self.tile, self.overlap), tile_size(shape[1], self.tile, self.overlap)
 
-    def _whole(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Tile]]:
+    def _whole(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Located]]:
         """Detections in slices that need no tiles; several slices go through together."""
         shape = grey.shape[1:]
         images = (self._cut(grey, (z, 0, 0), shape) for z in range(len(grey)))
         for detections in detect_tiles(network, images, self.batch, self.device):
-            yield [tile_detections(detections, shape, score=self.score)]
+            yield [((0, 0), detections)]
 
-    def _in_tiles(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Tile]]:
+    def _in_tiles(self, network: MaskRCNN, grey: NDArray[np.float32]) -> Iterator[list[Located]]:
         """Detections in the tiles of one slice after the other."""
         ny, nx = grey.shape[1:]
         size = self._size((ny, nx))
@@ -189,7 +204,7 @@ class NetworkDetector(Detector):
             sample, tiles = self._sample(grey, z), (self._cut(grey, (z, *corner), size) for corner in corners)
             with torch.inference_mode(), network.shared_statistics(sample.to(self.device)):
                 found = list(detect_tiles(network, tiles, self.batch, self.device))
-            yield [tile_detections(f, size, corner, self.score) for f, corner in zip(found, corners, strict=True)]
+            yield list(zip(corners, found, strict=True))
 
     def _sample(self, grey: NDArray[np.float32], z: int) -> torch.Tensor:
         """Crops (n, slices, h, w) spread evenly over a slice, the same for any tiles."""
@@ -261,15 +276,18 @@ def detect_tiles(network: MaskRCNN, images: Iterator[torch.Tensor], batch: int, 
             )
 
 
-def tile_detections(
-    found: Detections, size: tuple[int, ...], corner: tuple[int, int] = (0, 0), score: float = 0.0
-) -> Tile:
+def tile_detections(found: Detections, size: tuple[int, ...], corner: tuple[int, int], score: float) -> Tile:
     """Detections of at least `score`, pasted without overlap into a tile of `size` pixels."""
     good = found.scores >= score
     labels, kept = paste(found.masks[good], found.boxes[good], (size[0], size[1]))
     kept &= np.bincount(labels.ravel(), minlength=len(kept) + 1)[1:] >= MIN_AREA
     number = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.int32)
     return Tile(corner, number[labels], found.scores[good][kept])
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _slice_instances(tiles: list[Tile], z: int, grey: NDArray[np.float32]) -> Instances:

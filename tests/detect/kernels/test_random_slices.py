@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from skimage.measure import regionprops
 
-from tomostat.detect.kernels.random_slices import SMALLEST_DIAMETER, empty_slice, random_slice
+from tomostat.detect.kernels.random_slices import SMALLEST_DIAMETER, empty_slice, grain_slice, random_slice
 
 
 def test_flat_phantoms_are_repeatable_and_honest():
@@ -34,3 +35,19 @@ def test_empty_slices_hold_no_particle_and_full_contrast():
         assert not labels.any()
         low, high = np.percentile(grey, [0.5, 99.5])
         assert 0.5 < high - low < 1.6
+
+
+def test_grains_are_angular_and_whole():
+    """Polygons fill less of the circle around them than round particles do, and their outlines have straight parts."""
+    fullness = {}
+    for name, draw in (("grains", grain_slice), ("particles", random_slice)):
+        drawn = [draw(np.random.default_rng(seed), (256, 256))[1] for seed in range(6)]
+        regions = [r for labels in drawn for r in regionprops(labels) if r.area > 300 and min(r.bbox) > 0]
+        fullness[name] = np.median(
+            [4 * r.area / (np.pi * r.feret_diameter_max**2) for r in regions if r.solidity > 0.9]
+        )
+    assert fullness["grains"] < fullness["particles"] - 0.03
+    grey, labels = grain_slice(np.random.default_rng(1), (128, 128))
+    assert grey.dtype == np.float32
+    assert labels.dtype == np.int32
+    assert grey[labels > 0].mean() > grey[labels == 0].mean()

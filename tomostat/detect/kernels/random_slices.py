@@ -7,7 +7,7 @@ a measured slice lies within what the network was trained on. One slice takes so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class Style:
         Grey value of the binder; pores are 0, intact particles about 1.
     texture, grain
         Amplitude of the texture of particles and binder, and its correlation length in pixels.
+    angular
+        Probability that a particle is a polygon with rounded corners, like a grain of sand or crushed material.
     """
 
     diameter: float
@@ -62,6 +64,7 @@ class Style:
     binder: float
     texture: float
     grain: float
+    angular: float = 0.0
 
 
 def random_style(rng: np.random.Generator) -> Style:
@@ -102,7 +105,33 @@ def random_slice(rng: np.random.Generator, shape: tuple[int, int] = (384, 384)) 
     labels : ndarray
         (ny, nx) int32, particles 1 .. n with their cracks and cores filled.
     """
-    style = random_style(rng)
+    return _draw_slice(rng, random_style(rng), shape)
+
+
+def grain_slice(rng: np.random.Generator, shape: tuple[int, int] = (384, 384)) -> tuple[Image, NDArray[np.int32]]:
+    """Draw a slice of angular grains, mostly intact and densely packed: sand, crushed or sintered material.
+
+    Parameters
+    ----------
+    rng
+        Source of all randomness.
+    shape
+        Pixels (ny, nx).
+
+    Returns
+    -------
+    grey, labels : ndarray
+        As from `random_slice`.
+    """
+    style = replace(
+        random_style(rng), angular=rng.uniform(0.4, 1.0), filling=rng.uniform(0.4, 0.9), cores=rng.uniform(0, 0.2),
+        shattered=0.0, sponge=0.0, cracks=rng.uniform(0, 0.3), touching=rng.uniform(0.3, 1.0),
+    )  # fmt: skip
+    return _draw_slice(rng, style, shape)
+
+
+def _draw_slice(rng: np.random.Generator, style: Style, shape: tuple[int, int]) -> tuple[Image, NDArray[np.int32]]:
+    """Draw one slice of a style with its true particles."""
     grey = _background(rng, style, shape)
     labels = np.zeros(shape, np.int32)
     fine, coarse = noise(rng, shape, style.grain), noise(rng, shape, rng.uniform(3.0, 9.0))
@@ -193,10 +222,30 @@ def _outline(rng: np.random.Generator, style: Style, offset: tuple[Image, Image]
     y = (offset[0] * np.cos(turn) - offset[1] * np.sin(turn)) * stretch
     x = (offset[0] * np.sin(turn) + offset[1] * np.cos(turn)) / stretch
     angle = np.arctan2(y, x)
+    if style.angular and rng.random() < style.angular:
+        return _polygon(rng, (y, x)) / radius, angle
     rim = np.ones_like(angle)
     for order in range(2, 10):
         rim += style.bumps * rng.normal() / order**0.7 * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
     return np.hypot(y, x) / (radius * np.clip(rim, 0.5, 1.6)), angle
+
+
+def _polygon(rng: np.random.Generator, offset: tuple[Image, Image]) -> Image:
+    """Distance of every pixel from the centre in units in which the outline, a rounded polygon, is at 1.
+
+    A high norm of the distances along the normals of the sides, which is their largest but for rounded corners.
+    """
+    sides = int(rng.integers(4, 10))
+    normals = (np.arange(sides) + rng.uniform(-0.35, 0.35, sides)) * 2 * np.pi / sides
+    distances = rng.uniform(0.75, 1.1, sides)
+    power = rng.uniform(6, 25)
+    along = [
+        np.maximum(offset[0] * np.sin(a) + offset[1] * np.cos(a), 0.0) / d
+        for a, d in zip(normals, distances, strict=True)
+    ]
+    largest = np.maximum(np.max(along, axis=0), 1e-6)
+    total: Image = largest * np.sum([(one / largest) ** power for one in along], axis=0) ** (1 / power)
+    return total.astype(np.float32)
 
 
 def _draw(
