@@ -22,7 +22,7 @@ class Detect(FieldStage[DetectOptions]):
     name = "detect"
     help = "Find particles in every slice."
     options = DetectOptions
-    version = 10
+    version = 11
     reads = ("grey", "phases")
     writes = ("instances",)
     brings = (GPU,)

@@ -11,14 +11,15 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SMOOTHING = 0.6
+SMOOTHING = 0.5
 """Sigma in pixels of the Gaussian filter before grey values are compared."""
 
 MAX_SHIFT = 1
 """Pixels by which an outline may move."""
 
-CLEARANCE = 2
-"""Distance in pixels from all outlines beyond which a grey value is not affected by blur across an outline."""
+CLEARANCE = 1
+"""Distance in pixels from all outlines beyond which a grey value counts as that of a particle or its surroundings. Blur
+reaches farther, but as far on either side, and nearer grey values are more alike."""
 
 WINDOW = 6
 """Distance in pixels up to which pixels count for the mean grey values of particle and surroundings."""
