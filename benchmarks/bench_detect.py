@@ -185,6 +185,12 @@ def precision_at(cases: list[Case], found: list[Instances], recall: float, on_tr
     return max((s.precision for s in scores if s.recall >= recall), default=float("nan"))
 
 
+def of(network: NetworkDetector) -> str:
+    """What a title says of weights that are not those in use."""
+    path = Path(network.weights)
+    return "" if path == weights_path("shipped") else f", {path.stem} network"
+
+
 def phantoms(network: NetworkDetector) -> None:
     """Unseen phantoms, network beside watershed with its default parameters.
 
@@ -195,15 +201,19 @@ def phantoms(network: NetworkDetector) -> None:
     scores, found, compared = beside_watershed("volumes", cases, network)
     results = [
         Result("AP50", scores.ap50, 0.98),
+        Result("precision at the score threshold of a run", scores.precision),
+        Result("recall there", scores.recall),
         Result("mAP", scores.map, 0.85),
         Result("best precision at a recall of 0.93 or more", precision_at(cases, found, 0.93), 0.98),
         Result("mean IoU", scores.mean_iou, 0.93),
     ]
-    print_results("unseen phantoms, volumes", results + compared)
+    print_results(f"unseen phantoms, volumes{of(network)}", results + compared)
     cases = flat_phantoms()
     scores, found, compared = beside_watershed("flat", cases, network)
     results = [Result("AP50", scores.ap50, 0.90), Result("mAP", scores.map), Result("mean IoU", scores.mean_iou)]
-    print_results("unseen phantoms, flat", results + recall_by_contrast(cases, found, network.score) + compared)
+    print_results(
+        f"unseen phantoms, flat{of(network)}", results + recall_by_contrast(cases, found, network.score) + compared
+    )
 
 
 def recall_by_contrast(cases: list[Case], found: list[Instances], score: float) -> list[Result]:
@@ -256,7 +266,7 @@ def real(network: NetworkDetector) -> None:
             Result(f"{name}: F1 of what a run keeps", pooled_scores([case], [kept], 0.2).f1, REAL[name]),
             *compared,
         ]
-    print_results("real slices, shipped weights or those of --weights", results)
+    print_results(f"real slices{of(network)}", results)
 
 
 def pictures(network: NetworkDetector) -> None:
@@ -540,7 +550,7 @@ def disturbed(network: NetworkDetector) -> None:
             changed.append(Case(grey[None], np.zeros((1, *grey.shape), np.uint8), truth))
         scores = pooled_scores(changed, detect(changed, network), 0.2, network.score)
         results.append(Result(name, scores.f1))
-    print_results("real slices, disturbed: F1 of all four", results)
+    print_results("real slices disturbed, F1 of all four by the network alone", results)
 
 
 def _found_per_slice(network: NetworkDetector, slices: list[NDArray[np.float32]]) -> float:

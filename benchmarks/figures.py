@@ -1,4 +1,4 @@
-"""Runs benchmarks, keeps their figures as JSON, and makes the tables of docs/benchmarks.md and docs/scaling.md from it.
+"""Runs benchmarks, keeps their figures as JSON, and makes the tables of `PAGES` from it.
 
 ``python -m benchmarks.figures`` (`make bench`) runs all of them, hours; ``python -m benchmarks.figures measure caps``
 only what the arguments of ``benchmarks.bench_measure`` name. Each prints what is measured beside what is required, and
@@ -26,7 +26,7 @@ from tomostat import __version__
 from tomostat.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
-PAGES = tuple(Path(__file__).parents[1] / "docs" / name for name in ("benchmarks.md", "scaling.md"))
+PAGES = tuple(Path(__file__).parents[1] / "docs" / name for name in ("benchmarks.md", "model-card.md", "scaling.md"))
 """Pages with recorded tables."""
 ALL = (
     "pipeline", "stitch", "confidence", "measure", "structure", "statistics", "xanes", "report", "boundaries", "detect",

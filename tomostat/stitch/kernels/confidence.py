@@ -2,11 +2,11 @@
 
 Right is a particle whose intersection over union with a true one is 0.5 or more. The logarithm of its odds is
 
-    3.8 score + 2.3 roundness - 2.3 (parts - 1) - 7.3 doubt - 2.9 unevenness + 2.8 missed + 2.1
+    6.0 score + 2.3 roundness - 2.2 (parts - 1) - 6.1 doubt - 0.3 unevenness + 2.8 missed - 0.5
 
 and where slices along other axes were searched as well
 
-    4.3 score + 5.1 agreement + 1.2 roundness - 3.1 (parts - 1) - 4.4 doubt - 0.4
+    2.9 score + 3.3 agreement + 1.6 roundness - 1.8 (parts - 1) - 6.0 doubt + 1.1
 
 score
     mean score of its detections, weighted with their pixels
@@ -47,9 +47,9 @@ from tomostat.stitch.kernels.other_views import ViewOverlaps, agreement
 from tomostat.stitch.kernels.tracks import Sections
 
 ALONE = {
-    "score": 3.8, "roundness": 2.3, "parts": -2.3, "doubt": -7.3, "unevenness": -2.9, "missed": 2.8, "constant": 2.1
+    "score": 6.0, "roundness": 2.3, "parts": -2.2, "doubt": -6.1, "unevenness": -0.3, "missed": 2.8, "constant": -0.5
 }  # fmt: skip
-WITH_VIEWS = {"score": 4.3, "agreement": 5.1, "roundness": 1.2, "parts": -3.1, "doubt": -4.4, "constant": -0.4}
+WITH_VIEWS = {"score": 2.9, "agreement": 3.3, "roundness": 1.6, "parts": -1.8, "doubt": -6.0, "constant": 1.1}
 """Coefficients of the evidence of z alone, and beside other views; parts are counted from 1."""
 
 LEAST_ROUND = -3.0
