@@ -232,8 +232,6 @@ def _between(
     """Largest share of each pair's common pixels that one instance of the slices between covers, and its id."""
     blocked = np.zeros(len(table.overlap), np.float32)
     through = np.full(len(table.overlap), NO_INSTANCE)
-    if not len(table.overlap):
-        return blocked, through
     common = sort_runs(_common_runs(*first, *second, table.first, table.second))
     for z, masks in between.items():
         cover = overlaps_of_runs(common, masks)
