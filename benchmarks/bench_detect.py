@@ -1,8 +1,8 @@
 """The detect stage: what is measured beside what is required.
 
 ``python -m benchmarks.bench_detect [phantoms] [real] [speed] [peer] [tiles] [empty] [heaps] [straight] [disturbed]
-[gpu] [pictures] [finetune] [powder] [--weights accurate]`` prints tables; without a name, all but pictures and what
-trains. Real slices are read from ``../shared/data``; those that are not there are left out.
+[gpu] [pictures] [finetune] [powder] [--weights accurate] [--device cuda]`` prints tables; without a name, all but
+pictures and what trains. Real slices are read from ``../shared/data``; those that are not there are left out.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def phases_of(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.where(smooth > threshold_otsu(smooth), np.uint8(Phase.ACTIVE), np.uint8(Phase.PORE))
 
 
-def kept_in_a_run(network: NetworkDetector, grey: NDArray[np.float32], active: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Labels of a slice as a run keeps them: what the network finds, discarded or split by the active material."""
-    return follow_material(network(grey[None], grey[None], 0).labels(0), active)[0]
+def kept_in_a_run(network: NetworkDetector, case: Case) -> NDArray[np.int32]:
+    """Labels of the first slice as a run keeps them: what the network finds, discarded or split by the material."""
+    return follow_material(network(case.grey, case.phases, 0).labels(0), case.phases[0] == Phase.ACTIVE)[0]
 
 
 def detect(cases: list[Case], detector: Any) -> list[Instances]:
@@ -185,7 +185,7 @@ def precision_at(cases: list[Case], found: list[Instances], recall: float, on_tr
     return max((s.precision for s in scores if s.recall >= recall), default=float("nan"))
 
 
-def of(network: NetworkDetector) -> str:
+def of_weights(network: NetworkDetector) -> str:
     """What a title says of weights that are not those in use."""
     path = Path(network.weights)
     return "" if path == weights_path("shipped") else f", {path.stem} network"
@@ -207,12 +207,13 @@ def phantoms(network: NetworkDetector) -> None:
         Result("best precision at a recall of 0.93 or more", precision_at(cases, found, 0.93), 0.98),
         Result("mean IoU", scores.mean_iou, 0.93),
     ]
-    print_results(f"unseen phantoms, volumes{of(network)}", results + compared)
+    print_results(f"unseen phantoms, volumes{of_weights(network)}", results + compared)
     cases = flat_phantoms()
     scores, found, compared = beside_watershed("flat", cases, network)
     results = [Result("AP50", scores.ap50, 0.90), Result("mAP", scores.map), Result("mean IoU", scores.mean_iou)]
     print_results(
-        f"unseen phantoms, flat{of(network)}", results + recall_by_contrast(cases, found, network.score) + compared
+        f"unseen phantoms, flat{of_weights(network)}",
+        results + recall_by_contrast(cases, found, network.score) + compared,
     )
 
 
@@ -260,13 +261,13 @@ def real(network: NetworkDetector) -> None:
     results = []
     for name, case in real_slices().items():
         scores, _, compared = beside_watershed(name, [case], network, 0.2)
-        kept = Instances.from_labels(kept_in_a_run(network, case.grey[0], case.phases[0] == Phase.ACTIVE), 0)
+        kept = Instances.from_labels(kept_in_a_run(network, case), 0)
         results += [
             Result(f"{name}: F1 of the network alone", scores.f1),
             Result(f"{name}: F1 of what a run keeps", pooled_scores([case], [kept], 0.2).f1, REAL[name]),
             *compared,
         ]
-    print_results(f"real slices{of(network)}", results)
+    print_results(f"real slices{of_weights(network)}", results)
 
 
 def pictures(network: NetworkDetector) -> None:
@@ -523,8 +524,7 @@ def straight(network: NetworkDetector) -> None:
         cases |= {f"powder {n}": _case(*one) for n, one in enumerate(slices, 1)}
     results = []
     for name, case in cases.items():
-        active = case.phases[0] == Phase.ACTIVE
-        found = kept_in_a_run(network, case.grey[0], active)
+        found = kept_in_a_run(network, case)
         true, ours = straight_share(case.truth.labels(0)), straight_share(found)
         results += [
             Result(f"{name}: straight share of the true boundary", true),

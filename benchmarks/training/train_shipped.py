@@ -149,9 +149,11 @@ def main() -> None:
     parser.add_argument("--ship", type=Path, help="file that receives the weights as float16")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
+    fit = {name: value for name in ("steps", "workers") if (value := getattr(arguments, name)) is not None}
+    if fit and arguments.what not in ("further", "paper"):
+        parser.error(f"--{next(iter(fit))} is for further and paper; {arguments.what} has steps and workers of its own")
     for particles in (True, False):
         _scenes(particles)  # before the processes that draw crops are forked
-    fit = {name: value for name in ("steps", "workers") if (value := getattr(arguments, name)) is not None}
     checkpoint = load_checkpoint(TRAIN[arguments.what](arguments.folder, **fit))
     network = checkpoint.network
     if arguments.mean is not None:
