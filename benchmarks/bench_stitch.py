@@ -33,7 +33,8 @@ from tomostat.stitch.kernels.numbering import decide_particles
 from tomostat.stitch.kernels.paint import paint_box
 from tomostat.stitch.kernels.tracks import chain_instances, index_links, measure_sections
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import StitchPlan, build_graph, link_slab
+from tomostat.stitch.plan import StitchPlan
+from tomostat.stitch.tasks import build_graph, link_slab
 from tomostat.volume import open_volume
 
 DENSE = (200, 360, 360)

@@ -11,7 +11,7 @@ from tomostat.instances import InstanceMetadata
 from tomostat.stitch import check_particles, stitch_particles
 from tomostat.stitch.check import _seams
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import StitchPlan
+from tomostat.stitch.plan import StitchPlan
 from tomostat.volume import read_box, write_box
 
 

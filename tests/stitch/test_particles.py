@@ -19,8 +19,9 @@ from stitching import BLOCKS, SHAPE, random_balls, write_volume
 from tomostat.blocks import Block
 from tomostat.execution import Execution
 from tomostat.stitch import StitchOptions, stitch_particles
+from tomostat.stitch.painting import paint_block
 from tomostat.stitch.particles import BYTES_PER_VOXEL
-from tomostat.stitch.tasks import StitchPlan, paint_block
+from tomostat.stitch.plan import StitchPlan
 from tomostat.volume import create_volume, describe, open_volume
 
 
@@ -208,7 +209,7 @@ from pathlib import Path
 from tomostat.events import Meter, peak_memory
 from tomostat.stitch import StitchOptions
 from tomostat.stitch.particles import make_plan
-from tomostat.stitch.tasks import paint_block
+from tomostat.stitch.painting import paint_block
 from tomostat.volume import describe
 
 def paint(folder):

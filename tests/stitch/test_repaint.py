@@ -12,8 +12,9 @@ from shapes import ball_at
 from stitching import BLOCKS, SHAPE, Stored, write_volume
 from tomostat.blocks import Block
 from tomostat.stitch import Edit, edit_particles, open_graph, stitch_particles
+from tomostat.stitch.painting import paint_block
+from tomostat.stitch.plan import StitchPlan
 from tomostat.stitch.repaint import PENDING
-from tomostat.stitch.tasks import StitchPlan, paint_block
 from tomostat.volume import write_box
 
 

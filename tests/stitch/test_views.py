@@ -17,7 +17,7 @@ THREE = ("z", "y", "x")
 
 
 def flattened() -> tuple[np.ndarray, np.ndarray]:
-    """Two balls, and what z's slices show of them: the second in two halves that lie side by side in every slice."""
+    """Two balls, and what z's slices show of them: the second in two halves that lie side by side in the first ones."""
     labels = np.zeros((48, 48, 96), np.int32)
     labels[ball_at(labels.shape, (24, 24, 24), 18)] = 1
     labels[ball_at(labels.shape, (24, 24, 70), 18)] = 2
@@ -42,37 +42,64 @@ def test_particles_do_not_depend_on_blocks(tmp_path: Path) -> None:
 
 def test_views_join_what_z_alone_leaves_in_pieces(tmp_path: Path) -> None:
     labels, detected = flattened()
+    detected[(labels == 2) & (np.indices(labels.shape)[1] < 24)] = 3
     alone = write_volume(tmp_path / "z", labels, detected=detected)
     seen = write_volume(tmp_path / "zyx", labels, detected=detected, views=THREE)
     by_z, by_all = stitch_particles(*alone.places), stitch_particles(*seen.places)
     assert np.isnan(by_z.particles["agreement"]).all()
-    assert (by_z.candidates["support"] == 0).all()
-    assert (by_all.candidates["support"] > 1).any()
-    assert by_all.candidates["score"].max() > by_z.candidates["score"].max()
+    assert len(by_z.particles) == 3
     assert len(by_all.particles) == 2
+    assert by_all.tracks["particle"].nunique() == 2
     assert len(np.unique(seen.labels())) == 3
     assert by_all.particles["confidence"].min() > 0.9
 
 
-def test_views_that_see_two_lower_the_confidence(tmp_path: Path) -> None:
+def test_views_separate_what_z_fuses(tmp_path: Path) -> None:
+    labels, _ = flattened()
+    stored = write_volume(tmp_path / "fused", labels, detected=np.minimum(labels, 1), views=THREE)
+    fused = stitch_particles(*stored.places)
+    assert len(fused.particles) == 2
+    found = stored.labels()
+    assert len(np.unique(found[labels == 1])) == len(np.unique(found[labels == 2])) == 1
+    assert check_particles(*stored.places) == []
+
+
+def test_a_view_that_differs_lowers_the_confidence(tmp_path: Path) -> None:
     labels, _ = flattened()
     apart = stitch_particles(*write_volume(tmp_path / "apart", labels, views=THREE).places).particles
-    stored = write_volume(tmp_path / "fused", labels, detected=np.minimum(labels, 1), views=THREE)
+    stored = write_volume(tmp_path / "fused", labels, detected=np.minimum(labels, 1), views=("z", "y"))
     fused = stitch_particles(*stored.places).particles
-    assert len(fused) == 1
-    assert fused["agreement"].iloc[0] < 0.6 < 0.98 < apart["agreement"].min()
-    assert fused["confidence"].iloc[0] < apart["confidence"].min()
+    assert fused["agreement"].min() < 0.6 < 0.98 < apart["agreement"].min()
+    assert fused["confidence"].min() < apart["confidence"].min()
+
+
+def test_borders_along_the_slices_of_one_view_are_those_of_the_others(tmp_path: Path) -> None:
+    """Two balls on each other, of which z has the border 8 slices too high."""
+    labels = np.zeros((64, 48, 48), np.int32)
+    labels[ball_at(labels.shape, (18, 24, 24), 16)] = 1
+    labels[ball_at(labels.shape, (46, 24, 24), 16) & (labels == 0)] = 2
+    detected = labels.copy()
+    detected[32:40][labels[32:40] == 2] = 1
+    stored = write_volume(tmp_path, labels, detected=detected, views=THREE)
+    stitch_particles(*stored.places)
+    np.testing.assert_array_equal(stored.labels(), labels)
 
 
 def test_corrections_hold_beside_views(tmp_path: Path) -> None:
     labels, detected = flattened()
     stored = write_volume(tmp_path, labels, detected=detected, views=THREE)
-    pairs = stitch_particles(*stored.places).candidates
+    tracks = stitch_particles(*stored.places).tracks
     before = stored.labels()
-    a, b = (int(track) for track in pairs.loc[pairs["joined"], ["a", "b"]].iloc[0])
+    a, b = (int(track) for track in tracks[tracks["particle"] == 2]["voxels"].nlargest(2).index)
     cut = edit_particles(*stored.places, [Edit("cut", a, b)])
     assert cut.tracks.particle[a] != cut.tracks.particle[b]
     assert cut.particles["agreement"].notna().all()
+    corrected = stored.labels()
+    assert len(np.unique(corrected)) == 4  # a person outvotes y and x, which see two particles
+    np.testing.assert_array_equal(corrected == 1, before == 1)
+    assert check_particles(*stored.places) == []
+    stitch_particles(*stored.places, edits=[Edit("cut", a, b)])
+    np.testing.assert_array_equal(stored.labels(), corrected)
     edit_particles(*stored.places, [])
     np.testing.assert_array_equal(stored.labels(), before)
 

@@ -15,8 +15,9 @@ from tomostat.instances import InstanceMetadata
 from tomostat.kernels.tiles import tile_size, tile_starts
 from tomostat.stitch.graph import open_graph
 from tomostat.stitch.kernels.seams import flat_ends
+from tomostat.stitch.painting import LABEL, block_labels
 from tomostat.stitch.particles import check_tables, plan_of_run
-from tomostat.stitch.tasks import LABEL, StitchPlan, block_labels
+from tomostat.stitch.plan import StitchPlan
 from tomostat.volume import read_box
 
 PLANES = 4
@@ -75,7 +76,7 @@ def check_particles(
     """
     plan = plan_of_run(path, Path(folder), Path(graph))
     tables = check_tables(plan.folder, plan.shape)
-    count = int(open_graph(graph).tracks.particle.to_numpy().max(initial=0))
+    count = int(open_graph(graph).particles.index.to_numpy().max(initial=0))
     execution = (execution or Execution()).for_stage("check")
     check_block = dask.delayed(_check_block, pure=False)
     in_blocks = execution.run("blocks", {block.key: check_block(plan, block, count) for block in plan.blocks})

@@ -33,8 +33,8 @@ class MergeGraph:
     Attributes
     ----------
     tracks
-        One row per track, index `track`: particle (0 where dropped), first_slice, last_slice, sections, voxels, z, y, x
-        (centroid in micrometers), doubtful (its masks may hold two particles).
+        One row per track of z, index `track`: particle (0 where dropped), first_slice, last_slice, sections, voxels, z,
+        y, x (centroid in micrometers), doubtful (its masks may hold two particles).
     candidates
         One row per pair of tracks: a, b, the evidence, score, joined, reason; see
         `tomostat.stitch.kernels.merging`.
@@ -117,8 +117,11 @@ def merge_graph(
     table = pd.DataFrame({"a": candidates.a + 1, "b": candidates.b + 1, **edges, **terms})
     table["score"], table["joined"] = decision.score, decision.joined
     table["reason"] = pd.Categorical(names[decision.reason], categories=names)
+    return MergeGraph(tracks, table, particle_table(evidence), tuple(edits))
+
+
+def particle_table(evidence: ParticleEvidence) -> pd.DataFrame:
+    """The table of particles, from the evidence that they are right."""
     known = {name: values for name, values in vars(evidence).items() if name != "particle"}
-    particles = pd.DataFrame(
-        {**known, "confidence": evidence.confidence}, index=pd.Index(evidence.particle, name="particle")
-    )
-    return MergeGraph(tracks, table, particles, tuple(edits))
+    known["confidence"] = evidence.confidence
+    return pd.DataFrame(known, index=pd.Index(evidence.particle, name="particle"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dask
@@ -19,11 +19,14 @@ from tomostat.blocks import Block, Shape, check_whole_shards
 from tomostat.execution import Execution
 from tomostat.instances import InstanceMetadata, read_metadata
 from tomostat.options import as_dict
+from tomostat.stitch.agreement import agree_on_particles, overlap_block
 from tomostat.stitch.edits import Edit
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.edges import EdgeModel
 from tomostat.stitch.options import StitchOptions
-from tomostat.stitch.tasks import LABEL, StitchPlan, build_graph, link_slab, mask_slab, overlap_block, paint_block
+from tomostat.stitch.painting import LABEL, paint_block
+from tomostat.stitch.plan import StitchPlan
+from tomostat.stitch.tasks import build_graph, link_slab, mask_slab
 from tomostat.views import VIEWS, ViewName
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, read_fit
 
@@ -86,36 +89,42 @@ def stitch_particles(
             path, shape=plan.shape, dtype="uint32", spacing=plan.spacing, label=LABEL,
             attributes={"options": as_dict(plan.options), "block": list(plan.block)},
         )  # fmt: skip
+    execution.run("link", _tasks_of_views(link_slab, plan, plan.views))
     if plan.others:
         _compare_views(plan, execution)
-    else:
-        execution.run("link", slab_tasks(link_slab, plan))
-    execution.run_here("merge graph", dask.delayed(build_graph)(plan, tuple(edits)))
+    execution.run_here("merge graph", dask.delayed(decide)(plan, tuple(edits)))
     return _paint_particles(plan, execution)
 
 
+def decide(plan: StitchPlan, edits: Sequence[Edit]) -> int:
+    """Decide and write the merge graph of z, and what the views agree on; errors are those of `build_graph`."""
+    return agree_on_particles(plan, edits) if plan.others else build_graph(plan, edits)
+
+
 def _compare_views(plan: StitchPlan, execution: Execution) -> None:
-    """Particles of every view by itself, and the voxels that tracks of z share with those of the others."""
-    alone = {name: plan.of_view(name) for name in ("z", *plan.others)}
-    execution.run("link", _tasks_of_views(link_slab, alone))
-    for name, one in alone.items():
-        execution.run_here(f"merge graph of {name}", dask.delayed(build_graph)(one, ()))
-    execution.run("masks of views", _tasks_of_views(mask_slab, {name: alone[name] for name in plan.others}))
+    """Particles of every view by itself, and the voxels that they share."""
+    for name in plan.views:
+        execution.run_here(f"merge graph of {name}", dask.delayed(build_graph)(plan.of_view(name), ()))
+    execution.run("masks of views", _tasks_of_views(mask_slab, plan, plan.others))
     overlap = dask.delayed(overlap_block, pure=False)
     tasks = {block.key: overlap(plan, block) for block in plan.blocks}
     execution.run("overlaps of views", tasks, need=BYTES_PER_VOXEL * math.prod(plan.block))
 
 
 def _tasks_of_views(
-    work: Callable[[StitchPlan, range], object], plans: Mapping[ViewName, StitchPlan]
+    work: Callable[[StitchPlan, range], object], plan: StitchPlan, views: Sequence[ViewName]
 ) -> dict[str, Delayed]:
-    """One task per block of slices of every view."""
-    return {f"{name}-{key}": task for name, plan in plans.items() for key, task in slab_tasks(work, plan).items()}
+    """One task per block of slices of some views."""
+    return {
+        key if name == "z" else f"{name}-{key}": task
+        for name in views
+        for key, task in slab_tasks(work, plan.of_view(name)).items()
+    }
 
 
 def _paint_particles(plan: StitchPlan, execution: Execution) -> MergeGraph:
     """Masks and voxels of a decided merge graph."""
-    execution.run("masks", slab_tasks(mask_slab, plan))
+    execution.run("masks", slab_tasks(mask_slab, plan.of_view("z")))
     paint(plan, plan.blocks, execution)
     return open_graph(plan.graph)
 

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import dask
 import numpy as np
+import pandas as pd
+from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block
 from tomostat.execution import Execution
+from tomostat.stitch.agreement import boxes_of_particles, read_agreement
 from tomostat.stitch.edits import Edit, check_edits
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.link import widest_gap
-from tomostat.stitch.particles import paint, plan_of_run
-from tomostat.stitch.tasks import StitchPlan, build_graph, update_masks
+from tomostat.stitch.particles import decide, paint, plan_of_run
+from tomostat.stitch.plan import StitchPlan
+from tomostat.stitch.tasks import update_masks
 
 PENDING = "edit-pending"
 """File that exists while edits are applied: where a killed run left it, the next one repaints everything."""
@@ -56,33 +60,47 @@ def edit_particles(
         written then.
     """
     edits = tuple(edits)
-    before = open_graph(graph)
-    check_edits(edits, len(before.tracks))
     plan = plan_of_run(path, Path(folder), Path(graph))
+    z = plan.of_view("z")
+    tracks = open_graph(z.graph).tracks
+    check_edits(edits, len(tracks))
+    agreed = read_agreement(plan) if plan.others else None
     pending = plan.graph / PENDING
     everything = pending.exists()
     pending.touch()
     execution = (execution or Execution()).for_stage("stitch")
     try:
-        execution.run_here("merge graph", dask.delayed(build_graph)(plan, edits))
+        execution.run_here("merge graph", dask.delayed(decide)(plan, edits))
     except ValueError:  # edits contradict each other by way of other tracks: nothing was written
         if not everything:
             pending.unlink()
         raise
-    after = open_graph(graph)
-    slabs = plan.slabs if everything else _slabs_to_mask(plan, before, after)
+    slabs = z.slabs if everything else _slabs_to_mask(z, tracks, open_graph(z.graph).tracks)
     update = dask.delayed(update_masks, pure=False)
-    boxes = execution.run("masks", {plan.key(slab): update(plan, slab) for slab in slabs})
-    changed = np.array([box for found in boxes.values() for box in found], np.int64).reshape(-1, 5)
+    boxes = list(execution.run("masks", {z.key(slab): update(z, slab) for slab in slabs}).values())
+    if agreed is not None and not everything:
+        boxes += execution.run("masks of views", _tasks_of_changed(plan, agreed, read_agreement(plan))).values()
+    changed = np.array([box for found in boxes for box in found], np.int64).reshape(-1, 6)
     blocks = plan.blocks if everything else [block for block in plan.blocks if _overlaps(block, changed)]
     paint(plan, blocks, execution)
     pending.unlink()
-    return after
+    return open_graph(graph)
 
 
-def _slabs_to_mask(plan: StitchPlan, before: MergeGraph, after: MergeGraph) -> list[range]:
+def _tasks_of_changed(plan: StitchPlan, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Delayed]:
+    """Tasks that find the masks whose particle, by what the views agree on, is another after corrections."""
+    changed = pd.concat([before, after]).drop_duplicates(keep=False)
+    find = dask.delayed(boxes_of_particles, pure=False)
+    return {
+        f"{name}-{plan.key(slab)}": find(plan, name, slab, sorted(set(changed["seen"][changed["view"] == name])))
+        for name in plan.views
+        for slab in plan.of_view(name).slabs
+    }
+
+
+def _slabs_to_mask(plan: StitchPlan, before: pd.DataFrame, after: pd.DataFrame) -> list[range]:
     """Blocks of slices near tracks whose particle has changed."""
-    tracks = after.tracks[after.tracks.particle != before.tracks.particle]
+    tracks = after[after["particle"] != before["particle"]]
     reach = widest_gap(plan.options) + 1
     starts, stops = tracks.first_slice.to_numpy() - reach, tracks.last_slice.to_numpy() + reach
     return [slab for slab in plan.slabs if np.any((starts < slab.stop) & (stops >= slab.start))]
@@ -90,8 +108,5 @@ def _slabs_to_mask(plan: StitchPlan, before: MergeGraph, after: MergeGraph) -> l
 
 def _overlaps(block: Block, boxes: NDArray[np.int64]) -> bool:
     """Whether a changed mask overlaps a block or its halo."""
-    z, y, x = block.outer
-    overlap = (boxes[:, 0] >= z.start) & (boxes[:, 0] < z.stop)
-    overlap &= (boxes[:, 1] < y.stop) & (boxes[:, 3] > y.start)
-    overlap &= (boxes[:, 2] < x.stop) & (boxes[:, 4] > x.start)
-    return bool(overlap.any())
+    start, stop = ([getattr(part, end) for part in block.outer] for end in ("start", "stop"))
+    return bool(((boxes[:, :3] < stop) & (boxes[:, 3:] > start)).all(1).any())

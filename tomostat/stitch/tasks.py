@@ -1,107 +1,30 @@
-"""The tasks of the stitch stage: read tables, run kernels, write tables or voxels."""
+"""The tasks of the stitch stage: read tables, run kernels, write tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tomostat.blocks import Block, Shape, block_grid
 from tomostat.instances import read_instances, split_ids
 from tomostat.stitch.edits import Edit, as_corrections, check_edits
-from tomostat.stitch.graph import merge_graph, write_graph
+from tomostat.stitch.graph import MergeGraph, merge_graph, write_graph
 from tomostat.stitch.kernels.candidates import find_candidates, measure_tracks
 from tomostat.stitch.kernels.confidence import particle_evidence
-from tomostat.stitch.kernels.edges import EdgeModel, move_edges
 from tomostat.stitch.kernels.link import InstanceLinks, link_slices, widest_gap
-from tomostat.stitch.kernels.masks import Masks, final_masks
+from tomostat.stitch.kernels.masks import final_masks
 from tomostat.stitch.kernels.numbering import decide_particles
-from tomostat.stitch.kernels.other_views import ViewOverlaps, support
-from tomostat.stitch.kernels.paint import paint_box
-from tomostat.stitch.kernels.refine import refine_halo, refine_labels
 from tomostat.stitch.kernels.tracks import IndexedLinks, Sections, chain_instances, index_links, measure_sections
-from tomostat.stitch.options import StitchOptions
+from tomostat.stitch.plan import StitchPlan, read_slices
 from tomostat.stitch.tables import read_table, write_table
 from tomostat.views import View, ViewName
-from tomostat.volume import read_box, read_flat, write_box
 
-LABEL = "particles"
-"""Name of the label image."""
-OVERLAPS = "overlaps"
-"""Folder of the tables of voxels that tracks share with particles of other views."""
 MOMENTS = ("y", "x", "yy", "yx", "xx")
 """Columns of `Sections.moments` in the tables ``sections``."""
-
-
-@dataclass(frozen=True)
-class StitchPlan:
-    """What all tasks need to know; small, because it is sent with each of them.
-
-    Attributes
-    ----------
-    path, folder, graph
-        The volume, the folder of instance tables, the folder of the merge graph.
-    shape, spacing
-        Voxels (z, y, x) of the volume, and their size in micrometers.
-    block
-        Voxels (z, y, x) of a block of work.
-    options
-        How to stitch.
-    edges
-        What the edges of active material look like; None where there is none, and boundaries stay where the phases
-        are.
-    others
-        Views beside z that are evidence.
-    """
-
-    path: Path
-    folder: Path
-    graph: Path
-    shape: Shape
-    spacing: tuple[float, float, float]
-    block: Shape
-    options: StitchOptions
-    edges: EdgeModel | None
-    others: tuple[ViewName, ...] = ()
-
-    def of_view(self, name: ViewName) -> StitchPlan:
-        """The plan of one view by itself: slices along its axis, its instance tables, a merge graph of its own."""
-        view = View(name)
-        return replace(
-            self, folder=self.folder / view.folder, graph=self.graph / view.folder, shape=view.turned(self.shape),
-            spacing=view.turned(self.spacing), block=view.turned(self.block), others=(),
-        )  # fmt: skip
-
-    @property
-    def slabs(self) -> list[range]:
-        """Blocks of slices."""
-        step = self.block[0]
-        return [range(z, min(z + step, self.shape[0])) for z in range(0, self.shape[0], step)]
-
-    @property
-    def blocks(self) -> list[Block]:
-        """Blocks of voxels, with the halo on which refined labels depend."""
-        return block_grid(self.shape, self.block, (self.halo,) * 3)
-
-    @property
-    def halo(self) -> int:
-        """Voxels around a block that its labels depend on."""
-        moved = self.edges.halo if self.edges and self.options.margin else 0
-        return refine_halo(self.options.margin) + moved
-
-    @staticmethod
-    def key(slab: range) -> str:
-        """Name of a block of slices; names sort in the order of the slices."""
-        return f"{slab.start:05d}-{slab.stop:05d}"
-
-    def table(self, kind: str, slab: range) -> Path:
-        """Path of the part of a table for a block of slices."""
-        return self.graph / kind / f"{self.key(slab)}.parquet"
 
 
 def link_slab(plan: StitchPlan, slab: range) -> int:
@@ -118,68 +41,59 @@ def link_slab(plan: StitchPlan, slab: range) -> int:
     return len(own)
 
 
-def overlap_block(plan: StitchPlan, block: Block) -> int:
-    """Write the voxels of a block that the tracks share with the particles of other views; returns their pairs."""
-    slices = range(block.core[0].start, block.core[0].stop)
-    tracks = _read_slices(plan, "members", slices)["track"].to_numpy().astype(np.uint32)
-    instances = read_instances(plan.folder, slices)
-    own = paint_box(Masks(instances, tracks, np.zeros(len(tracks), np.uint8)), block.core)
-    tables = []
-    for name in plan.others:
-        view, other = View(name), plan.of_view(name)
-        box = view.turned(block.core)
-        masks = _read_slices(other, "masks", range(box[0].start, box[0].stop))
-        found = view.turn_back(paint_box(Masks.from_table(masks, other.shape[1:]), box))
-        columns = vars(ViewOverlaps.of_labels(own, found))
-        tables.append(pa.table({"view": pa.repeat(name, len(columns["track"])), **columns}))
-    table = pa.concat_tables(tables)
-    write_table(plan.graph / OVERLAPS / f"{block.key}.parquet", table)
-    return len(table)
+@dataclass(frozen=True, eq=False)
+class DecidedTracks:
+    """A decided merge graph of one view, with what it was decided on.
 
+    Attributes
+    ----------
+    graph
+        Tracks, candidates and particles.
+    sections
+        All instances.
+    track
+        Track of every instance, counted from 0, (n,) int32.
+    """
 
-def _read_overlaps(plan: StitchPlan) -> list[ViewOverlaps]:
-    """Overlaps with the other views of the whole volume."""
-    if not plan.others:
-        return []
-    table = pa.concat_tables([read_table(plan.graph / OVERLAPS / f"{block.key}.parquet") for block in plan.blocks])
-    views = table["view"].to_numpy(zero_copy_only=False)
-    columns = {name: table[name].to_numpy() for name in ViewOverlaps.__dataclass_fields__}
-    return [
-        ViewOverlaps(**{name: values[views == view] for name, values in columns.items()}).summed()
-        for view in plan.others
-    ]
+    graph: MergeGraph
+    sections: Sections
+    track: NDArray[np.int32]
 
 
 def build_graph(plan: StitchPlan, edits: Sequence[Edit]) -> int:
-    """Decide the merge graph and write it, with the particle of every instance; returns the number of particles.
+    """Decide the merge graph of one view and write it, with the particle of every instance; returns their number.
 
     Raises
     ------
     ValueError
         When edits name unknown tracks or contradict each other; nothing was written then.
     """
+    decided = decide_tracks(plan, edits)
+    particle = decided.graph.tracks["particle"].to_numpy(np.uint32)
+    for slab in plan.slabs:
+        own = slice(*np.searchsorted(decided.sections.slice, [slab.start, slab.stop]))
+        track = decided.track[own]
+        members = {"slice": decided.sections.slice[own], "track": track + 1, "particle": particle[track]}
+        write_table(plan.table("members", slab), pa.table(members))
+    write_graph(plan.graph, decided.graph)
+    return len(decided.graph.particles)
+
+
+def decide_tracks(plan: StitchPlan, edits: Sequence[Edit]) -> DecidedTracks:
+    """Decide the merge graph of one view; errors are those of `build_graph`."""
     sections = _read_sections(plan)
     links = _read_links(plan, sections)
     chains = chain_instances(sections, links, plan.options)
     tracks = measure_tracks(sections, chains, plan.spacing)
     candidates = find_candidates(links, chains, tracks)
     del links  # the largest table, not needed any more
-    overlaps = _read_overlaps(plan)
-    for one in overlaps:
-        more = candidates.support + support(candidates.a, candidates.b, tracks.volume, one)
-        candidates = replace(candidates, support=more)
     check_edits(edits, len(tracks))
     decision, particle = decide_particles(
         sections, chains.track, tracks, candidates, plan.shape[0], plan.options, as_corrections(edits)
     )
-    for slab in plan.slabs:
-        own = slice(*np.searchsorted(sections.slice, [slab.start, slab.stop]))
-        track = chains.track[own]
-        members = {"slice": sections.slice[own], "track": track + 1, "particle": particle[track]}
-        write_table(plan.table("members", slab), pa.table(members))
-    evidence = particle_evidence(sections, chains.track, tracks, candidates, decision, particle, plan.spacing, overlaps)
-    write_graph(plan.graph, merge_graph(tracks, candidates, decision, particle, evidence, edits))
-    return int(particle.max(initial=0))
+    evidence = particle_evidence(sections, chains.track, tracks, candidates, decision, particle, plan.spacing)
+    graph = merge_graph(tracks, candidates, decision, particle, evidence, edits)
+    return DecidedTracks(graph, sections, chains.track)
 
 
 def _read_sections(plan: StitchPlan) -> Sections:
@@ -212,14 +126,20 @@ def mask_slab(plan: StitchPlan, slab: range) -> int:
 
 
 def update_masks(plan: StitchPlan, slab: range) -> list[list[int]]:
-    """Write the final masks of a block of slices again; returns the boxes [z, y0, x0, y1, x1] of changed masks."""
+    """Write the final masks of a block of slices again; returns the boxes of changed masks."""
     before = read_table(plan.table("masks", slab)).to_pandas()
     after = _write_masks(plan, slab).to_pandas()
     both = pd.concat([before, after])
     for name in ("run_start", "run_length"):
         both[name] = [runs.tobytes() for runs in both[name]]  # arrays cannot be compared
-    changed = both.drop_duplicates(list(both.columns), keep=False)
-    boxes: list[list[int]] = changed[["slice", "y0", "x0", "y1", "x1"]].values.tolist()
+    return boxes_of(both.drop_duplicates(list(both.columns), keep=False))
+
+
+def boxes_of(masks: pd.DataFrame, view: ViewName = "z") -> list[list[int]]:
+    """Boxes [z0, y0, x0, z1, y1, x1] in the volume of the masks of a view."""
+    low = View(view).in_volume([masks[name] for name in ("slice", "y0", "x0")])
+    high = View(view).in_volume([masks["slice"] + 1, masks["y1"], masks["x1"]])
+    boxes: list[list[int]] = np.stack([*low, *high], axis=1).tolist()
     return boxes
 
 
@@ -233,33 +153,7 @@ def _write_masks(plan: StitchPlan, slab: range) -> pa.Table:
     return table
 
 
-def _read_slices(plan: StitchPlan, kind: str, slices: range) -> pa.Table:
-    """Rows of a table that belong to some slices."""
-    slabs = [slab for slab in plan.slabs if slab.start < slices.stop and slab.stop > slices.start]
-    return pa.concat_tables([read_table(plan.table(kind, slab), slices) for slab in slabs])
-
-
 def _members(plan: StitchPlan, slices: range) -> NDArray[np.uint32]:
     """Particle of every instance in some slices."""
-    particle: NDArray[np.uint32] = _read_slices(plan, "members", slices)["particle"].to_numpy()
+    particle: NDArray[np.uint32] = read_slices(plan, "members", slices)["particle"].to_numpy()
     return particle
-
-
-def paint_block(plan: StitchPlan, block: Block) -> int:
-    """Paint, refine and write one block; returns the number of labelled voxels."""
-    labels = block_labels(plan, block)
-    write_box(plan.path, block.start, labels, LABEL)
-    return int(np.count_nonzero(labels))
-
-
-def block_labels(plan: StitchPlan, block: Block) -> NDArray[np.uint32]:
-    """Labels of a block's core, from the masks, the phases and the grey values."""
-    slices = range(block.outer[0].start, block.outer[0].stop)
-    masks = Masks.from_table(_read_slices(plan, "masks", slices), (plan.shape[1], plan.shape[2]))
-    labels = paint_box(masks, block.outer)
-    phases = read_box(plan.path, block.outer, "phases")
-    labels = refine_labels(labels, phases, plan.options.margin)
-    if plan.edges is not None and plan.options.margin:
-        first = tuple(s.start for s in block.outer)
-        labels = move_edges(labels, phases, read_flat(plan.path, block.outer), plan.edges, first)
-    return labels[block.inner]

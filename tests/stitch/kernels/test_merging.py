@@ -11,7 +11,7 @@ from properties import examples
 from shapes import ball_at
 from stitching import graph_of, particles_of
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
-from tomostat.stitch.kernels.merging import ROUNDER, SUPPORT, WEIGHTS, decide, sphere_likeness
+from tomostat.stitch.kernels.merging import ROUNDER, WEIGHTS, decide, sphere_likeness
 
 
 def test_a_ball_has_the_sphere_likeness_of_a_ball() -> None:
@@ -64,7 +64,6 @@ def test_decisions_equal_a_plain_best_first(data: st.DataObject) -> None:
         blocked=np.zeros(e, np.float32),
         overlap=rng.integers(0, 60, e).astype(np.int32),
         contact=rng.integers(0, 60, e).astype(np.int32),
-        support=rng.uniform(-2, 2, e).astype(np.float32) * rng.integers(0, 2),
     )
     decision = decide(tracks, candidates)
     assert decision.root.tolist() == plain_best_first(tracks, candidates)
@@ -105,7 +104,7 @@ def plain_best_first(tracks: TrackGeometry, candidates: Candidates) -> list[int]
             for e in range(len(candidates)):
                 a, b = int(candidates.a[e]), int(candidates.b[e])
                 if group(a) is not group(b) and (ambiguous[a] or ambiguous[b]) == late and e not in refused:
-                    open_.append((-float(np.dot(WEIGHTS, evidence(e)) + SUPPORT * candidates.support[e]), e))
+                    open_.append((-float(np.dot(WEIGHTS, evidence(e))), e))
             if not open_ or min(open_)[0] >= 0:
                 break
             e = min(open_)[1]

@@ -61,9 +61,6 @@ class Candidates:
         Pixels that the masks of this link share, int32.
     contact
         Pixels of the smaller track directly above or below the other, int32.
-    support
-        What other views say, summed over them, float32; see `tomostat.stitch.kernels.other_views.support`. 0 without
-        any.
     """
 
     a: NDArray[np.int32]
@@ -74,7 +71,6 @@ class Candidates:
     blocked: NDArray[np.float32]
     overlap: NDArray[np.int32]
     contact: NDArray[np.int32]
-    support: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.a)
@@ -117,7 +113,6 @@ def find_candidates(links: IndexedLinks, chains: Chains, tracks: TrackGeometry) 
         a=(pairs // len(tracks)).astype(np.int32),
         b=(pairs % len(tracks)).astype(np.int32),
         contact=contact,
-        support=np.zeros(len(pairs), np.float32),
         gap=of_best_link("gap", -1),
         **{name: of_best_link(name, 0) for name in ("iou", "containment", "blocked", "overlap")},
     )

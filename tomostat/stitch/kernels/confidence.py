@@ -34,7 +34,7 @@ well they are calibrated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -43,7 +43,6 @@ from numpy.typing import NDArray
 
 from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
 from tomostat.stitch.kernels.merging import Decision, Reason, sphere_likeness
-from tomostat.stitch.kernels.other_views import ViewOverlaps, agreement
 from tomostat.stitch.kernels.tracks import Sections
 
 ALONE = {
@@ -106,9 +105,8 @@ def particle_evidence(
     decision: Decision,
     particle: NDArray[np.uint32],
     spacing: tuple[float, float, float],
-    overlaps: Sequence[ViewOverlaps] = (),
 ) -> ParticleEvidence:
-    """Evidence of all particles; it depends on the instances and the decisions alone.
+    """Evidence of the particles of one view; it depends on the instances and the decisions alone.
 
     Parameters
     ----------
@@ -122,8 +120,6 @@ def particle_evidence(
         Particle of every track, (k,) uint32; 0 where dropped.
     spacing
         Voxel size (z, y, x) in micrometers.
-    overlaps
-        Of all tracks with the particles of each other view.
     """
     numbers, of_track = np.unique(np.append(particle, np.uint32(0)), return_inverse=True)  # 0 is always among them
     of_track, count = of_track[:-1], len(numbers)
@@ -143,9 +139,8 @@ def particle_evidence(
     for end in (candidates.a, candidates.b):
         own = of_track[end]
         np.maximum.at(doubt, own, wrong * np.minimum(at_stake / volume[own], 1))
-    agreed = [agreement(of_track, volume, one) for one in overlaps] or [np.full(count, np.nan)]
     found = score[1:], roundness, parts[1:], doubt[1:], profiles.unevenness()[1:], profiles.missed()[1:]
-    return ParticleEvidence(numbers[1:], *found, np.mean(agreed, axis=0)[1:])
+    return ParticleEvidence(numbers[1:], *found, np.full(count - 1, np.nan))
 
 
 @dataclass(frozen=True, eq=False)

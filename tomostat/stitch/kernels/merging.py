@@ -2,7 +2,7 @@
 
 A candidate joins two tracks that overlap in slices near each other. Its score, positive to join, is
 
-    3 IoU + containment + 3 share + 2.5 shape - 2.5 alongside - 4 neck + 1.5 + 2 support
+    3 IoU + containment + 3 share + 2.5 shape - 2.5 alongside - 4 neck + 1.5
 
 IoU, containment
     of the masks that the best link joins (0 without a link)
@@ -18,8 +18,6 @@ alongside
     share of the shorter part's slices that the other part crosses too
 neck
     1 - sqrt(overlap / lesser of the two largest sections)
-support
-    what slices along other axes say (`tomostat.stitch.kernels.other_views`), where they were searched
 
 The coefficients are those of a logistic fit on dense phantoms with missed, split and fused detections, rounded;
 results on other phantoms depend little on them. The best candidate of all is joined first, and every candidate of the
@@ -41,8 +39,6 @@ from tomostat.stitch.kernels.disjoint_sets import find_root, find_roots
 
 WEIGHTS = np.array([*LINK_WEIGHTS, 3.0, 2.5, -2.5, -4.0, 1.5])
 """Coefficients of IoU, containment, share, shape, alongside, neck, and the constant."""
-SUPPORT = 2.0
-"""Coefficient of what other views say."""
 COARSE = 200.0
 """Voxels of a particle whose shape counts half, because it is coarsely sampled."""
 ROUNDER = 0.05
@@ -110,7 +106,7 @@ def decide(
     cuts
         Pairs of tracks, counted from 0, that are kept in different particles, (c, 2).
     """
-    fixed = link_evidence(candidates.iou, candidates.containment) + WEIGHTS[6] + SUPPORT * candidates.support
+    fixed = link_evidence(candidates.iou, candidates.containment) + WEIGHTS[6]
     pairs = (candidates.a, candidates.b, fixed, candidates.overlap, candidates.contact)
     # the kernel changes these in place
     parts = tuple(getattr(tracks, name).copy() for name in ("volume", "moments", "first", "last", "peak"))

@@ -1,0 +1,202 @@
+"""What several views agree on: their particles compared block by block, decided on at once, and painted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tomostat.blocks import Block, Box
+from tomostat.instances import read_instances
+from tomostat.stitch.edits import Edit
+from tomostat.stitch.graph import MergeGraph, open_graph, particle_table, write_graph
+from tomostat.stitch.kernels.confidence import ParticleEvidence
+from tomostat.stitch.kernels.consensus import (
+    ViewOverlaps,
+    ViewParticles,
+    agree,
+    agreement,
+    count_pairs,
+    majority,
+    number_groups,
+)
+from tomostat.stitch.kernels.masks import Masks
+from tomostat.stitch.kernels.paint import paint_box
+from tomostat.stitch.plan import StitchPlan, paint_masks, read_slices
+from tomostat.stitch.tables import read_table, write_table
+from tomostat.stitch.tasks import boxes_of, build_graph, decide_tracks
+from tomostat.views import View, ViewName
+
+OVERLAPS = "overlaps"
+"""Folder of the tables of voxels that particles of different views share."""
+AGREEMENT = "agreement.parquet"
+"""Table of what became of the particles of every view; columns view, seen (its number in this view), particle (0 where
+dropped), by_hand (whether a person decided on it)."""
+
+
+def overlap_block(plan: StitchPlan, block: Block) -> int:
+    """Write the voxels of a block that the views share: tracks of z, particles of the others; returns their pairs."""
+    z = plan.of_view("z")
+    slices = range(block.core[0].start, block.core[0].stop)
+    instances = read_instances(z.folder, slices)
+    tracks = read_slices(z, "members", slices)["track"].to_numpy().astype(np.uint32)
+    seen = [paint_box(Masks(instances, tracks, np.zeros(len(tracks), np.uint8)), block.core)]
+    seen += [_paint_view(plan, name, block.core) for name in plan.others]
+    tables = []
+    for (a, first), (b, second) in combinations(enumerate(seen), 2):
+        one, other, voxels = count_pairs(first, second)
+        views = {"a": np.full(len(one), a, np.int8), "b": np.full(len(one), b, np.int8)}
+        tables.append(pa.table({**views, "first": one, "second": other, "voxels": voxels}))
+    table = pa.concat_tables(tables)
+    write_table(plan.graph / OVERLAPS / f"{block.key}.parquet", table)
+    return len(table)
+
+
+def agree_on_particles(plan: StitchPlan, edits: Sequence[Edit]) -> int:
+    """Decide which particles of the views are one, with corrections of those of z; returns the number of particles.
+
+    Raises
+    ------
+    ValueError
+        When edits name unknown tracks or contradict each other; nothing was written then.
+    """
+    z = plan.of_view("z")
+    build_graph(z, edits)
+    pairs = pd.concat([read_table(plan.graph / OVERLAPS / f"{b.key}.parquet").to_pandas() for b in plan.blocks])
+    others = [open_graph(plan.of_view(name).graph) for name in plan.others]
+    agreed = _Agreed.of([open_graph(z.graph), *others], pairs)
+    earlier = _Agreed.of([decide_tracks(z, ()).graph, *others], pairs) if edits else None
+    number = agreed.numbers(earlier)
+    views = np.array(plan.views)
+    table = {"view": views[agreed.found.view], "seen": agreed.seen, "particle": number, "by_hand": agreed.found.by_hand}
+    write_table(plan.graph / AGREEMENT, pa.table(table))
+    write_graph(plan.graph, agreed.graph(number, edits))
+    return int(np.unique(number[number > 0]).size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Agreed:
+    """Particles of all views, and which of them are one; arrays (n,) view by view.
+
+    Attributes
+    ----------
+    graphs
+        Merge graph of every view.
+    found, overlaps
+        Particles, and the voxels that they share.
+    seen
+        Number of each in its view.
+    one
+        What `agree` decides.
+    """
+
+    graphs: list[MergeGraph]
+    found: ViewParticles
+    overlaps: ViewOverlaps
+    seen: NDArray[np.int64]
+    one: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, graphs: list[MergeGraph], pairs: pd.DataFrame) -> _Agreed:
+        """Decide, from the merge graph of every view and the pairs of all blocks."""
+        numbers = [graph.particles.index.to_numpy(np.int64) for graph in graphs]
+        begin = np.cumsum([0, *map(len, numbers)])
+        into = np.append(0, graphs[0].tracks["particle"].to_numpy(np.int64))
+        first = np.where(pairs["a"] == 0, into[pairs["first"].where(pairs["a"] == 0, 0)], pairs["first"])
+        pairs = pairs.assign(first=first).groupby(["a", "b", "first", "second"])["voxels"].sum().reset_index()
+        a, b, first, second, voxels = (
+            pairs[name].to_numpy(np.int64) for name in ("a", "b", "first", "second", "voxels")
+        )
+
+        def index(view: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
+            """Indices of particles by view and number; those of number 0 have none."""
+            result = np.full(len(view), -1)
+            for k, known in enumerate(numbers):
+                own = (view == k) & (number > 0)
+                result[own] = begin[k] + np.searchsorted(known, number[own])
+            return result
+
+        one, other = index(a, first), index(b, second)
+        size = np.zeros(begin[-1], np.int64)
+        for ends, rows in (
+            (one, (a == 0) & (b == 1)),
+            (other, a == 0),
+        ):  # every view once, its pairs with none included
+            rows = rows & (ends >= 0)
+            np.add.at(size, ends[rows], voxels[rows])
+        shared = (one >= 0) & (other >= 0)
+        confidence = np.concatenate([graph.particles["confidence"].to_numpy() for graph in graphs])
+        view = np.repeat(np.arange(len(graphs)), np.diff(begin))
+        found = ViewParticles(view, size, confidence, _by_hand(graphs[0], begin[-1]))
+        overlaps = ViewOverlaps(one[shared], other[shared], voxels[shared])
+        return cls(graphs, found, overlaps, np.concatenate(numbers), agree(found, overlaps))
+
+    def numbers(self, earlier: _Agreed | None) -> NDArray[np.uint32]:
+        """Number of the particle that each is; those that corrections leave alone keep the number that they had."""
+        if earlier is None:
+            return number_groups(self.one)
+        key, known = (one.found.view << 32 | one.seen for one in (self, earlier))
+        return number_groups(self.one, key, known, number_groups(earlier.one))
+
+    def graph(self, number: NDArray[np.uint32], edits: Sequence[Edit]) -> MergeGraph:
+        """Tracks and candidates of z, and the evidence of what the views agree on."""
+        z = self.graphs[0]
+        into = np.zeros(int(z.particles.index.max() if len(z.particles) else 0) + 1, np.uint32)
+        own = self.found.view == 0
+        into[self.seen[own]] = number[own]
+        return MergeGraph(
+            z.tracks.assign(particle=into[z.tracks["particle"]]), z.candidates, particle_table(self._evidence(number)),
+            tuple(edits),
+        )  # fmt: skip
+
+    def _evidence(self, number: NDArray[np.uint32]) -> ParticleEvidence:
+        """Evidence of each particle: that of the view whose particle resembles those of the others most."""
+        table = pd.concat([graph.particles for graph in self.graphs]).drop(columns="confidence")
+        agreed = agreement(self.found, self.overlaps)
+        best = np.lexsort((-agreed, number))
+        known, place = np.unique(number[best], return_index=True)
+        chosen = best[place[known > 0]]
+        columns = {str(name): column.to_numpy()[chosen] for name, column in table.items()}
+        return ParticleEvidence(number[chosen], **columns | {"agreement": agreed[chosen]})
+
+
+def _by_hand(graph: MergeGraph, count: int) -> NDArray[np.bool_]:
+    """Whether a person decided on each particle of z, the first of `count`."""
+    edited = [track for edit in graph.edits for track in (edit.a, edit.b)]
+    result = np.zeros(count, bool)
+    result[: len(graph.particles)] = graph.particles.index.isin(graph.tracks["particle"].loc[edited])
+    return result
+
+
+def read_agreement(plan: StitchPlan) -> pd.DataFrame:
+    """The table `AGREEMENT` of a decided run."""
+    return read_table(plan.graph / AGREEMENT).to_pandas()
+
+
+def labels_of_views(plan: StitchPlan, box: Box) -> NDArray[np.uint32]:
+    """Labels of a box of the volume as most views have them."""
+    table = read_agreement(plan)
+    labels = []
+    for name in plan.views:
+        own = table[table["view"] == name]
+        into = np.zeros(int(own["seen"].max() if len(own) else 0) + 1, np.uint32)
+        into[own["seen"]] = own["particle"]
+        labels.append(into[_paint_view(plan, name, box)])
+    return majority(np.stack(labels), np.sort(table["particle"][table["by_hand"]].to_numpy(np.uint32)))
+
+
+def boxes_of_particles(plan: StitchPlan, view: ViewName, slab: range, particles: Sequence[int]) -> list[list[int]]:
+    """Boxes of the masks of some particles of a view in a block of its slices, see `boxes_of`."""
+    masks = read_table(plan.of_view(view).table("masks", slab)).to_pandas()
+    return boxes_of(masks[masks["particle"].isin(particles)], view)
+
+
+def _paint_view(plan: StitchPlan, name: ViewName, box: Box) -> NDArray[np.uint32]:
+    """Particles of one view by itself in a box of the volume."""
+    view = View(name)
+    return view.turn_back(paint_masks(plan.of_view(name), view.turned(box)))
