@@ -35,7 +35,7 @@ from tomostat.stitch.kernels.confidence import ALONE, WITH_VIEWS, ParticleEviden
 from tomostat.views import VIEWS, View, ViewName
 from tomostat.volume import read_box, write_box
 
-SHAPE, SPACING = (72, 96, 96), (0.2, 0.2, 0.2)
+SHAPE, SPACING = (96, 96, 96), (0.2, 0.2, 0.2)
 IMAGES = ((0.0, 0.0), (0.15, 0.0), (0.3, 0.0), (0.15, 1.5), (0.08, 2.5), (0.35, 0.0), (0.25, 2.0), (0.0, 3.5))
 """Noise as a share of the contrast, and blur in voxels, taken in turn."""
 DETECTIONS = ((0.0, 0.0, 0.0), (0.1, 0.05, 0.02), (0.2, 0.1, 0.05), (0.3, 0.1, 0.1))

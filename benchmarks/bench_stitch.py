@@ -1,17 +1,19 @@
 """The stitch stage: what is measured beside what is required.
 
-``python -m benchmarks.bench_stitch [pair] [disturbed] [paint] [peers] [network] [scale]`` prints tables; without a
-name, all but the long ones (network, scale).
+``python -m benchmarks.bench_stitch [pair] [disturbed] [paint] [peers] [network] [sand] [scale]`` prints tables; without
+a name, all but scale. The sand is read from ``../shared/data``.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numba
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -25,6 +27,7 @@ from tomostat.kernels.score import Scores, score_labels
 from tomostat.phantom import make_scene, render, simulate_volume
 from tomostat.phantom.options import PhantomOptions
 from tomostat.phases import segment_phases
+from tomostat.phases.options import PhasesOptions
 from tomostat.stitch import stitch_particles
 from tomostat.stitch.kernels.candidates import find_candidates, measure_tracks
 from tomostat.stitch.kernels.link import link_slices, widest_gap
@@ -35,10 +38,12 @@ from tomostat.stitch.kernels.tracks import chain_instances, index_links, measure
 from tomostat.stitch.options import StitchOptions
 from tomostat.stitch.plan import StitchPlan
 from tomostat.stitch.tasks import build_graph, link_slab
-from tomostat.volume import open_volume
+from tomostat.views import VIEWS, View, ViewName
+from tomostat.volume import create_volume, open_volume, write_box
 
 DENSE = (200, 360, 360)
 SPACING = (0.2, 0.2, 0.2)
+SAND = Path(__file__).resolve().parents[2] / "shared" / "data" / "sand_ct.tif"
 
 
 def two_slices(count: int = 300, size: int = 2048) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -249,6 +254,53 @@ def network(seeds: range = range(70_000, 70_003), shape: tuple[int, int, int] = 
     ]
 
 
+def sand() -> list[Result]:
+    """Casting sand along three axes, with the volume turned so that each of them is that of z once."""
+    if not SAND.exists():
+        return []
+    grey = tifffile.imread(SAND)
+    alone = _grains(grey, VIEWS[:1])
+    labels = {name: View(name).turn_back(_grains(View(name).turn(grey), VIEWS)) for name in VIEWS}
+    counts = [len(np.unique(image)) - 1 for image in labels.values()]
+    cuts = [
+        Result(f"flat cuts across {name}, {title}", count_flat_cuts(image, axis))
+        for title, image in (("z alone", alone), ("three views", labels["z"]))
+        for axis, name in enumerate(VIEWS)
+    ]
+    return [
+        Result("grains, z alone", len(np.unique(alone)) - 1),
+        *(Result(f"grains, three views, {name} as z", count) for name, count in zip(VIEWS, counts, strict=True)),
+        Result("most over fewest, less 1", max(counts) / min(counts) - 1, 0.05, "<="),
+        *cuts,
+    ]
+
+
+def _grains(grey: NDArray[np.generic], views: tuple[ViewName, ...]) -> NDArray[np.uint32]:
+    """Particles that the shipped network and stitching make of an image of two phases."""
+    from tomostat.detect import DetectOptions, detect_instances
+
+    with tempfile.TemporaryDirectory() as folder:
+        path, tables = Path(folder) / "sand.zarr", Path(folder) / "instances"
+        create_volume(path, shape=grey.shape, dtype=grey.dtype, spacing=(1.0, 1.0, 1.0))
+        write_box(path, (0, 0, 0), grey)
+        segment_phases(path, options=PhasesOptions(phases=2))
+        detect_instances(path, tables, options=DetectOptions(views=views))
+        stitch_particles(path, tables, Path(folder) / "graph")
+        return np.asarray(open_volume(path, "particles").data)
+
+
+def count_flat_cuts(labels: NDArray[np.uint32], axis: int, least: int = 60, share: float = 0.6) -> int:
+    """Faces between two particles that lie in one plane across an axis, and are most of the section of one of them."""
+    planes = np.moveaxis(labels, axis, 0)
+    count = 0
+    for first, second in pairwise(planes):
+        table = overlaps_of_labels(first, second)
+        one, other = table.first_label[table.first], table.second_label[table.second]
+        smaller = np.minimum(table.first_size[table.first], table.second_size[table.second])
+        count += np.count_nonzero((one != other) & (table.overlap >= least) & (table.overlap > share * smaller))
+    return int(count)
+
+
 def paint() -> list[Result]:
     """Label voxels from tables, one core."""
     labels = dense_truth(60_000)
@@ -343,8 +395,11 @@ def scale(counts: tuple[tuple[int, int], ...] = ((64, 20), (500, 75), (2000, 75)
 
 def main() -> None:
     """Print the tables."""
-    tables = {"pair": pair, "disturbed": disturbed, "paint": paint, "peers": peers, "network": network, "scale": scale}
-    print_tables(tables, __doc__, ["pair", "disturbed", "paint", "peers"])
+    tables = {
+        "pair": pair, "disturbed": disturbed, "paint": paint, "peers": peers, "network": network, "sand": sand,
+        "scale": scale,
+    }  # fmt: skip
+    print_tables(tables, __doc__, [name for name in tables if name != "scale"])
 
 
 if __name__ == "__main__":
