@@ -25,7 +25,8 @@ missed
     share of the slices between its first and its last one in which nothing of it was found: they raise doubt and
     unevenness of particles that are right all the same
 agreement
-    largest intersection over union with a particle that another view finds by itself, the mean over these views
+    largest intersection over union with a particle that another view finds by itself, the mean over these views; of
+    several views that saw the particle, the one that resembles the others most gives all evidence
 
 The coefficients are those of a logistic fit on simulated electrodes whose slices were made noisy and blurred and whose
 detections were dropped, split and fused; `benchmarks/bench_confidence.py` fits them, and tells on other electrodes how
@@ -46,9 +47,9 @@ from tomostat.stitch.kernels.merging import Decision, Reason, sphere_likeness
 from tomostat.stitch.kernels.tracks import Sections
 
 ALONE = {
-    "score": 6.0, "roundness": 2.3, "parts": -2.2, "doubt": -6.1, "unevenness": -0.3, "missed": 2.8, "constant": -0.5
+    "score": 6.5, "roundness": 2.1, "parts": -2.2, "doubt": -8.3, "unevenness": -1.2, "missed": 3.1, "constant": -1.2
 }  # fmt: skip
-WITH_VIEWS = {"score": 2.9, "agreement": 3.3, "roundness": 1.6, "parts": -1.8, "doubt": -6.0, "constant": 1.1}
+WITH_VIEWS = {"score": 5.9, "agreement": 5.2, "roundness": 0.9, "parts": -1.9, "doubt": -4.8, "constant": -3.6}
 """Coefficients of the evidence of z alone, and beside other views; parts are counted from 1."""
 
 LEAST_ROUND = -3.0
