@@ -155,7 +155,7 @@ def _graph_lines(path: Path) -> str:
     """Decisions of the merge graph, and the pairs of tracks whose scores are closest to the limit."""
     graph = open_graph(path)
     tracks, pairs = graph.tracks, graph.candidates
-    lines = [f"{len(tracks)} tracks, {tracks.particle[tracks.particle > 0].nunique()} particles, {len(pairs)} pairs"]
+    lines = [f"{len(tracks)} tracks, {len(graph.particles)} particles, {len(pairs)} pairs"]
     lines += [f"  {reason}: {count}" for reason, count in pairs.reason.value_counts().items() if count]
     lines += [f"  by hand: {edit.action} {edit.a} {edit.b}" for edit in graph.edits]
     closest = pairs.iloc[pairs.score.abs().argsort(kind="stable")[:CLOSEST]]

@@ -41,8 +41,9 @@ class DetectOptions(StageOptions):
         Discard detections without active material under them, and split those that cover a heap of particles, by the
         phases; for any detector.
     views
-        Axes along which slices are searched: z, or z and others of y and x. Others than z are evidence on what is one
-        particle, and on how likely it is right; each takes as long as z.
+        Axes along which slices are searched: z, or z and others of y and x. Every axis takes as long as z; particles,
+        and the voxels of each, are what most axes agree on. Worth it where particles are angular and lie close, since
+        a border along the slices of one axis shows in those of the others.
     settings
         Settings of a detector of another package, by name; tomostat's own have none.
     """

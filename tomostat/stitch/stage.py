@@ -48,7 +48,7 @@ class Stitch(FieldStage[StitchOptions]):
 
         layout, name = work.layout, work.field.name
         found = count_instances(layout.instances(name))
-        if not found or open_graph(layout.graph(name)).tracks.particle.to_numpy().max(initial=0):
+        if not found or len(open_graph(layout.graph(name)).particles):
             return []
         slices = self.options_of(work.study).min_slices
         return [f"no particle is left of {found} detections; particles need {slices} slices (--stitch.min-slices)"]

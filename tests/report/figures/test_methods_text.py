@@ -83,7 +83,7 @@ def test_other_views_are_told(tmp_path: Path) -> None:
     field = Field(path=tmp_path / "a.zarr", name="a")
     assert "found slice by slice with a Mask R-CNN" in methods_text(data_of(tmp_path, field))
     views = DetectOptions(views=("z", "y", "x"))
-    assert "slice by slice along z, y and x (those along z" in methods_text(data_of(tmp_path, field, detect=views))
+    assert "slice by slice along z, y and x (each by itself" in methods_text(data_of(tmp_path, field, detect=views))
 
 
 def test_accuracy_is_told_where_it_was_judged(tmp_path: Path) -> None:

@@ -99,8 +99,10 @@ def test_two_that_one_view_fuses_stay_two() -> None:
 def test_what_one_view_alone_sees_stays_and_the_surest_comes_first() -> None:
     none, some = row((0, 20)), row((1, 20))
     assert agree(*as_views([none, some, none])).tolist() == [0]
-    large, half = row((1, 30), (0, 10)), row((0, 22), (1, 18))  # neither has most of the other
-    assert agree(*as_views([large, half])).tolist() == [0, 1]
+    large, beside = row((1, 30), (0, 20)), row((0, 27), (1, 20), (0, 3))  # neither has much of the other
+    assert agree(*as_views([large, beside])).tolist() == [0, 1]
+    half = row((0, 22), (1, 18), (0, 10))  # neither has most of the other
+    assert agree(*as_views([large, half])).tolist() == [0, -1]
     long, short = row((1, 30), (0, 10)), row((0, 26), (1, 6), (0, 8))  # most of the short one lies in the long one
     empty = row((0, 40))
     assert agree(*as_views([long, short, empty], [0.9, 0.2])).tolist() == [0, -1]

@@ -105,7 +105,7 @@ def _particles(study: Study, data: ReportData) -> Iterator[str]:
 def _along(views: Sequence[str]) -> str:
     """Along which axes slices were searched, where there are several."""
     return (
-        f" along {join_words(views)} (those along z make the particles, the others are evidence)"
+        f" along {join_words(views)} (each by itself; particles and their voxels are what most of them agree on)"
         if len(views) > 1
         else ""
     )

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tomostat.kernels.matching import overlaps_of_labels
 from tomostat.stitch.kernels.disjoint_sets import find_root, find_roots
 
-MOST = 0.5
-"""A particle lies mostly in another where that one has more than this share of its voxels."""
+MOST, HARDLY = 0.5, 0.25
+"""Shares of its voxels from which on a particle lies mostly in another, and up to which it hardly does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,8 @@ def agree(found: ViewParticles, overlaps: ViewOverlaps) -> NDArray[np.int64]:
 
     Two of different views that lie mostly in one another are one, the best pairs first, and at most one particle of a
     view. What is left goes to the particle in which all other views have most of it; or stays by itself, the surest
-    first, where no other view has most of it in particles; or it is dropped. What lies mostly in a particle of a person
-    is dropped.
+    first, where other views hardly have any of it in particles; or it is dropped. What lies mostly in a particle that
+    a person decided on is dropped.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _whole_of(found: ViewParticles, pairs: ViewOverlaps, one: NDArray[np.int64])
 
 @numba.njit(cache=True, nogil=True)
 def _keep_alone(size, view, open_, order, begin, other, voxels, one):  # type: ignore[no-untyped-def]
-    """Particles that no other view has mostly in particles stay by themselves, in this order."""
+    """Particles of which other views hardly have any in particles stay by themselves, in this order."""
     for i in order:
         if one[i] >= 0 or not open_[i]:
             continue
@@ -173,7 +173,7 @@ def _keep_alone(size, view, open_, order, begin, other, voxels, one):  # type: i
         for k in range(begin[i], begin[i + 1]):
             if one[other[k]] >= 0:
                 covered[view[other[k]]] += voxels[k]
-        if covered.max() <= MOST * size[i]:
+        if covered.max() <= HARDLY * size[i]:
             one[i] = i
 
 
