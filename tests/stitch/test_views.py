@@ -50,6 +50,9 @@ def test_views_join_what_z_alone_leaves_in_pieces(tmp_path: Path) -> None:
     assert len(by_z.particles) == 3
     assert len(by_all.particles) == 2
     assert by_all.tracks["particle"].nunique() == 2
+    halves = by_all.candidates[by_all.candidates["reason"] == "views"]
+    assert halves["joined"].all()
+    assert not by_z.candidates.merge(halves, on=["a", "b"])["joined_x"].any()
     assert len(np.unique(seen.labels())) == 3
     assert by_all.particles["confidence"].min() > 0.9
 

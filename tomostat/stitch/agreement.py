@@ -26,6 +26,7 @@ from tomostat.stitch.kernels.consensus import (
     number_groups,
 )
 from tomostat.stitch.kernels.masks import Masks
+from tomostat.stitch.kernels.merging import Reason
 from tomostat.stitch.kernels.paint import paint_box
 from tomostat.stitch.plan import StitchPlan, paint_masks, read_slices
 from tomostat.stitch.tables import read_table, write_table
@@ -144,15 +145,17 @@ class _Agreed:
         return number_groups(self.one, key, known, number_groups(earlier.one))
 
     def graph(self, number: NDArray[np.uint32], edits: Sequence[Edit]) -> MergeGraph:
-        """Tracks and candidates of z, and the evidence of what the views agree on."""
+        """Tracks and candidates of z as the views have them, and the evidence of what they agree on."""
         z = self.graphs[0]
         into = np.zeros(int(z.particles.index.max() if len(z.particles) else 0) + 1, np.uint32)
         own = self.found.view == 0
         into[self.seen[own]] = number[own]
-        return MergeGraph(
-            z.tracks.assign(particle=into[z.tracks["particle"]]), z.candidates, particle_table(self._evidence(number)),
-            tuple(edits),
-        )  # fmt: skip
+        tracks = z.tracks.assign(particle=into[z.tracks["particle"]])
+        a, b = (tracks["particle"].loc[z.candidates[end]].to_numpy() for end in ("a", "b"))
+        joined = np.where((a > 0) & (b > 0), a == b, z.candidates["joined"])
+        reason = z.candidates["reason"].mask(joined != z.candidates["joined"], Reason.VIEWS.name.lower())
+        candidates = z.candidates.assign(joined=joined, reason=reason)
+        return MergeGraph(tracks, candidates, particle_table(self._evidence(number)), tuple(edits))
 
     def _evidence(self, number: NDArray[np.uint32]) -> ParticleEvidence:
         """Evidence of each particle: that of the view whose particle resembles those of the others most."""
