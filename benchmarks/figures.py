@@ -73,7 +73,8 @@ def table_lines(table: dict[str, Any]) -> list[str]:
         result = Result(**entry)
         unit = f" {result.unit}" if result.unit else ""
         bound = "" if result.required is None else f"{result.comparison} {result.required:g}{unit}"
-        value = f"{result.value:.3g}{unit}"
+        number = f"{result.value:.0f}" if float(result.value).is_integer() else f"{result.value:.3g}"
+        value = f"{number}{unit}"
         lines.append(f"| {result.name} | {bound} | {value if result.met in (True, None) else f'**{value}**'} |")
     return [*lines, "", f"`{table['command']}`, {table['date']}, {table['machine']}."]
 
