@@ -106,35 +106,23 @@ class _Agreed:
     def of(cls, graphs: list[MergeGraph], pairs: pd.DataFrame) -> _Agreed:
         """Decide, from the merge graph of every view and the pairs of all blocks."""
         numbers = [graph.particles.index.to_numpy(np.int64) for graph in graphs]
-        begin = np.cumsum([0, *map(len, numbers)])
-        into = np.append(0, graphs[0].tracks["particle"].to_numpy(np.int64))
-        first = np.where(pairs["a"] == 0, into[pairs["first"].where(pairs["a"] == 0, 0)], pairs["first"])
-        pairs = pairs.assign(first=first).groupby(["a", "b", "first", "second"])["voxels"].sum().reset_index()
-        a, b, first, second, voxels = (
-            pairs[name].to_numpy(np.int64) for name in ("a", "b", "first", "second", "voxels")
+        pairs = _pairs_of_particles(pairs, graphs[0].tracks["particle"].to_numpy(np.int64))
+        first, second = (_indices(pairs[view], pairs[end], numbers) for view, end in (("a", "first"), ("b", "second")))
+        voxels = pairs["voxels"].to_numpy(np.int64)
+        count = sum(map(len, numbers))
+        # pairs with none included: those of z with the next view add up to its sizes, and those with z to all others
+        size = np.zeros(count, np.int64)
+        for end, rows in ((first, (pairs["a"] == 0) & (pairs["b"] == 1)), (second, pairs["a"] == 0)):
+            known = rows.to_numpy() & (end >= 0)
+            np.add.at(size, end[known], voxels[known])
+        found = ViewParticles(
+            view=np.repeat(np.arange(len(graphs)), [len(known) for known in numbers]),
+            size=size,
+            confidence=np.concatenate([graph.particles["confidence"].to_numpy() for graph in graphs]),
+            by_hand=_by_hand(graphs[0], count),
         )
-
-        def index(view: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
-            """Indices of particles by view and number; those of number 0 have none."""
-            result = np.full(len(view), -1)
-            for k, known in enumerate(numbers):
-                own = (view == k) & (number > 0)
-                result[own] = begin[k] + np.searchsorted(known, number[own])
-            return result
-
-        one, other = index(a, first), index(b, second)
-        size = np.zeros(begin[-1], np.int64)
-        for ends, rows in (
-            (one, (a == 0) & (b == 1)),
-            (other, a == 0),
-        ):  # every view once, its pairs with none included
-            rows = rows & (ends >= 0)
-            np.add.at(size, ends[rows], voxels[rows])
-        shared = (one >= 0) & (other >= 0)
-        confidence = np.concatenate([graph.particles["confidence"].to_numpy() for graph in graphs])
-        view = np.repeat(np.arange(len(graphs)), np.diff(begin))
-        found = ViewParticles(view, size, confidence, _by_hand(graphs[0], begin[-1]))
-        overlaps = ViewOverlaps(one[shared], other[shared], voxels[shared])
+        shared = (first >= 0) & (second >= 0)
+        overlaps = ViewOverlaps(first[shared], second[shared], voxels[shared])
         return cls(graphs, found, overlaps, np.concatenate(numbers), agree(found, overlaps))
 
     def numbers(self, earlier: _Agreed | None) -> NDArray[np.uint32]:
@@ -166,6 +154,24 @@ class _Agreed:
         chosen = best[place[known > 0]]
         columns = {str(name): column.to_numpy()[chosen] for name, column in table.items()}
         return ParticleEvidence(number[chosen], **columns | {"agreement": agreed[chosen]})
+
+
+def _pairs_of_particles(pairs: pd.DataFrame, particle: NDArray[np.int64]) -> pd.DataFrame:
+    """Pairs of all blocks summed, those of tracks of z as pairs of its particles; `particle` is that of every track."""
+    into = np.append(0, particle)
+    of_z = pairs["a"] == 0
+    first = np.where(of_z, into[pairs["first"].where(of_z, 0)], pairs["first"])
+    return pairs.assign(first=first).groupby(["a", "b", "first", "second"])["voxels"].sum().reset_index()
+
+
+def _indices(view: pd.Series, number: pd.Series, numbers: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Indices among the particles of all views, by view and number; -1 for the number 0, which is none."""
+    index, begin = np.full(len(view), -1), 0
+    for k, known in enumerate(numbers):
+        own = ((view == k) & (number > 0)).to_numpy()
+        index[own] = begin + np.searchsorted(known, number[own])
+        begin += len(known)
+    return index
 
 
 def _by_hand(graph: MergeGraph, count: int) -> NDArray[np.bool_]:
