@@ -49,7 +49,7 @@ from tomostat.stitch.kernels.tracks import Sections
 ALONE = {
     "score": 6.5, "roundness": 2.1, "parts": -2.2, "doubt": -8.3, "unevenness": -1.2, "missed": 3.1, "constant": -1.2
 }  # fmt: skip
-WITH_VIEWS = {"score": 5.9, "agreement": 5.2, "roundness": 0.9, "parts": -1.9, "doubt": -4.8, "constant": -3.6}
+WITH_VIEWS = {"score": 5.5, "agreement": 5.3, "roundness": 1.0, "parts": -1.7, "doubt": -5.9, "constant": -2.5}
 """Coefficients of the evidence of z alone, and beside other views; parts are counted from 1."""
 
 LEAST_ROUND = -3.0
