@@ -156,6 +156,8 @@ def _graph_lines(path: Path) -> str:
     graph = open_graph(path)
     tracks, pairs = graph.tracks, graph.candidates
     lines = [f"{len(tracks)} tracks, {len(graph.particles)} particles, {len(pairs)} pairs"]
+    if others := len(set(graph.particles.index) - set(tracks.particle)):
+        lines.append(f"  by slices along other axes alone: {others} particles, which have no track")
     lines += [f"  {reason}: {count}" for reason, count in pairs.reason.value_counts().items() if count]
     lines += [f"  by hand: {edit.action} {edit.a} {edit.b}" for edit in graph.edits]
     closest = pairs.iloc[pairs.score.abs().argsort(kind="stable")[:CLOSEST]]

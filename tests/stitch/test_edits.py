@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from tomostat.stitch.edits import (
@@ -13,7 +12,6 @@ from tomostat.stitch.edits import (
     check_edits,
     known_edits,
     read_edits,
-    relabelled,
     with_edits,
     write_edits,
 )
@@ -62,13 +60,3 @@ def test_corrections_count_tracks_from_0() -> None:
     assert corrections.cuts.tolist() == [[2, 6], [3, 4]]
     assert corrections.joins.tolist() == [[0, 1]]
     assert as_corrections([]).cuts.shape == (0, 2)
-
-
-def test_what_became_of_particles() -> None:
-    def tracks(*particle: int) -> pd.DataFrame:
-        return pd.DataFrame({"particle": particle}, index=range(1, len(particle) + 1))
-
-    before = tracks(1, 1, 2, 3, 0)
-    assert relabelled(before, before) == []
-    assert relabelled(before, tracks(1, 4, 2, 2, 0)) == ["particle 1 is now 1 and 4", "particle 3 is now 2"]
-    assert relabelled(before, tracks(1, 1, 2, 0, 0)) == ["particle 3 is now none"]

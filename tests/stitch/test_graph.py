@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stitching import OPTIONS, graph_of, three_balls
 from tomostat.stitch import Edit
-from tomostat.stitch.graph import merge_graph, open_graph, write_graph
+from tomostat.stitch.graph import MergeGraph, merge_graph, open_graph, relabelled, write_graph
 from tomostat.stitch.kernels.merging import Reason
 
 
@@ -51,3 +53,20 @@ def test_an_empty_volume_has_an_empty_graph() -> None:
     graph = merge_graph(found.tracks, found.candidates, decision, particle, found.evidence(decision, particle))
     assert len(graph.tracks) == len(graph.candidates) == len(graph.particles) == 0
     assert graph.to_networkx().number_of_nodes() == 0
+
+
+def test_what_became_of_particles() -> None:
+    def graph(*particle: int, more: Sequence[int] = ()) -> MergeGraph:
+        """One whose tracks are in these particles, with more that have no track."""
+        numbers = sorted({*particle, *more} - {0})
+        tracks = pd.DataFrame({"particle": particle}, index=range(1, len(particle) + 1))
+        return MergeGraph(tracks, pd.DataFrame(), pd.DataFrame(index=numbers))
+
+    before = graph(1, 1, 2, 3, 0)
+    assert relabelled(before, before) == []
+    assert relabelled(before, graph(1, 4, 2, 2, 0)) == ["particle 1 is now 1 and 4", "particle 3 is now 2"]
+    assert relabelled(before, graph(1, 1, 2, 0, 0)) == ["particle 3 is now none"]
+    assert relabelled(before, graph(1, 1, 2, 3, 5)) == ["particle 5 is new"]
+    others = graph(1, 1, more=(2, 3))
+    assert relabelled(others, others) == []
+    assert relabelled(others, graph(1, 1, more=(3, 4))) == ["particle 2 is now none", "particle 4 is new"]

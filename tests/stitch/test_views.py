@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from shapes import ball_at
 from stitching import BLOCKS, random_balls, write_volume
 from tomostat.execution import Execution
-from tomostat.stitch import Edit, check_particles, edit_particles, open_graph, stitch_particles
+from tomostat.stitch import Edit, check_particles, edit_particles, open_graph, relabelled, stitch_particles
 
 THREE = ("z", "y", "x")
 
@@ -132,3 +133,76 @@ def test_tables_of_views_that_do_not_belong_together_are_refused(tmp_path: Path)
     with pytest.raises(ValueError, match="are from runs with different options; run `tomostat detect` again"):
         stitch_particles(*stored.places)
     assert not stored.graph.exists()
+
+
+def in_a_row(*lengths: int) -> np.ndarray:
+    """Blocks of 32 x 32 voxels that touch one another along x."""
+    labels = np.zeros((48, 48, 16 + sum(lengths)), np.int32)
+    ends = 8 + np.cumsum([0, *lengths])
+    for number, (start, stop) in enumerate(itertools.pairwise(ends), 1):
+        labels[8:40, 8:40, start:stop] = number
+    return labels
+
+
+@pytest.mark.parametrize("action", ["cut", "join"])
+def test_corrections_that_the_views_fulfil_change_nothing(tmp_path: Path, action: str) -> None:
+    labels = np.zeros((48, 48, 116), np.int32)
+    for number, x in enumerate((24, 58, 92), 1):
+        labels[ball_at(labels.shape, (24, 24, x), 17)] = number
+    detected = np.where(labels == 3, 2, np.minimum(labels, 1))  # z fuses two that the others have apart
+    detected[20:24][detected[20:24] == 2] = 0  # and misses the third in four slices
+    stored = write_volume(tmp_path, labels, detected=detected, views=THREE)
+    before = stitch_particles(*stored.places)
+    voxels, tracks = stored.labels(), before.tracks["particle"]
+    assert len(before.particles) == 3
+    third = tracks.index[tracks == voxels[24, 24, 92]]
+    pair = (int(tracks.index[0]), int(third[0])) if action == "cut" else (int(third[0]), int(third[-1]))
+    after = edit_particles(*stored.places, [Edit(action, *pair)])
+    np.testing.assert_array_equal(stored.labels(), voxels)
+    assert relabelled(before, after) == []
+
+
+def test_two_views_that_differ_leave_no_hole(tmp_path: Path) -> None:
+    labels = in_a_row(36, 38)
+    detected = labels.copy()
+    detected[..., 44:60][labels[..., 44:60] > 0] = 1
+    stored = write_volume(tmp_path, labels, detected=detected, views=("z", "y"))
+    stitch_particles(*stored.places)
+    assert (stored.labels()[labels > 0] > 0).all()
+
+
+def test_a_damaged_table_changes_nothing(tmp_path: Path) -> None:
+    labels, detected = flattened()
+    stored = write_volume(tmp_path, labels, detected=detected, views=THREE)
+    tracks = stitch_particles(*stored.places).tracks
+    a, b = (int(track) for track in tracks[tracks["particle"] == 2]["voxels"].nlargest(2).index)
+    table = next((stored.graph / "overlaps").glob("*.parquet"))
+    content = table.read_bytes()
+    table.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="is damaged"):
+        edit_particles(*stored.places, [Edit("cut", a, b)])
+    table.write_bytes(content)
+    assert edit_particles(*stored.places, [Edit("cut", a, b)]).tracks["particle"].nunique() == 3
+    assert check_particles(*stored.places) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_random_corrections_repaint_what_they_change(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = random_balls((64, 72, 80), seed)
+    detected = labels.copy()
+    for z in range(0, 64, 5):  # every fifth slice has a particle in pieces, another missed
+        detected[z][(labels[z] == rng.integers(1, 9)) & (np.indices((72, 80))[0] < 36)] = 40
+        detected[z][labels[z] == rng.integers(1, 9)] = 0
+    stored = write_volume(tmp_path, labels, detected=detected, views=THREE)
+    graph = stitch_particles(*stored.places)
+    before = stored.labels()
+    pairs = graph.candidates.sample(min(2, len(graph.candidates)), random_state=seed)
+    edits = [Edit("cut" if pair.joined else "join", int(pair.a), int(pair.b)) for pair in pairs.itertuples()]
+    edit_particles(*stored.places, edits)
+    repainted = stored.labels()
+    stitch_particles(*stored.places, edits=edits)
+    np.testing.assert_array_equal(stored.labels(), repainted)
+    edit_particles(*stored.places, [])
+    np.testing.assert_array_equal(stored.labels(), before)

@@ -200,10 +200,10 @@ def stitch(
     known = read_edits(edits) if edits else known_edits(Layout(out).edits(name))
     more = [Edit("cut", *pair) for pair in cut or ()] + [Edit("join", *pair) for pair in join or ()]
     graph = Layout(out).graph(name)
-    before = open_graph(graph).tracks if graph.exists() else None
+    before = open_graph(graph) if graph.exists() else None
     with session(place) as execution:
         edit_field(study, name, with_edits(known, more), execution=execution)
-    changes = [] if before is None else relabelled(before, open_graph(graph).tracks)
+    changes = [] if before is None else relabelled(before, open_graph(graph))
     print("\n".join(changes) or f"no particle of {name} has changed: they are so already")
     print(f"corrections of {name} are kept in {Layout(out).edits(name)}; next: tomostat run {Layout(out).study}")
 

@@ -1,6 +1,6 @@
 from .check import Problem, check_particles
-from .edits import Edit, known_edits, read_edits, relabelled, with_edits, write_edits
-from .graph import MergeGraph, open_graph
+from .edits import Edit, known_edits, read_edits, with_edits, write_edits
+from .graph import MergeGraph, open_graph, relabelled
 from .options import StitchOptions
 from .particles import stitch_particles
 from .repaint import edit_particles

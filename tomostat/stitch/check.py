@@ -18,6 +18,7 @@ from tomostat.stitch.kernels.seams import flat_ends
 from tomostat.stitch.painting import LABEL, block_labels
 from tomostat.stitch.particles import check_tables, plan_of_run
 from tomostat.stitch.plan import StitchPlan
+from tomostat.views import View
 from tomostat.volume import read_box
 
 PLANES = 4
@@ -75,16 +76,25 @@ def check_particles(
         When the run is not finished, or its tables do not belong together.
     """
     plan = plan_of_run(path, Path(folder), Path(graph))
-    tables = check_tables(plan.folder, plan.shape)
+    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams_of_views(plan, axis)}
     count = int(open_graph(graph).particles.index.to_numpy().max(initial=0))
     execution = (execution or Execution()).for_stage("check")
     check_block = dask.delayed(_check_block, pure=False)
     in_blocks = execution.run("blocks", {block.key: check_block(plan, block, count) for block in plan.blocks})
-    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams(plan, tables, axis)}
     check_seam = dask.delayed(_check_seam, pure=False)
     at_seams = execution.run("seams", {key: check_seam(plan, axis, at) for key, (axis, at) in seams.items()})
     found = [entry for entries in (*in_blocks.values(), *at_seams.values()) for entry in entries]
     return [Problem(what, (z, y, x)) for what, z, y, x in found]
+
+
+def _seams_of_views(plan: StitchPlan, axis: int) -> list[int]:
+    """Planes across an axis of the volume at which blocks, tables or tiles of any view meet."""
+    seams: set[int] = set()
+    for name in plan.views:
+        own = plan.of_view(name)
+        tables = check_tables(own.folder, own.shape)
+        seams |= set(_seams(own, tables, View(name).turned(range(3)).index(axis)))
+    return sorted(seams)
 
 
 def _seams(plan: StitchPlan, tables: Sequence[InstanceMetadata], axis: int) -> list[int]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tomostat.files import write_text
@@ -62,22 +61,6 @@ def read_edits(path: str | Path) -> tuple[Edit, ...]:
 def known_edits(path: Path) -> tuple[Edit, ...]:
     """Edits from a file that need not exist: without the file there are none."""
     return read_edits(path) if path.exists() else ()
-
-
-def relabelled(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
-    """What corrections did to particles, a line for each whose label is another now, or several.
-
-    Parameters
-    ----------
-    before, after
-        `MergeGraph.tracks` of the same tracks.
-    """
-    lines = []
-    for label, tracks in before.groupby("particle").groups.items():
-        now = sorted(set(after.loc[tracks, "particle"].tolist()) - {0})
-        if label and now != [label]:
-            lines.append(f"particle {label} is now {' and '.join(map(str, now)) or 'none'}")
-    return lines
 
 
 def check_edits(edits: Sequence[Edit], count: int) -> None:

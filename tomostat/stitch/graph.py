@@ -33,8 +33,8 @@ class MergeGraph:
     Attributes
     ----------
     tracks
-        One row per track of z, index `track`: particle (0 where dropped), first_slice, last_slice, sections, voxels, z,
-        y, x (centroid in micrometers), doubtful (its masks may hold two particles).
+        One row per track of z, index `track`: particle (0 where dropped, also by other views), first_slice, last_slice,
+        sections, voxels, z, y, x (centroid in micrometers), doubtful (its masks may hold two particles).
     candidates
         One row per pair of tracks: a, b, the evidence, score, joined, reason; see
         `tomostat.stitch.kernels.merging`.
@@ -87,6 +87,20 @@ def open_graph(folder: str | Path) -> MergeGraph:
         raise FileNotFoundError(f"there is no merge graph in {folder}; run `tomostat stitch` first")
     tracks, candidates, particles = (read_table(folder / f"{name}.parquet").to_pandas() for name in TABLES)
     return MergeGraph(tracks, candidates, particles, read_edits(folder / "edits.json"))
+
+
+def relabelled(before: MergeGraph, after: MergeGraph) -> list[str]:
+    """What corrections did to particles: a line for each whose label is another now, or several, or new."""
+    now_of = after.tracks["particle"].groupby(before.tracks["particle"]).unique()
+    there = set(after.particles.index.tolist())
+    lines, named = [], set(before.particles.index.tolist())
+    for label in before.particles.index.tolist():
+        # particles that only slices along other axes show have no tracks
+        now = sorted({*now_of[label].tolist()} - {0}) if label in now_of.index else sorted({label} & there)
+        if now != [label]:
+            lines.append(f"particle {label} is now {' and '.join(map(str, now)) or 'none'}")
+        named |= {*now}
+    return lines + [f"particle {label} is new" for label in sorted(there - named)]
 
 
 def merge_graph(

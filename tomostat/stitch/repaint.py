@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Block
 from tomostat.execution import Execution
-from tomostat.stitch.agreement import boxes_of_particles, read_agreement
+from tomostat.stitch.agreement import read_agreement
 from tomostat.stitch.edits import Edit, check_edits
 from tomostat.stitch.graph import MergeGraph, open_graph
 from tomostat.stitch.kernels.link import widest_gap
 from tomostat.stitch.particles import decide, paint, plan_of_run
 from tomostat.stitch.plan import StitchPlan
-from tomostat.stitch.tasks import update_masks
+from tomostat.stitch.tasks import boxes_of_particles, update_masks
 
 PENDING = "edit-pending"
 """File that exists while edits are applied: where a killed run left it, the next one repaints everything."""
@@ -79,7 +79,7 @@ def edit_particles(
     update = dask.delayed(update_masks, pure=False)
     boxes = list(execution.run("masks", {z.key(slab): update(z, slab) for slab in slabs}).values())
     if agreed is not None and not everything:
-        boxes += execution.run("masks of views", _tasks_of_changed(plan, agreed, read_agreement(plan))).values()
+        boxes += execution.run("boxes of views", _tasks_of_changed(plan, agreed, read_agreement(plan))).values()
     changed = np.array([box for found in boxes for box in found], np.int64).reshape(-1, 6)
     blocks = plan.blocks if everything else [block for block in plan.blocks if _overlaps(block, changed)]
     paint(plan, blocks, execution)
@@ -91,11 +91,11 @@ def _tasks_of_changed(plan: StitchPlan, before: pd.DataFrame, after: pd.DataFram
     """Tasks that find the masks whose particle, by what the views agree on, is another after corrections."""
     changed = pd.concat([before, after]).drop_duplicates(keep=False)
     find = dask.delayed(boxes_of_particles, pure=False)
-    return {
-        f"{name}-{plan.key(slab)}": find(plan, name, slab, sorted(set(changed["seen"][changed["view"] == name])))
-        for name in plan.views
-        for slab in plan.of_view(name).slabs
-    }
+    tasks = {}
+    for index, name in enumerate(plan.views):
+        own, seen = plan.of_view(name), sorted(set(changed["seen"][changed["view"] == index].tolist()))
+        tasks.update({f"{name}-{plan.key(slab)}": find(own, name, slab, seen) for slab in own.slabs if seen})
+    return tasks
 
 
 def _slabs_to_mask(plan: StitchPlan, before: pd.DataFrame, after: pd.DataFrame) -> list[range]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ def write_table(path: Path, table: pa.Table, row_group_size: int | None = None) 
         pq.write_table(table, part, compression="zstd", row_group_size=row_group_size)
 
 
-def read_table(path: Path, slices: range | None = None) -> pa.Table:
+def read_table(path: Path, slices: range | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one Parquet file.
 
     Parameters
@@ -25,6 +26,8 @@ def read_table(path: Path, slices: range | None = None) -> pa.Table:
         The file.
     slices
         Read only the rows whose column ``slice`` is one of these; all rows when not given.
+    columns
+        Columns to read; all when not given.
 
     Raises
     ------
@@ -33,7 +36,7 @@ def read_table(path: Path, slices: range | None = None) -> pa.Table:
     """
     filters = None if slices is None else [("slice", ">=", slices.start), ("slice", "<", slices.stop)]
     try:
-        return pq.read_table(path, filters=filters)
+        return pq.read_table(path, columns=columns, filters=filters)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no table {path}; run `tomostat stitch` again") from None
     except (pa.ArrowInvalid, OSError) as error:

@@ -68,7 +68,11 @@ def build_graph(plan: StitchPlan, edits: Sequence[Edit]) -> int:
     ValueError
         When edits name unknown tracks or contradict each other; nothing was written then.
     """
-    decided = decide_tracks(plan, edits)
+    return write_tracks(plan, decide_tracks(plan, edits))
+
+
+def write_tracks(plan: StitchPlan, decided: DecidedTracks) -> int:
+    """Write a decided merge graph, with the particle of every instance; returns the number of particles."""
     particle = decided.graph.tracks["particle"].to_numpy(np.uint32)
     for slab in plan.slabs:
         own = slice(*np.searchsorted(decided.sections.slice, [slab.start, slab.stop]))
@@ -133,6 +137,13 @@ def update_masks(plan: StitchPlan, slab: range) -> list[list[int]]:
     for name in ("run_start", "run_length"):
         both[name] = [runs.tobytes() for runs in both[name]]  # arrays cannot be compared
     return boxes_of(both.drop_duplicates(list(both.columns), keep=False))
+
+
+def boxes_of_particles(plan: StitchPlan, view: ViewName, slab: range, particles: Sequence[int]) -> list[list[int]]:
+    """Boxes of the masks of some particles in a block of slices of a view, whose plan this is, see `boxes_of`."""
+    columns = ["slice", "y0", "x0", "y1", "x1", "particle"]
+    masks = read_table(plan.table("masks", slab), columns=columns).to_pandas()
+    return boxes_of(masks[masks["particle"].isin(particles)], view)
 
 
 def boxes_of(masks: pd.DataFrame, view: ViewName = "z") -> list[list[int]]:

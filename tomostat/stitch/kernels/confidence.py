@@ -2,11 +2,11 @@
 
 Right is a particle whose intersection over union with a true one is 0.5 or more. The logarithm of its odds is
 
-    6.0 score + 2.3 roundness - 2.2 (parts - 1) - 6.1 doubt - 0.3 unevenness + 2.8 missed - 0.5
+    6.5 score + 2.1 roundness - 2.2 (parts - 1) - 8.3 doubt - 1.2 unevenness + 3.1 missed - 1.2
 
 and where slices along other axes were searched as well
 
-    2.9 score + 3.3 agreement + 1.6 roundness - 1.8 (parts - 1) - 6.0 doubt + 1.1
+    5.5 score + 5.3 agreement + 1.0 roundness - 1.7 (parts - 1) - 5.9 doubt - 2.5
 
 score
     mean score of its detections, weighted with their pixels

@@ -18,7 +18,7 @@ from tomostat.kernels.matching import overlaps_of_labels
 from tomostat.stitch.kernels.disjoint_sets import find_root, find_roots
 
 MOST, HARDLY = 0.5, 0.25
-"""Shares of its voxels from which on a particle lies mostly in another, and up to which it hardly does."""
+"""Shares of its voxels above which a particle lies mostly in another, and up to which it hardly does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +27,19 @@ class ViewParticles:
 
     Attributes
     ----------
+    views
+        Number of views, those without a particle included.
     view
-        Index of the view, int64, ascending.
+        Index of the view of each, int64, ascending.
     size
         Voxels, int64.
     confidence
         Probability that each is right, by the evidence of its own view, float64.
     by_hand
-        Whether a person decided on it, so that no other view does, bool.
+        Whether a person decided on it, other than the views see it, bool.
     """
 
+    views: int
     view: NDArray[np.int64]
     size: NDArray[np.int64]
     confidence: NDArray[np.float64]
@@ -94,8 +97,10 @@ def agree(found: ViewParticles, overlaps: ViewOverlaps) -> NDArray[np.int64]:
 
     Two of different views that lie mostly in one another are one, the best pairs first, and at most one particle of a
     view. What is left goes to the particle in which all other views have most of it; or stays by itself, the surest
-    first, where other views hardly have any of it in particles; or it is dropped. What lies mostly in a particle that
-    a person decided on is dropped.
+    first, where other views hardly have any of it in particles; or it is dropped.
+
+    What lies mostly in particles that a person decided on goes to the only one of them that has much of it, and is
+    dropped where several have.
 
     Parameters
     ----------
@@ -107,25 +112,32 @@ def agree(found: ViewParticles, overlaps: ViewOverlaps) -> NDArray[np.int64]:
     Returns
     -------
     ndarray
-        (n,) int64: the smallest index of the particles that are one with each; -1 where it is dropped.
+        (n,) int64: the index of the particle that stands for all that are one with each; -1 where it is dropped.
     """
     pairs = overlaps.both_ways()
-    open_ = ~found.by_hand & ~_mostly_by_hand(found, pairs) & (found.size > 0)
-    one = _match(found, overlaps, open_)
-    matched = np.bincount(one, minlength=len(found))[one] > 1
-    one = np.where(matched | found.by_hand, one, -1)
-    one = np.where((one < 0) & open_, _whole_of(found, pairs, one), one)
+    decided, owner = _owners_by_hand(found, pairs)
+    open_ = ~found.by_hand & ~decided & (found.size > 0)
+    root = _match(found, overlaps, open_)
+    matched = np.bincount(root, minlength=len(found))[root] > 1
+    root = np.where(matched | found.by_hand, root, owner)
+    root = np.where((root < 0) & open_, _wholes(found, pairs, root), root)
     begin = np.searchsorted(pairs.first, np.arange(len(found) + 1))
     surest = np.argsort(-found.confidence, kind="stable")
-    _keep_alone(found.size, found.view, open_, surest, begin, pairs.second, pairs.voxels, one)
-    return one
+    _keep_alone(found.views, found.view, found.size, open_, surest, begin, pairs.second, pairs.voxels, root)
+    return root
 
 
-def _mostly_by_hand(found: ViewParticles, pairs: ViewOverlaps) -> NDArray[np.bool_]:
-    """Particles that lie mostly in those of a person."""
-    decided = found.by_hand[pairs.second]
-    covered = np.bincount(pairs.first[decided], pairs.voxels[decided], len(found))
-    return np.asarray(covered > MOST * found.size)
+def _owners_by_hand(found: ViewParticles, pairs: ViewOverlaps) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which particles lie mostly in those of a person, and the only one that has much of each; -1 for none."""
+    decided = found.by_hand[pairs.second] & ~found.by_hand[pairs.first]
+    a, b, voxels = pairs.first[decided], pairs.second[decided], pairs.voxels[decided]
+    mostly = np.bincount(a, voxels, len(found)) > MOST * found.size
+    much = voxels > HARDLY * found.size[a]
+    only = np.bincount(a[much], minlength=len(found)) == 1
+    owner = np.full(len(found), -1)
+    chosen = much & only[a] & mostly[a]
+    owner[a[chosen]] = b[chosen]
+    return mostly, owner
 
 
 def _match(found: ViewParticles, overlaps: ViewOverlaps, open_: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -149,81 +161,96 @@ def _unite_best(a, b, parent, views):  # type: ignore[no-untyped-def]
             views[root] |= views[gone]
 
 
-def _whole_of(found: ViewParticles, pairs: ViewOverlaps, one: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The particle in which all other views have most of each, -1 for none."""
-    known = one[pairs.second] >= 0
-    a, b, voxels = pairs.first[known], pairs.second[known], pairs.voxels[known]
-    keys, row = np.unique(np.stack([a, one[b], found.view[b]]), axis=1, return_inverse=True)
-    share = np.bincount(row.reshape(-1), voxels, keys.shape[1])
-    mostly = share > MOST * found.size[keys[0]]
-    whole, seen = np.unique(keys[:2, mostly], axis=1, return_counts=True)
-    everywhere = seen == len(np.unique(found.view)) - 1
+def _wholes(found: ViewParticles, pairs: ViewOverlaps, root: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What stands for the particle in which all other views have most of each, -1 for none."""
+    kept = root[pairs.second] >= 0
+    a, b, voxels = pairs.first[kept], pairs.second[kept], pairs.voxels[kept]
+    order = np.lexsort((found.view[b], root[b], a))
+    a, whole, view, voxels = a[order], root[b][order], found.view[b][order], voxels[order]
+    new_view = np.ones(len(a), bool)
+    new_view[1:] = (a[1:] != a[:-1]) | (whole[1:] != whole[:-1]) | (view[1:] != view[:-1])
+    begin = np.flatnonzero(new_view)
+    a, whole = a[begin], whole[begin]
+    mostly = np.add.reduceat(voxels, begin) > MOST * found.size[a] if len(begin) else new_view
+    # a view has most of a particle in one other only, so that rows of one pair are those of different views
+    a, whole = a[mostly], whole[mostly]
+    new_pair = np.ones(len(a), bool)
+    new_pair[1:] = (a[1:] != a[:-1]) | (whole[1:] != whole[:-1])
+    begin = np.flatnonzero(new_pair)
+    everywhere = begin[np.diff(np.append(begin, len(a))) == found.views - 1]
     result = np.full(len(found), -1)
-    result[whole[0, everywhere]] = whole[1, everywhere]
+    result[a[everywhere]] = whole[everywhere]
     return result
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_alone(size, view, open_, order, begin, other, voxels, one):  # type: ignore[no-untyped-def]
+def _keep_alone(views, view, size, open_, order, begin, other, voxels, root):  # type: ignore[no-untyped-def]
     """Particles of which other views hardly have any in particles stay by themselves, in this order."""
+    covered = np.zeros(views, np.int64)
     for i in order:
-        if one[i] >= 0 or not open_[i]:
+        if root[i] >= 0 or not open_[i]:
             continue
-        covered = np.zeros(8, np.int64)
+        covered[:] = 0
         for k in range(begin[i], begin[i + 1]):
-            if one[other[k]] >= 0:
+            if root[other[k]] >= 0:
                 covered[view[other[k]]] += voxels[k]
         if covered.max() <= HARDLY * size[i]:
-            one[i] = i
+            root[i] = i
 
 
-def number_groups(
-    one: NDArray[np.int64],
-    key: NDArray[np.int64] | None = None,
-    known: NDArray[np.int64] | None = None,
-    numbers: NDArray[np.uint32] | None = None,
-) -> NDArray[np.uint32]:
-    """Number what `agree` decides, from 1 in the order of the first particle of each group; 0 where dropped.
+@dataclass(frozen=True, eq=False)
+class Agreed:
+    """A decision of `agree` on particles that have keys; arrays (n,).
+
+    Attributes
+    ----------
+    key
+        What tells each particle from all others, also in another decision, int64.
+    root
+        What `agree` returns.
+    """
+
+    key: NDArray[np.int64]
+    root: NDArray[np.int64]
+
+
+def number_groups(agreed: Agreed, earlier: Agreed | None = None) -> NDArray[np.uint32]:
+    """Number what views agree on, from 1 in the order of the particles that stand for it.
 
     Parameters
     ----------
-    one
-        (n,), what `agree` returns.
-    key
-        What tells each particle from all others, (n,) int64; needed with `known`.
-    known, numbers
-        Keys and numbers of an earlier decision, (m,): a group keeps the smallest number whose first particle it holds,
-        and new groups follow after all numbers.
+    agreed
+        The decision.
+    earlier
+        One before corrections: what has a particle that stood for something then keeps its number, the smallest of
+        several, and all else is numbered after these.
 
     Returns
     -------
     ndarray
-        (n,) uint32.
+        (n,) uint32; 0 where dropped.
     """
+    root, count = agreed.root, len(agreed.root)
     unset = np.uint32(2**32 - 1)
-    number, last = np.full(len(one), unset), 0
-    if key is not None and known is not None and numbers is not None:
-        first, place = np.unique(numbers, return_index=True)
-        order = np.argsort(key)
-        for given, owner in zip(first[first > 0], known[place[first > 0]], strict=True):
-            at = np.searchsorted(key, owner, sorter=order)
-            if at < len(key) and key[order[at]] == owner and one[order[at]] >= 0:
-                group = one[order[at]]
-                number[group] = min(number[group], given)
-        last = int(numbers.max(initial=0))
-    new = np.flatnonzero((one == np.arange(len(one))) & (number == unset))
+    number, last = np.full(count, unset), 0
+    if earlier is not None:
+        owner = np.flatnonzero(earlier.root == np.arange(len(earlier.root)))
+        last = len(owner)
+        _, here, there = np.intersect1d(agreed.key, earlier.key[owner], return_indices=True)
+        known = root[here] >= 0
+        np.minimum.at(number, root[here[known]], (there[known] + 1).astype(np.uint32))
+    new = np.flatnonzero((root == np.arange(count)) & (number == unset))
     number[new] = last + 1 + np.arange(len(new), dtype=np.uint32)
-    return np.where(one >= 0, number[one], np.uint32(0))
+    return np.where(root >= 0, number[root], np.uint32(0))
 
 
 def agreement(found: ViewParticles, overlaps: ViewOverlaps) -> NDArray[np.float64]:
     """Largest intersection over union of each particle with one of every other view, the mean over these, (n,)."""
-    views = int(found.view.max(initial=0)) + 1
-    best = np.zeros((len(found), max(views, 2)))
+    best = np.zeros((len(found), found.views))
     iou = overlaps.iou(found.size)
-    for one, other in ((overlaps.first, overlaps.second), (overlaps.second, overlaps.first)):
-        np.maximum.at(best, (one, found.view[other]), iou)
-    return np.asarray(best.sum(1) / (best.shape[1] - 1))
+    for end, other in ((overlaps.first, overlaps.second), (overlaps.second, overlaps.first)):
+        np.maximum.at(best, (end, found.view[other]), iou)
+    return np.asarray(best.sum(1) / (found.views - 1))
 
 
 def majority(labels: NDArray[np.uint32], by_hand: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -234,13 +261,13 @@ def majority(labels: NDArray[np.uint32], by_hand: NDArray[np.uint32]) -> NDArray
     labels
         (views, z, y, x) uint32, that of z first; 0 for none.
     by_hand
-        Labels that a person decided on, ascending: voxels that z gives them stay theirs.
+        Labels that a person decided on, ascending: between two of these, z decides.
 
     Returns
     -------
     ndarray
-        (z, y, x) uint32: the label of more than half of the views, or that of the only one that has any; 0 where they
-        differ otherwise.
+        (z, y, x) uint32: the label of more than half of the views, of half of them that of z, or the only one that any
+        has; 0 where they differ otherwise.
     """
     result = np.empty(labels.shape[1:], np.uint32)
     _majority(labels.reshape(len(labels), -1), by_hand, result.reshape(-1))
@@ -253,18 +280,22 @@ def _majority(labels, by_hand, result):  # type: ignore[no-untyped-def]
     views = len(labels)
     for i in range(labels.shape[1]):
         result[i] = 0
-        own = labels[0, i]
-        if own > 0 and len(by_hand) > 0:
-            at = np.searchsorted(by_hand, own)
-            if at < len(by_hand) and by_hand[at] == own:
-                result[i] = own
-                continue
         for v in range(views):
             label = labels[v, i]
             votes = rivals = 0
             for w in range(views):
                 votes += labels[w, i] == label
                 rivals += labels[w, i] > 0 and labels[w, i] != label
-            if label > 0 and (2 * votes > views or rivals == 0):
+            if label > 0 and (2 * votes >= views or rivals == 0):
                 result[i] = label
                 break
+        own = labels[0, i]
+        if own != result[i] and _holds(by_hand, own) and _holds(by_hand, result[i]):
+            result[i] = own
+
+
+@numba.njit(cache=True, nogil=True)
+def _holds(ascending, value):  # type: ignore[no-untyped-def]
+    """Whether a value is among ascending ones."""
+    at = np.searchsorted(ascending, value)
+    return at < len(ascending) and ascending[at] == value

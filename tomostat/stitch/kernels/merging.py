@@ -56,7 +56,7 @@ class Reason(IntEnum):
     SCORE = 3  # the score is not positive
     SHARED_MASK = 4  # one of the two is ambiguous, has joined another particle already, and both would be less round
     CUT_EDIT = 5
-    VIEWS = 6  # one or two, other than the score has it, because most views see it so
+    VIEWS = 6  # most views overrule the score
 
 
 _BEST, _IMPLIED, _SCORE, _SHARED, _CUT = (
