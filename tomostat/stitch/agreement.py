@@ -80,13 +80,13 @@ def agree_on_particles(plan: StitchPlan, edits: Sequence[Edit]) -> int:
     views = _Views.of([plain.graph, *others], pairs)
     number = number_groups(views.agreed)
     if edits:
-        earlier, tracks = views.agreed, _tracks_to_decide(edits, views.graph(number, ()).tracks["particle"])
+        earlier, tracks = views.agreed, _tracks_to_decide(edits, views.tracks(number)["particle"])
         views = _Views.of([decided.graph, *others], pairs, tracks)
         number = number_groups(views.agreed, earlier)
     write_tracks(z, decided)
     found = views.found
     columns = {"view": found.view.astype(np.int8), "seen": views.seen, "particle": number, "by_hand": found.by_hand}
-    write_table(plan.graph / AGREEMENT, pa.table(columns), max(len(found) // 16, 256))
+    write_table(plan.graph / AGREEMENT, pa.table(columns))
     write_graph(plan.graph, views.graph(number, edits))
     return int(np.unique(number[number > 0]).size)
 
@@ -149,12 +149,16 @@ class _Views:
         overlaps = ViewOverlaps(first[shared], second[shared], voxels[shared])
         return cls(graphs, found, overlaps, seen, Agreed(view << 32 | seen, agree(found, overlaps)))
 
-    def graph(self, number: NDArray[np.uint32], edits: Sequence[Edit]) -> MergeGraph:
-        """Tracks and candidates of z as the views have them, and the evidence of what they agree on."""
-        z, of_z = self.graphs[0], self.found.view == 0
+    def tracks(self, number: NDArray[np.uint32]) -> pd.DataFrame:
+        """Tracks of z with the particle that the views make of each."""
+        tracks, of_z = self.graphs[0].tracks, self.found.view == 0
         particle = np.zeros(int(self.seen[of_z].max(initial=0)) + 1, np.uint32)
         particle[self.seen[of_z]] = number[of_z]
-        tracks = z.tracks.assign(particle=particle[z.tracks["particle"]])
+        return tracks.assign(particle=particle[tracks["particle"]])
+
+    def graph(self, number: NDArray[np.uint32], edits: Sequence[Edit]) -> MergeGraph:
+        """Tracks and candidates of z as the views have them, and the evidence of what they agree on."""
+        z, tracks = self.graphs[0], self.tracks(number)
         a, b = (tracks["particle"].loc[z.candidates[end]].to_numpy() for end in ("a", "b"))
         joined = np.where((a > 0) & (b > 0), a == b, z.candidates["joined"])
         reason = z.candidates["reason"].mask(joined != z.candidates["joined"], Reason.VIEWS.name.lower())

@@ -76,7 +76,7 @@ def check_particles(
         When the run is not finished, or its tables do not belong together.
     """
     plan = plan_of_run(path, Path(folder), Path(graph))
-    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis in range(3) for at in _seams_of_views(plan, axis)}
+    seams = {f"{'zyx'[axis]}{at}": (axis, at) for axis, at in _seams_of_views(plan)}
     count = int(open_graph(graph).particles.index.to_numpy().max(initial=0))
     execution = (execution or Execution()).for_stage("check")
     check_block = dask.delayed(_check_block, pure=False)
@@ -87,13 +87,14 @@ def check_particles(
     return [Problem(what, (z, y, x)) for what, z, y, x in found]
 
 
-def _seams_of_views(plan: StitchPlan, axis: int) -> list[int]:
-    """Planes across an axis of the volume at which blocks, tables or tiles of any view meet."""
-    seams: set[int] = set()
+def _seams_of_views(plan: StitchPlan) -> list[tuple[int, int]]:
+    """Axis of the volume and plane across it, wherever blocks, tables or tiles of any view meet."""
+    seams: set[tuple[int, int]] = set()
     for name in plan.views:
         own = plan.of_view(name)
         tables = check_tables(own.folder, own.shape)
-        seams |= set(_seams(own, tables, View(name).turned(range(3)).index(axis)))
+        for turned, axis in enumerate(View(name).turned(range(3))):
+            seams |= {(axis, at) for at in _seams(own, tables, turned)}
     return sorted(seams)
 
 
