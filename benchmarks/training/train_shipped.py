@@ -31,7 +31,7 @@ from tomostat.detect.initial_weights import initial_network
 from tomostat.detect.kernels.architecture import FAST, NETWORKS, NetworkConfig
 from tomostat.detect.kernels.grey import scale_grey
 from tomostat.detect.kernels.maskrcnn import MaskRCNN, build
-from tomostat.detect.kernels.random_slices import empty_slice, grain_slice, random_slice
+from tomostat.detect.kernels.random_slices import empty_slice, grain_slice, packed_slice, random_slice
 from tomostat.detect.options import TrainOptions
 from tomostat.detect.train import train
 from tomostat.phantom import Scene, make_scene, random_options, render
@@ -47,8 +47,8 @@ FAST_FURTHER_OPTIONS = replace(FAST_OPTIONS, steps=2500, rate=2e-4, seed=4)
 ACCURATE_FURTHER_OPTIONS = replace(FAST_OPTIONS, steps=850, rate=2e-4, seed=5)
 
 FURTHER_OPTIONS = replace(
-    OPTIONS, steps=1800, batch=16, rate=6e-4, average=0.995, zoom=(0.6, 1.9), outline=2.0, seed=6, workers=7,
-    device="cuda", checkpoint_every=500,
+    OPTIONS, steps=1800, batch=16, rate=6e-4, average=0.995, zoom=(0.6, 1.9), outline=2.0, seed=8, workers=7,
+    device="cuda", checkpoint_every=500, smaller=0.25,
 )  # fmt: skip
 PAPER_OPTIONS = replace(FURTHER_OPTIONS, steps=1200, rate=4e-4, seed=7)
 
@@ -87,7 +87,8 @@ MIXED = Mixture([random_slice, phantom_slice, empty_slice, slice_without_particl
 """Flat and volume phantoms, some of them without particles."""
 
 WITH_GRAINS = Mixture(
-    [random_slice, phantom_slice, empty_slice, slice_without_particles, grain_slice], [0.3, 0.42, 0.08, 0.08, 0.12]
+    [random_slice, phantom_slice, empty_slice, slice_without_particles, grain_slice, packed_slice],
+    [0.3, 0.4, 0.07, 0.07, 0.08, 0.08],
 )
 """The same, and angular grains."""
 

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 from networks import SHORT, squares
 from tomostat.detect.crops import IGNORED, Crops, FixedSlices, Mixture, augment, targets_of
 from tomostat.detect.kernels.random_slices import random_slice
-from tomostat.detect.options import TrainOptions
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (60, 140)])
@@ -24,10 +23,9 @@ def test_a_mirror_image_is_a_particle_of_its_own(shape):
     labels = np.zeros(shape, np.int32)
     for i, (cy, cx) in enumerate([(20, 22), (44, 60), (20, shape[1] - 4), (3, 45)]):  # two of them cut by an edge
         labels[np.hypot(y - cy, x - cx) < 9] = i + 1
-    options = TrainOptions(crop=128, zoom=(0.5, 0.7))
     seen = 0
     for seed in range(30):
-        _, truth = augment(np.random.default_rng(seed), (labels > 0).astype(np.float32), labels, options)
+        _, truth = augment(np.random.default_rng(seed), (labels > 0).astype(np.float32), labels, (128, 128), (0.5, 0.7))
         _, pieces = ndimage.label(truth > 0, np.ones((3, 3)))
         assert len(np.unique(truth)) - 1 == pieces
         assert all(ndimage.label(truth == i, np.ones((3, 3)))[1] == 1 for i in range(1, truth.max() + 1))
@@ -39,9 +37,7 @@ def test_parts_of_a_broken_particle_stay_one_in_a_mirrored_crop():
     labels = np.zeros((64, 64), np.int32)
     labels[20:40, 12:22] = labels[20:40, 26:40] = 1
     for seed in range(10):
-        _, truth = augment(
-            np.random.default_rng(seed), (labels > 0).astype(np.float32), labels, TrainOptions(crop=64, zoom=(0.5, 0.6))
-        )
+        _, truth = augment(np.random.default_rng(seed), (labels > 0).astype(np.float32), labels, (64, 64), (0.5, 0.6))
         sizes = np.bincount(truth.ravel())[1:]
         middle = truth[tuple(np.argwhere(truth > 0)[len(np.argwhere(truth > 0)) // 2])]
         assert ndimage.label(truth == middle)[1] <= 2
@@ -49,11 +45,10 @@ def test_parts_of_a_broken_particle_stay_one_in_a_mirrored_crop():
 
 
 def test_crops_keep_grey_and_labels_together():
-    options = replace(SHORT, zoom=(0.5, 1.5))
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        grey, labels = augment(rng, *squares(rng), options)
-        assert (grey.shape, labels.shape) == ((1, 64, 64), (64, 64))
+        grey, labels = augment(rng, *squares(rng), (48, 70), (0.5, 1.5))
+        assert (grey.shape, labels.shape) == ((1, 48, 70), (48, 70))
         inside = labels > 0
         if 100 < inside.sum() < inside.size - 100:
             assert np.corrcoef(grey.ravel(), inside.ravel())[0, 1] > 0.5
@@ -82,6 +77,15 @@ def test_batches_do_not_depend_on_where_they_start():
     assert all(torch.equal(a[0], b[0]) for a, b in zip(whole[2:], later, strict=True))
 
 
+def test_crops_may_be_smaller_in_some_steps():
+    shapes = [images.shape for images, _ in Crops(squares, replace(SHORT, steps=40, batch=2, smaller=0.5))]
+    small = [shape for shape in shapes if shape != (2, 1, 64, 64)]
+    assert 10 < len(small) < 30
+    assert len({shape[2:] for shape in small}) > 8
+    assert all(48 <= n <= 64 for shape in small for n in shape[2:])
+    assert {images.shape for images, _ in Crops(squares, SHORT)} == {(1, 1, 64, 64)}
+
+
 def test_sources():
     a, b = (lambda rng, v=v: (np.full((2, 2), v, np.float32), np.ones((2, 2), np.int32)) for v in (1.0, 2.0))
     rng = np.random.default_rng(0)
@@ -106,11 +110,11 @@ def test_crops_of_sparse_annotations_contain_annotated_pixels():
 
 
 def test_every_given_slice_is_cut_from(monkeypatch):
-    """FixedSlices slices cost nothing: a pool of those drawn so far would leave many of them out."""
+    """Given slices cost nothing: each crop is cut from one of its own."""
     slices = [(np.full((64, 64), i, np.float32), np.ones((64, 64), np.int32)) for i in range(60)]
     drawn = []
 
-    def watch(rng, grey, labels, options):
+    def watch(rng, grey, labels, shape, zooms):
         drawn.append(grey[0, 0])
         return grey[None], labels
 

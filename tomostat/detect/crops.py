@@ -32,8 +32,11 @@ Source = Callable[[np.random.Generator], LabelledSlice]
 IGNORED = -1
 """Label of pixels that are trained as neither particle nor background."""
 
-POOL = 48
-"""Slices that are kept to cut crops from."""
+CROPS_PER_SLICE = 4
+"""Crops of a batch that are cut from the same slice: drawing a slice takes as long as cutting them."""
+
+SMALLEST_SIDE = 48
+"""Shortest side in pixels of crops that are smaller than `TrainOptions.crop`."""
 
 TRIES = 200
 """Crops that are drawn at most until one is useful: it has a particle, or less of it is ignored than `MAX_IGNORED`."""
@@ -84,7 +87,11 @@ class FixedSlices:
 
 
 def augment(
-    rng: np.random.Generator, grey: NDArray[np.float32], labels: NDArray[np.int32], options: TrainOptions
+    rng: np.random.Generator,
+    grey: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    shape: tuple[int, int],
+    zooms: tuple[float, float],
 ) -> LabelledSlice:
     """Cut a random crop: placed, turned, mirrored, zoomed and bent; then vary blur, noise, rings, contrast, shading.
 
@@ -94,36 +101,37 @@ def augment(
         Source of all randomness.
     grey, labels
         Grey (ny, nx) or (slices, ny, nx), and labels (ny, nx).
-    options
-        Gives crop size and range of zoom.
+    shape
+        Pixels (h, w) of the crop.
+    zooms
+        Smallest and largest magnification.
 
     Returns
     -------
     grey : ndarray
-        (1 or slices, crop, crop) float32.
+        (1 or slices, h, w) float32.
     labels : ndarray
-        (crop, crop) int32.
+        (h, w) int32.
     """
     stack = grey.reshape(-1, *labels.shape)
-    size = options.crop
-    zoom = math.exp(rng.uniform(math.log(options.zoom[0]), math.log(options.zoom[1])))
+    zoom = math.exp(rng.uniform(math.log(zooms[0]), math.log(zooms[1])))
     turn = rng.uniform(0, 2 * math.pi) if rng.random() < 0.5 else rng.integers(4) * math.pi / 2
     mirror = rng.choice([-1.0, 1.0])
     matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * [1.0, mirror] / zoom
     matrix = matrix * np.exp(rng.normal(0, 0.08, (2, 1)))
-    centre = _centre(rng, labels, size / zoom)
-    at = np.stack(np.meshgrid(*(np.arange(size) - (size - 1) / 2,) * 2, indexing="ij"))
+    centre = _centre(rng, labels, np.array(shape) / zoom)
+    at = np.stack(np.meshgrid(*(np.arange(size) - (size - 1) / 2 for size in shape), indexing="ij"))
     where = np.tensordot(matrix, at, 1) + centre[:, None, None]
     if rng.random() < 0.3:
-        where += rng.uniform(0, 3) * np.stack([noise(rng, (size, size), rng.uniform(15, 40)) for _ in range(2)])
+        where += rng.uniform(0, 3) * np.stack([noise(rng, shape, rng.uniform(15, 40)) for _ in range(2)])
     if zoom < 0.8:  # against aliasing
         stack = ndimage.gaussian_filter(stack, (0, 0.4 / zoom, 0.4 / zoom))
     image = np.stack([ndimage.map_coordinates(one, where, order=1, mode="mirror") for one in stack])
     return _vary_appearance(rng, image), _mirrored(labels, where)
 
 
-def _centre(rng: np.random.Generator, labels: NDArray[np.int32], side: float) -> NDArray[np.float64]:
-    """Centre (y, x) of a crop of `side` pixels; if most of the slice is ignored, near pixels that are not."""
+def _centre(rng: np.random.Generator, labels: NDArray[np.int32], side: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centre (y, x) of a crop of `side` pixels (h, w); if most of the slice is ignored, near pixels that are not."""
     shape = np.array(labels.shape)
     margin = np.minimum(side / 2, shape / 2)
     centre = rng.uniform(margin, shape - margin)
@@ -219,30 +227,34 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
         self.source, self.options, self.first = source, options, first
 
     def __iter__(self) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
-        """Batches: images (batch, 1 or slices, crop, crop) and their targets."""
-        pool: dict[int, LabelledSlice] = {}
+        """Batches: images (batch, 1 or slices, h, w) and their targets."""
         worker = get_worker_info()
         mine, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in range(self.first + mine, self.options.steps, workers):
-            if not isinstance(self.source, FixedSlices):
-                self._refresh(pool, step)
-            rng = np.random.default_rng([self.options.seed, 1, step])
-            crops = [self._crop(rng, pool) for _ in range(self.options.batch)]
+            crops = self._batch(np.random.default_rng([self.options.seed, 1, step]))
             yield torch.from_numpy(np.stack([grey for grey, _ in crops])), [targets for _, targets in crops]
 
-    def _refresh(self, pool: dict[int, LabelledSlice], step: int) -> None:
-        """Bring the pool of drawn slices to its state at a step: a new slice replaces the oldest every four steps."""
-        newest = POOL // 4 + step // 4
-        wanted = range(max(newest - POOL, 0), newest)
-        for i in [i for i in pool if i not in wanted]:
-            del pool[i]
-        for i in (i for i in wanted if i not in pool):
-            pool[i] = self.source(np.random.default_rng([self.options.seed, 0, i]))
+    def _batch(self, rng: np.random.Generator) -> list[tuple[NDArray[np.float32], dict[str, Tensor]]]:
+        """The crops of one step, all of one shape."""
+        each = 1 if isinstance(self.source, FixedSlices) else CROPS_PER_SLICE
+        shape, crops, drawn = self._shape(rng), [], None
+        for i in range(self.options.batch):
+            drawn = self.source(rng) if drawn is None or i % each == 0 else drawn
+            crops.append(self._crop(rng, drawn, shape))
+        return crops
+
+    def _shape(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Pixels of the crops of a step: squares, or smaller than these."""
+        side = self.options.crop
+        if rng.random() >= self.options.smaller:
+            return side, side
+        ny, nx = (int(n) for n in rng.integers(min(SMALLEST_SIDE, side), side + 1, 2))
+        return ny, nx
 
     def _crop(
-        self, rng: np.random.Generator, pool: dict[int, LabelledSlice]
+        self, rng: np.random.Generator, drawn: LabelledSlice, shape: tuple[int, int]
     ) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
-        """A useful crop and its targets.
+        """A useful crop of a slice, or of another where the slice has none, and its targets.
 
         Raises
         ------
@@ -250,9 +262,9 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
             When almost everything is ignored in `TRIES` crops.
         """
         for _ in range(TRIES):
-            drawn = pool[int(rng.choice(list(pool)))] if pool else self.source(rng)
-            grey, labels = augment(rng, *drawn, self.options)
+            grey, labels = augment(rng, *drawn, shape, self.options.zoom)
             targets = targets_of(labels)
             if len(targets["boxes"]) or targets["ignored"].float().mean() < MAX_IGNORED:
                 return grey, targets
+            drawn = self.source(rng)
         raise ValueError(f"slices: {TRIES} crops of {self.options.crop} pixels contain almost no annotated pixels")

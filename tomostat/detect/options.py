@@ -93,6 +93,8 @@ class TrainOptions(StageOptions):
         Crops per step.
     crop
         Side of the square crops in pixels.
+    smaller
+        Share of the steps whose crops are smaller, of any two sides from 48 pixels on: slices of any size are found in.
     rate
         Largest learning rate; it rises over `warmup` steps and falls to zero along half a cosine.
     warmup
@@ -126,6 +128,7 @@ class TrainOptions(StageOptions):
     steps: int = 300
     batch: int = 2
     crop: int = 256
+    smaller: float = 0.0
     rate: float = 1e-4
     warmup: int = 20
     weight_decay: float = 0.02
@@ -146,6 +149,7 @@ class TrainOptions(StageOptions):
         for name in ("steps", "batch", "warmup", "checkpoint_every", "threads"):
             check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         check(self.crop >= 64, "crop", self.crop, "64 pixels or more")
+        check(0 <= self.smaller <= 1, "smaller", self.smaller, "a number from 0 to 1")
         check(self.rate > 0, "rate", self.rate, "a positive number")
         check(self.outline > 0, "outline", self.outline, "a positive number")
         check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -246,7 +247,10 @@ def detect_tiles(network: MaskRCNN, images: Iterator[torch.Tensor], batch: int, 
     Detections
         One per tile, in order.
     """
-    batch = batch if device != "cpu" else 1
+    if device == "cpu":
+        batch = 1
+    else:
+        images = _ahead(images, batch)
     waiting: list[torch.Tensor] = []
     exhausted = False
     while not exhausted or waiting:
@@ -276,13 +280,22 @@ def detect_tiles(network: MaskRCNN, images: Iterator[torch.Tensor], batch: int, 
             )
 
 
+def _ahead(images: Iterator[torch.Tensor], count: int) -> Iterator[torch.Tensor]:
+    """The same images; another thread makes the next ones, so many at most, while the GPU computes."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(next, images, None) for _ in range(count))
+        while (image := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, images, None))
+            yield image
+
+
 def tile_detections(found: Detections, size: tuple[int, ...], corner: tuple[int, int], score: float) -> Tile:
     """Detections of at least `score`, pasted without overlap into a tile of `size` pixels."""
-    good = found.scores >= score
-    labels, kept = paste(found.masks[good], found.boxes[good], (size[0], size[1]))
-    kept &= np.bincount(labels.ravel(), minlength=len(kept) + 1)[1:] >= MIN_AREA
+    count = np.count_nonzero(found.scores >= score)  # the first ones: the most certain
+    labels, area = paste(found.masks[:count], found.boxes[:count], (size[0], size[1]))
+    kept = area >= MIN_AREA
     number = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.int32)
-    return Tile(corner, number[labels], found.scores[good][kept])
+    return Tile(corner, np.take(number, labels), found.scores[:count][kept])
 
 
 def _cores() -> int:

@@ -21,6 +21,20 @@ def test_other_backbones_give_losses(name):
     assert all(torch.isfinite(value) for value in losses.values())
 
 
+def test_group_norm_of_half_precision_is_torchs():
+    layer = build(TINY).body.bn1
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    images = torch.randn(2, 64, 30, 22) * torch.linspace(0.01, 8, 64)[:, None, None] + torch.linspace(-3, 3, 2).reshape(
+        2, 1, 1, 1
+    )
+    with torch.inference_mode():
+        got = layer(images.half().contiguous(memory_format=torch.channels_last))
+        expected = layer(images)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(got.float(), expected, atol=0.02, rtol=0.01)
+
+
 def test_common_statistics_are_those_of_the_sample():
     """A layer by its definition; the sample's rim, a sixteenth, counts in no statistics; nothing remains afterwards."""
     layer = build(TINY).body.bn1

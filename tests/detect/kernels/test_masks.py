@@ -40,10 +40,10 @@ def test_paste_equals_brute_force(seed):
     mask = ((mask - mask.min()) / np.ptp(mask)).astype(np.float32)
     low = rng.uniform(-10, 40, 2)
     box = np.float32([*low, *(low + rng.uniform(1, 30, 2))])
-    labels, kept = paste(mask[None], box[None], (50, 60))
+    labels, area = paste(mask[None], box[None], (50, 60))
     expected = brute_paste(mask, box.astype(float), (50, 60))
     assert np.count_nonzero((labels > 0) != expected) <= 1  # float32 ties on the threshold
-    assert kept[0] == expected.any()
+    assert area[0] == np.count_nonzero(labels)
 
 
 @pytest.mark.parametrize("radius", [6.3, 13.0, 25.2])
@@ -66,8 +66,8 @@ def test_pasting_undoes_what_training_targets_do(radius):
 def test_better_mask_keeps_shared_pixels_and_duplicates_go():
     masks = np.ones((3, 28, 28), np.float32)
     boxes = np.float32([[10, 10, 30, 30], [25, 10, 45, 30], [11, 11, 30, 31]])
-    labels, kept = paste(masks, boxes, (40, 60))
-    assert kept.tolist() == [True, True, False]
+    labels, area = paste(masks, boxes, (40, 60))
+    assert area.tolist() == [400, 300, 0]
     assert np.bincount(labels.ravel())[1:].tolist() == [400, 300]
 
 
@@ -75,17 +75,17 @@ def test_a_mask_around_a_more_certain_one_comes_last():
     """It may be several particles taken for one: what it holds is pasted first, however certain."""
     masks = np.ones((3, 28, 28), np.float32)
     boxes = np.float32([[30, 10, 40, 20], [10, 5, 50, 35], [12, 12, 26, 30]])
-    labels, kept = paste(masks, boxes, (40, 60))
-    assert kept.all()
-    assert np.bincount(labels.ravel())[1:].tolist() == [100, 1200 - 100 - 252, 252]
-    labels, kept = paste(masks[1:], boxes[1:], (40, 60))  # nothing more certain in it: the less certain part goes
-    assert kept.tolist() == [True, False]
+    labels, area = paste(masks, boxes, (40, 60))
+    assert area.tolist() == [100, 1200 - 100 - 252, 252]
+    assert np.bincount(labels.ravel())[1:].tolist() == area.tolist()
+    _, area = paste(masks[1:], boxes[1:], (40, 60))  # nothing more certain in it: the less certain part goes
+    assert area.tolist() == [1200, 0]
 
 
 def test_empty_and_outside_boxes_are_dropped():
     boxes = np.float32([[5, 5, 5, 9], [-9, -9, -2, -2], [99, 0, 120, 10]])
-    labels, kept = paste(np.ones((3, 28, 28), np.float32), boxes, (20, 20))
-    assert not kept.any()
+    labels, area = paste(np.ones((3, 28, 28), np.float32), boxes, (20, 20))
+    assert not area.any()
     assert not labels.any()
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from skimage.measure import regionprops
 
-from tomostat.detect.kernels.random_slices import SMALLEST_DIAMETER, empty_slice, grain_slice, random_slice
+from tomostat.detect.kernels.random_slices import (
+    SMALLEST_DIAMETER,
+    empty_slice,
+    grain_slice,
+    packed_slice,
+    random_slice,
+)
 
 
 def test_flat_phantoms_are_repeatable_and_honest():
@@ -51,3 +57,18 @@ def test_grains_are_angular_and_whole():
     assert grey.dtype == np.float32
     assert labels.dtype == np.int32
     assert grey[labels > 0].mean() > grey[labels == 0].mean()
+
+
+def test_packed_grains_fill_the_slice_and_are_whole():
+    """Each grain is one piece apart from all others, bright, and not smaller than what counts as a particle."""
+    filled = []
+    for seed in range(8):
+        grey, labels = packed_slice(np.random.default_rng(seed), (256, 192))
+        assert (grey.shape, labels.shape) == ((256, 192), (256, 192))
+        assert (grey.dtype, labels.dtype) == (np.float32, np.int32)
+        assert grey[labels > 0].mean() > grey[labels == 0].mean()
+        regions = regionprops(labels)
+        assert min(r.area for r in regions) >= np.pi / 4 * SMALLEST_DIAMETER**2
+        assert np.median([r.solidity for r in regions]) > 0.9
+        filled.append(np.mean(labels > 0))
+    assert max(filled) > 0.7

@@ -27,7 +27,7 @@ PART = 0.8
 
 def paste(
     masks: NDArray[np.float32], boxes: NDArray[np.float32], shape: tuple[int, int], free: float = 0.5
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Paste small masks into one label image, the most certain first; those that hold a more certain one last.
 
     A mask around several particles is less certain than one of them, but may be more so than the others.
@@ -50,18 +50,18 @@ def paste(
     -------
     labels : ndarray
         (ny, nx) int32; i + 1 where mask i, interpolated bilinearly, exceeds one half and no mask pasted before it does.
-    kept : ndarray
-        (n,) bool, which masks were pasted.
+    area : ndarray
+        (n,) int64, pixels that were painted for each mask, 0 where it was dropped.
     """
     labels = np.zeros(shape, np.int32)
-    kept = _paste(np.ascontiguousarray(masks), np.ascontiguousarray(boxes), labels, free)
-    return labels, kept
+    area = _paste(np.ascontiguousarray(masks), np.ascontiguousarray(boxes), labels, free)
+    return labels, area
 
 
 @numba.njit(cache=True, nogil=True)
 def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
     count = len(boxes)
-    kept, late = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    late = np.zeros(count, np.bool_)
     area, inside = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
     for turn in range(2):
         for i in range(count):
@@ -81,13 +81,12 @@ def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
                     continue
             if inside[0] == 0 or inside[0] < free * inside.sum():
                 continue
-            kept[i] = True
             area[i + 1] = inside[0]
             for y in range(rows):
                 for x in range(columns):
                     if particle[y, x] and labels[top + y, left + x] == 0:
                         labels[top + y, left + x] = i + 1
-    return kept
+    return area[1:]
 
 
 @numba.njit(cache=True, nogil=True)
