@@ -44,7 +44,8 @@ docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
-# All figures of docs/benchmarks.md beside what is required of them, into benchmarks/results and the page; hours.
+# All figures of the documentation beside what is required of them, into benchmarks/results and the pages: hours, in
+# which it may be stopped and started again.
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.figures
 

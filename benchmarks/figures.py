@@ -1,19 +1,22 @@
 """Runs benchmarks, keeps their figures as JSON, and makes the tables of `PAGES` from it.
 
-``python -m benchmarks.figures`` (`make bench`) runs all of them, hours; ``python -m benchmarks.figures measure caps``
-only what the arguments of ``benchmarks.bench_measure`` name. Each prints what is measured beside what is required, and
-writes ``benchmarks/results/NAME.json``, where tables that were not run keep their figures. Between
+``python -m benchmarks.figures`` (`make bench`) runs all `RUNS`, hours; started again it goes on, and leaves out what
+was measured with the code as it stands. ``python -m benchmarks.figures measure caps`` runs only what the arguments of
+``benchmarks.bench_measure`` name. Each prints what is measured beside what is required, and writes
+``benchmarks/results/NAME.json``, where tables that were not run keep their figures. Between
 ``<!-- figures NAME/TABLE -->`` and ``<!-- end of figures -->`` a page holds what the file says; a test compares them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -28,11 +31,46 @@ from tomostat.files import write_text
 RESULTS = Path(__file__).parent / "results"
 PAGES = tuple(Path(__file__).parents[1] / "docs" / name for name in ("benchmarks.md", "model-card.md", "scaling.md"))
 """Pages with recorded tables."""
-ALL = (
-    "pipeline", "stitch", "confidence", "measure", "structure", "statistics", "xanes", "report", "boundaries", "detect",
+RUNS = (
+    "pipeline",
+    "stitch",
+    "confidence",
+    "measure",
+    "structure",
+    "statistics",
+    "xanes",
+    "report",
+    "boundaries --seed 9900",
+    "detect",
+    "detect powder",
+    "detect phantoms real --weights accurate",
     "scale",
-)  # fmt: skip
-"""Benchmarks that print figures with bounds, in the order of the page; each runs in a process of its own."""
+)
+"""Benchmarks with their arguments, in the order of the page; each runs in a process of its own."""
+
+CODE = Path(__file__).parents[1]
+
+
+def code_digest(folder: Path = CODE) -> str:
+    """SHA-256 of the code and the weights that figures are measured with: of the package and of the benchmarks."""
+    digest = hashlib.sha256()
+    for path in sorted(path for part in ("tomostat", "benchmarks") for path in (folder / part).rglob("*")):
+        if path.suffix in (".py", ".safetensors"):
+            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The command line that runs a benchmark with its arguments."""
+    return " ".join(["python -m benchmarks.figures", *arguments])
+
+
+def is_current(run: str, folder: Path = RESULTS) -> bool:
+    """Whether tables of one of the `RUNS` were recorded with the code as it stands."""
+    path = folder / f"{run.split()[0]}.json"
+    tables = json.loads(path.read_text(encoding="utf-8")).values() if path.exists() else ()
+    code = code_digest()
+    return any(table["command"] == command(run.split()) and table.get("code") == code for table in tables)
 
 
 def record(name: str, arguments: list[str], folder: Path = RESULTS) -> Path:
@@ -50,7 +88,8 @@ def record(name: str, arguments: list[str], folder: Path = RESULTS) -> Path:
     path = folder / f"{name}.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     made = {
-        "command": " ".join(["python -m benchmarks.figures", name, *arguments]),
+        "command": command([name, *arguments]),
+        "code": code_digest(),
         "date": date.today().isoformat(),
         "tomostat": __version__,
         "machine": machine(),
@@ -105,8 +144,11 @@ def main() -> None:
     if sys.argv[1:]:
         print(f"\nwritten to {record(sys.argv[1], sys.argv[2:])}")
     else:
-        for name in ALL:
-            subprocess.run([sys.executable, "-m", "benchmarks.figures", name], check=True)
+        for run in RUNS:
+            if is_current(run):
+                print(f"{command(run.split())}: measured with this code already")
+            else:
+                subprocess.run([sys.executable, "-m", "benchmarks.figures", *run.split()], check=True)
     for page in PAGES:
         write_text(page, page_with_figures(page.read_text(encoding="utf-8")))
 

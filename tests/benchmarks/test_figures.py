@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -49,6 +50,36 @@ def test_tables_that_were_not_run_keep_their_figures(counted, tmp_path):
     assert made.startswith("a\n")
     assert made.endswith("b\n")
     assert figures.page_with_figures(made, tmp_path) == made
+
+
+def test_what_was_measured_with_the_same_code_is_not_measured_again(counted, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "code_digest", lambda: "one")
+    assert not figures.is_current("counted first", tmp_path)
+    figures.record("counted", ["first"], tmp_path)
+    assert figures.is_current("counted first", tmp_path)
+    assert not figures.is_current("counted", tmp_path)
+    figures.record("counted", ["second"], tmp_path)
+    assert figures.is_current("counted first", tmp_path)
+    monkeypatch.setattr(figures, "code_digest", lambda: "another")
+    assert not figures.is_current("counted first", tmp_path)
+
+
+def test_the_digest_is_of_code_and_weights(tmp_path):
+    for name in ("tomostat/a.py", "benchmarks/b.py", "tomostat/weights/c.safetensors", "benchmarks/results/d.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("as it was")
+    first = figures.code_digest(tmp_path)
+    (tmp_path / "benchmarks/results/d.json").write_text("other")
+    assert figures.code_digest(tmp_path) == first
+    for name in ("tomostat/a.py", "benchmarks/b.py", "tomostat/weights/c.safetensors"):
+        (tmp_path / name).write_text("other")
+        assert figures.code_digest(tmp_path) != first
+        (tmp_path / name).write_text("as it was")
+
+
+@pytest.mark.parametrize("run", figures.RUNS)
+def test_all_runs_are_of_benchmarks(run):
+    assert find_spec(f"benchmarks.bench_{run.split()[0]}")
 
 
 def test_a_table_that_was_never_recorded(counted, tmp_path):
