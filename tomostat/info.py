@@ -16,7 +16,7 @@ from tomostat.instances import read_instances
 from tomostat.layout import Layout
 from tomostat.manifest import ALL, Content
 from tomostat.report.text import between, condition_names, percent
-from tomostat.stitch import open_graph
+from tomostat.stitch import open_graph, read_agreement
 from tomostat.study import load_study
 from tomostat.volume import describe, is_map, is_tomostat_volume, label_names, map_names
 
@@ -158,6 +158,8 @@ def _graph_lines(path: Path) -> str:
     lines = [f"{len(tracks)} tracks, {len(graph.particles)} particles, {len(pairs)} pairs"]
     if others := len(set(graph.particles.index) - set(tracks.particle)):
         lines.append(f"  by slices along other axes alone: {others} particles, which have no track")
+    for view, found in read_agreement(path).groupby("view", sort=False)["particle"]:
+        lines.append(f"  by slices along {view}: {len(found)} particles; views that differ drop {(found == 0).sum()}")
     lines += [f"  {reason}: {count}" for reason, count in pairs.reason.value_counts().items() if count]
     lines += [f"  by hand: {edit.action} {edit.a} {edit.b}" for edit in graph.edits]
     closest = pairs.iloc[pairs.score.abs().argsort(kind="stable")[:CLOSEST]]

@@ -47,7 +47,7 @@ FAST_FURTHER_OPTIONS = replace(FAST_OPTIONS, steps=2500, rate=2e-4, seed=4)
 ACCURATE_FURTHER_OPTIONS = replace(FAST_OPTIONS, steps=850, rate=2e-4, seed=5)
 
 FURTHER_OPTIONS = replace(
-    OPTIONS, steps=1800, batch=16, rate=6e-4, average=0.995, zoom=(0.6, 1.9), outline=2.0, seed=8, workers=7,
+    OPTIONS, steps=1800, batch=16, rate=6e-4, average=0.997, zoom=(0.6, 1.9), outline=2.0, seed=8, workers=7,
     device="cuda", checkpoint_every=500, smaller=0.25,
 )  # fmt: skip
 PAPER_OPTIONS = replace(FURTHER_OPTIONS, steps=1200, rate=4e-4, seed=7)

@@ -12,6 +12,7 @@ import pytest
 from shapes import ball_at
 from stitching import BLOCKS, random_balls, write_volume
 from tomostat.execution import Execution
+from tomostat.info import describe_path
 from tomostat.stitch import Edit, check_particles, edit_particles, open_graph, relabelled, stitch_particles
 
 THREE = ("z", "y", "x")
@@ -56,6 +57,10 @@ def test_views_join_what_z_alone_leaves_in_pieces(tmp_path: Path) -> None:
     assert not by_z.candidates.merge(halves, on=["a", "b"])["joined_x"].any()
     assert len(np.unique(seen.labels())) == 3
     assert by_all.particles["confidence"].min() > 0.9
+    assert "views that differ" not in describe_path(alone.graph)
+    described = describe_path(seen.graph).splitlines()
+    assert "  by slices along z: 3 particles; views that differ drop 0" in described
+    assert "  by slices along x: 2 particles; views that differ drop 0" in described
 
 
 def test_views_separate_what_z_fuses(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tomostat.files import atomic, new_file_mode
 FORMAT = "tomostat-maskrcnn-1"
 FOLDER = Path(__file__).parent / "weights"
 SHIPPED = {
-    "fast": "7f71a411b98dca34bbf8403a70f4fe5c967bb078671efa5986a58a2aeda71753",
+    "fast": "4a4df0137c1c0a981009e37a625782df3489d7a40972bb023d6e8fc30e87e74c",
     "accurate": "fc715b3ae6ec09cb51deb0a906970a1365df48e0fa96f92a0ad6734d01ccae28",
 }
 """SHA-256 of the shipped weights, by name; a file that differs is refused."""

@@ -1,3 +1,4 @@
+from .agreement import read_agreement
 from .check import Problem, check_particles
 from .edits import Edit, known_edits, read_edits, with_edits, write_edits
 from .graph import MergeGraph, open_graph, relabelled
@@ -14,6 +15,7 @@ __all__ = [
     "edit_particles",
     "known_edits",
     "open_graph",
+    "read_agreement",
     "read_edits",
     "relabelled",
     "stitch_particles",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,9 @@ from tomostat.views import View, ViewName
 OVERLAPS = "overlaps"
 """Folder of the tables of voxels that particles of different views share."""
 AGREEMENT = "agreement.parquet"
-"""Table of what became of the particles of every view; columns view (its index), seen (number in this view), particle
-(0 where dropped), by_hand (whether a person decided on it, other than the views see it)."""
+"""Table of what became of the particles of every view, with `COLUMNS`."""
+COLUMNS = ["view", "seen", "particle", "by_hand"]
+"""Name of the view, number in it, particle (0 where dropped), whether a person decided other than the views see it."""
 PAIR = ["a", "b", "first", "second"]
 """Columns of `OVERLAPS` that tell what shares its voxels: the indices of two views, and a number in each of them."""
 
@@ -85,8 +87,8 @@ def agree_on_particles(plan: StitchPlan, edits: Sequence[Edit]) -> int:
         number = number_groups(views.agreed, earlier)
     write_tracks(z, decided)
     found = views.found
-    columns = {"view": found.view.astype(np.int8), "seen": views.seen, "particle": number, "by_hand": found.by_hand}
-    write_table(plan.graph / AGREEMENT, pa.table(columns))
+    columns = [np.array(plan.views)[found.view], views.seen, number, found.by_hand]
+    write_table(plan.graph / AGREEMENT, pa.table(dict(zip(COLUMNS, columns, strict=True))))
     write_graph(plan.graph, views.graph(number, edits))
     return int(np.unique(number[number > 0]).size)
 
@@ -194,17 +196,18 @@ def _indices(view: pd.Series, number: pd.Series, numbers: list[NDArray[np.int64]
     return index
 
 
-def read_agreement(plan: StitchPlan) -> pd.DataFrame:
-    """The table `AGREEMENT` of a decided run."""
-    return read_table(plan.graph / AGREEMENT).to_pandas()
+def read_agreement(graph: Path) -> pd.DataFrame:
+    """The table `AGREEMENT` of a merge graph; without rows where z alone decided."""
+    path = graph / AGREEMENT
+    return read_table(path).to_pandas() if path.exists() else pd.DataFrame(columns=COLUMNS)
 
 
 def labels_of_views(plan: StitchPlan, box: Box) -> NDArray[np.uint32]:
     """Labels of a box of the volume as most views have them."""
-    table = read_agreement(plan)
+    table = read_agreement(plan.graph)
     labels = []
-    for index, name in enumerate(plan.views):
-        own = table[table["view"] == index]
+    for name in plan.views:
+        own = table[table["view"] == name]
         particle = np.zeros(int(own["seen"].max() if len(own) else 0) + 1, np.uint32)
         particle[own["seen"]] = own["particle"]
         labels.append(particle[_paint_view(plan, name, box)])

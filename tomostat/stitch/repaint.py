@@ -64,7 +64,7 @@ def edit_particles(
     z = plan.of_view("z")
     tracks = open_graph(z.graph).tracks
     check_edits(edits, len(tracks))
-    agreed = read_agreement(plan) if plan.others else None
+    agreed = read_agreement(plan.graph)
     pending = plan.graph / PENDING
     everything = pending.exists()
     pending.touch()
@@ -78,8 +78,8 @@ def edit_particles(
     slabs = z.slabs if everything else _slabs_to_mask(z, tracks, open_graph(z.graph).tracks)
     update = dask.delayed(update_masks, pure=False)
     boxes = list(execution.run("masks", {z.key(slab): update(z, slab) for slab in slabs}).values())
-    if agreed is not None and not everything:
-        boxes += execution.run("boxes of views", _tasks_of_changed(plan, agreed, read_agreement(plan))).values()
+    if len(agreed) and not everything:
+        boxes += execution.run("boxes of views", _tasks_of_changed(plan, agreed, read_agreement(plan.graph))).values()
     changed = np.array([box for found in boxes for box in found], np.int64).reshape(-1, 6)
     blocks = plan.blocks if everything else [block for block in plan.blocks if _overlaps(block, changed)]
     paint(plan, blocks, execution)
@@ -92,8 +92,8 @@ def _tasks_of_changed(plan: StitchPlan, before: pd.DataFrame, after: pd.DataFram
     changed = pd.concat([before, after]).drop_duplicates(keep=False)
     find = dask.delayed(boxes_of_particles, pure=False)
     tasks = {}
-    for index, name in enumerate(plan.views):
-        own, seen = plan.of_view(name), sorted(set(changed["seen"][changed["view"] == index].tolist()))
+    for name in plan.views:
+        own, seen = plan.of_view(name), sorted(set(changed["seen"][changed["view"] == name].tolist()))
         tasks.update({f"{name}-{plan.key(slab)}": find(own, name, slab, seen) for slab in own.slabs if seen})
     return tasks
 
