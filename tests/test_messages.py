@@ -10,7 +10,7 @@ import pytest
 
 from tomostat import cli
 from tomostat.inventory import Inventory
-from tomostat.messages import explain, shorten
+from tomostat.messages import explain, shorten, spans
 from tomostat.options import check, from_dict
 from tomostat.phases.options import PhasesOptions
 
@@ -48,6 +48,12 @@ def test_a_full_disk_behind_other_errors_is_named():
     error = OSError("detect: 1 of 8 tasks failed")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/scratch")
     assert explain(error) == "no space left on /scratch; free some, then the same command resumes"
+
+
+def test_numbers_in_words():
+    assert spans([]) == ""
+    assert spans([3]) == "3"
+    assert spans([0, 1, 5, 7, 8, 9]) == "0 to 1, 5, 7 to 9"
 
 
 def test_long_values_are_cut():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST = 120
@@ -18,6 +19,17 @@ def shorten(value: object, longest: int = LONGEST) -> str:
 def plural(count: int, word: str) -> str:
     """A count with its noun."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Rising whole numbers in words: ``3, 7 to 9``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def cut(text: str, longest: int) -> str:

@@ -210,6 +210,14 @@ def test_voxels_that_are_no_numbers_get_one_grey_value(tmp_path, small_blocks, c
     assert_refused(tmp_path, npy(tmp_path / "b.npy", array), "has no number in its middle slice")
 
 
+def test_slices_of_one_grey_value_are_noted(tmp_path, small_blocks):
+    """A frame that was dropped, and one that is no number throughout."""
+    array = GREY.astype(np.float32)
+    assert ingest_volume(npy(tmp_path / "a.npy", array), tmp_path / "a.zarr", spacing=1).blank_slices == ()
+    array[1], array[5] = 0, np.nan
+    assert ingest_volume(npy(tmp_path / "b.npy", array), tmp_path / "b.zarr", spacing=1).blank_slices == (1, 5)
+
+
 def test_doubles_beyond_float32(tmp_path):
     array = GREY.astype(np.float64)
     array[0, 0, 0] = 1e300

@@ -130,6 +130,23 @@ def test_an_interrupted_run_goes_on(stored, tmp_path, monkeypatch):
     assert len(calls) - before == blocks - 4, "four blocks were finished"
 
 
+def test_blank_slices_are_outside_and_spoil_nothing(stored):
+    """Frames that were dropped, within the field and at its end."""
+    grey = phantom_block(noise=0.08).grey
+    whole = segment_phases(stored(grey, "whole"))
+    blank = [10, 11, 12, 39]
+    grey[blank] = 0
+    path = stored(grey, "blank")
+    update_attributes(path, {"blank_slices": blank})
+    fit = segment_phases(path)
+    outside = (read_whole(path, "phases") == Phase.OUTSIDE).all(axis=(1, 2))
+    assert np.flatnonzero(outside).tolist() == blank
+    assert "field of view: 10 to 12, 39; particles" in fit.warnings[-1]
+    np.testing.assert_allclose(fit.thresholds, whole.thresholds, rtol=0.02)
+    assert fit.blur == pytest.approx(whole.blur, rel=0.05)
+    assert fit.shares.cbd == pytest.approx(whole.shares.cbd, abs=0.02)
+
+
 def test_one_slice(stored):
     made = phantom_block((3, 160, 160))
     path = stored(made.grey[1:2])

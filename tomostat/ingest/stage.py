@@ -22,7 +22,7 @@ class Ingest(FieldStage[IngestOptions]):
     name = "ingest"
     help = "Read a volume, or all volumes of a study file, into OME-Zarr."
     options = IngestOptions
-    version = 3
+    version = 4
     writes = ("grey",)
     small = 2**24
 

@@ -124,7 +124,7 @@ def ingest_volume(
             _remove_partial(partial, execution)
             create_volume(partial, shape=found.source.shape, dtype=convert.dtype, spacing=size, attributes=stored)
         blocks = execution.run("blocks", _block_tasks(found, partial, core, convert, outside))
-        _store_grey_range(partial, found.source, blocks.values(), outside)
+        _store_grey_range(partial, found.source, core, blocks.values(), outside)
         execution.run_levels(pyramid_tasks(partial))
         with atomic(path) as part:
             partial.rename(part)
@@ -170,20 +170,31 @@ def _check_plausible(source: Source, slices: Iterator[NDArray[Any]], options: In
     return []
 
 
-def _store_grey_range(path: Path, source: Source, blocks: Collection[Sequence[float]], outside: float) -> None:
-    """Store the smallest and largest grey value of all blocks, and how many voxels are no number.
+def _store_grey_range(path: Path, source: Source, core: Shape, blocks: Collection[CopiedBlock], outside: float) -> None:
+    """Store the smallest and largest grey value, slices that have one only, and how many voxels are no number.
 
     Refuses a volume that has only one grey value.
     """
-    low, high, missing = min(b[0] for b in blocks), max(b[1] for b in blocks), int(sum(b[2] for b in blocks))
-    if low == high:
-        raise ValueError(f"{source.path} is constant, every voxel is {low:g}; check the export, or the dataset chosen")
-    found: dict[str, Any] = {"range": [low, high]}
-    if missing:
+    low, high = np.full(source.shape[0], np.inf), np.full(source.shape[0], -np.inf)
+    for block, (lowest, highest, _) in zip(block_grid(source.shape, core), blocks, strict=True):
+        slices = block.core[0]
+        low[slices], high[slices] = np.minimum(low[slices], lowest), np.maximum(high[slices], highest)
+    if low.min() == high.max():
+        raise ValueError(
+            f"{source.path} is constant, every voxel is {low.min():g}; check the export, or the dataset chosen"
+        )
+    found: dict[str, Any] = {"range": [low.min().item(), high.max().item()]}
+    if blank := np.flatnonzero(low == high).tolist():
+        found["blank_slices"] = blank
+    if missing := sum(count for *_, count in blocks):
         found["not_a_number"] = {"voxels": missing, "stored_as": outside}
-        logger.warning("%s: %d voxels (%.2g %%) are NaN; taken as outside the field of view at its border",
-                       source.path, missing, 100 * missing / math.prod(source.shape))  # fmt: skip
+        logger.warning("%s: %d voxels (%.2g %%) are NaN; taken as outside the field of view at its border, and in "
+                       "whole slices", source.path, missing, 100 * missing / math.prod(source.shape))  # fmt: skip
     update_attributes(path, found)
+
+
+CopiedBlock = tuple[list[float], list[float], int]
+"""Smallest and largest grey value of every slice of a block, and how many voxels are no number."""
 
 
 def block_shape(source: Source, shards: Shape) -> Shape:
@@ -205,8 +216,8 @@ def _block_tasks(
     return {block.key: copy(found, path, block, convert, outside) for block in block_grid(found.source.shape, core)}
 
 
-def _copy_block(found: FoundSource, path: Path, block: Block, convert: Conversion, outside: float) -> list[float]:
-    """Copy one block; returns its smallest and largest grey value, and how many voxels are no number."""
+def _copy_block(found: FoundSource, path: Path, block: Block, convert: Conversion, outside: float) -> CopiedBlock:
+    """Copy one block."""
     stored = convert(_read_box(found, block.core, f"block {block.key}"))
     missing = np.isnan(stored)
     stored[missing] = outside
@@ -215,7 +226,7 @@ def _copy_block(found: FoundSource, path: Path, block: Block, convert: Conversio
         raise ValueError(f"{found.source.path} holds values that are infinite or beyond the range of float32, first "
                          f"seen at z {z}, y {y}, x {x}; scale them down, or put a finite grey value there")  # fmt: skip
     write_box(path, block.start, stored)
-    return [stored.min().item(), stored.max().item(), int(missing.sum())]
+    return stored.min(axis=(1, 2)).tolist(), stored.max(axis=(1, 2)).tolist(), int(missing.sum())
 
 
 def _read_box(found: FoundSource, box: Box, where: str) -> NDArray[Any]:

@@ -83,6 +83,6 @@ def read_block(
     crop = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
     in_field = None
     if outside:
-        in_field = ~outside_mask(raw, outside.value, outside.circle, [w.start for w in wide])[crop]
+        in_field = ~outside_mask(raw, outside, [w.start for w in wide])[crop]
     grey = raw[crop].astype(np.float32)
     return (grey if keep_shading else without_shading(path, grey, box)), in_field

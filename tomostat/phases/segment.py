@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Box, Shape, check_memory, check_whole_shards
 from tomostat.execution import Execution
+from tomostat.messages import spans
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
 from tomostat.phases.estimate import Estimate, find_phases, widest_halo
@@ -94,10 +95,12 @@ def segment_phases(
 def find_field_of_view(plan: PhasesPlan) -> PhasesPlan:
     """Recognise what lies outside the field of view from some slices."""
     find = dask.delayed(_constant_areas, pure=False)
-    chosen = np.unique(np.linspace(0, plan.info.shape[0] - 1, SLICES).round().astype(int))
+    blank = plan.info.blank_slices
+    shown = np.setdiff1d(np.arange(plan.info.shape[0]), blank)
+    chosen = shown[np.unique(np.linspace(0, len(shown) - 1, SLICES).round().astype(int))]
     found = plan.run("field", {f"{z:05d}": find(plan.path, int(z)) for z in chosen})
     slices = [[ConstantArea(**area) for area in areas] for areas in found]
-    return replace(plan, outside=choose_outside(slices))
+    return replace(plan, outside=choose_outside(slices, blank))
 
 
 def _constant_areas(path: Path, z: int) -> list[dict[str, Any]]:
@@ -127,11 +130,21 @@ def _write_labels(plan: PhasesPlan, estimate: Estimate, shading: float) -> Phase
         blur=estimate.blur,
         shading=shading,
         circle=plan.outside.circle if plan.outside else None,
-        warnings=estimate.warnings,
+        warnings=(*estimate.warnings, *_warning_of_blank(plan.outside)),
     )
     update_attributes(path, {**fit.record(), "options": as_dict(options)}, LABEL)
     plan.execution.run_levels(pyramid_tasks(path, LABEL))
     return fit
+
+
+def _warning_of_blank(outside: Outside | None) -> list[str]:
+    """That slices without an image count as outside the field of view."""
+    if outside is None or not outside.blank:
+        return []
+    return [
+        f"slices of one grey value only, taken as outside the field of view: {spans(outside.blank)}; particles that "
+        "reach them count as cut by the border (a few dropped slices are better interpolated before ingest)"
+    ]
 
 
 def _label_block(

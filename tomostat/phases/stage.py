@@ -19,7 +19,7 @@ class Phases(FieldStage[PhasesOptions]):
     name = "phases"
     help = "Segment voxels into pore, carbon-binder domain and active material."
     options = PhasesOptions
-    version = 6
+    version = 7
     reads = ("grey",)
     writes = ("phases",)
 

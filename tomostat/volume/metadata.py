@@ -85,6 +85,11 @@ class VolumeInfo:
         found = self.attributes.get("range")
         return None if found is None else (float(found[0]), float(found[1]))
 
+    @property
+    def blank_slices(self) -> tuple[int, ...]:
+        """Slices of one grey value only, as ingest found them; none in a volume that ingest did not write."""
+        return tuple(self.attributes.get("blank_slices", ()))
+
 
 def check_spacing(spacing: Sequence[float]) -> Spacing:
     """Spacing as three floats.

@@ -32,7 +32,7 @@ def test_a_round_field_of_view_is_found(value):
     found = choose_outside([constant_areas(image) for image in images])
     assert found.value == value
     assert np.allclose(found.circle, (44.3, 50.1, 42.7), atol=0.5)
-    mask = outside_mask(images, value, found.circle, (0, 0, 0))
+    mask = outside_mask(images, found, (0, 0, 0))
     assert (mask == ~field).mean() > 0.999
 
 
@@ -42,7 +42,7 @@ def test_margins_and_corners_are_outside_without_a_circle():
     image[60:, :9] = -7.5
     found = choose_outside([constant_areas(image)])
     assert found == Outside(-7.5, None)
-    assert np.array_equal(outside_mask(image[None], found.value, None, (0, 0, 0))[0], image == -7.5)
+    assert np.array_equal(outside_mask(image[None], found, (0, 0, 0))[0], image == -7.5)
 
 
 def test_nothing_is_outside_in_full_fields():
@@ -65,16 +65,32 @@ def test_the_outside_must_be_in_most_slices():
     assert choose_outside([areas[1], *areas[:2]]).value == 0
 
 
+def test_blank_slices_are_outside_unless_the_image_has_no_noise():
+    noise = np.random.default_rng(0).normal(120, 20, (6, 40, 50)).astype(np.uint8)
+    found = choose_outside([constant_areas(image) for image in noise], [2, 3])
+    assert np.isnan(found.value)
+    assert found.blank == (2, 3)
+    mask = outside_mask(noise[1:5], found, (1, 0, 0))
+    assert mask.all(axis=(1, 2)).tolist() == [False, True, True, False]
+    assert not mask[[0, 3]].any()
+    noise[:, :12] = 7
+    framed = choose_outside([constant_areas(image) for image in noise], [2])
+    assert framed == Outside(7, None, (2,))
+    phases = np.zeros((40, 50), np.uint8)
+    phases[10:30, 20:40] = 2
+    assert choose_outside([constant_areas(phases)], [2, 3]) is None
+
+
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 2**20))
 @examples(50)
 def test_a_box_with_its_halo_has_the_mask_of_the_whole(top, left, seed):
     rng = np.random.default_rng(seed)
     image = np.where(ndimage.gaussian_filter(rng.normal(size=(1, 44, 44)), 3) > 0, 5, rng.integers(0, 9, (1, 44, 44)))
-    whole = outside_mask(image, 5, (20.0, 21.0, 18.0), (0, 0, 0))
+    whole = outside_mask(image, Outside(5, (20.0, 21.0, 18.0)), (0, 0, 0))
     box = np.s_[:, top : top + 14, left : left + 14]
     y0, x0 = max(top - HALO, 0), max(left - HALO, 0)
     outer = np.s_[:, y0 : top + 14 + HALO, x0 : left + 14 + HALO]
-    found = outside_mask(image[outer], 5, (20.0, 21.0, 18.0), (0, y0, x0))
+    found = outside_mask(image[outer], Outside(5, (20.0, 21.0, 18.0)), (0, y0, x0))
     assert np.array_equal(found[:, top - y0 :, left - x0 :][:, :14, :14], whole[box])
 
 

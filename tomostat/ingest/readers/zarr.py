@@ -21,7 +21,7 @@ from tomostat.ingest.options import IngestOptions
 from tomostat.ingest.source import ArraySource, Reader, Source
 from tomostat.ingest.spacing import attribute_spacing, axes_spacing
 
-NOT_COPIED = ("spacing", "source", "range", "warnings", "not_a_number", "grey_scale", "grey_shift")
+NOT_COPIED = ("spacing", "source", "range", "blank_slices", "warnings", "not_a_number", "grey_scale", "grey_shift")
 """Attributes of a tomostat volume that describe this volume alone; a copy gets its own."""
 
 MOST_CHUNKS = 2**22

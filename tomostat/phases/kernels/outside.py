@@ -1,10 +1,14 @@
-"""Kernels that recognise voxels outside the field of view: areas of one exact grey value that reach the border."""
+"""Kernels that recognise voxels outside the field of view: areas of one exact grey value that reach the border.
+
+Slices that hold one grey value only, such as dropped frames, lie outside too.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,13 +26,16 @@ class Outside:
     Attributes
     ----------
     value
-        Their grey value.
+        Their grey value; NaN where only whole slices lie outside.
     circle
         Circle that bounds the field of view; None where it is not round.
+    blank
+        Slices that lie outside as a whole.
     """
 
     value: float
     circle: Circle | None
+    blank: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,38 +69,39 @@ HALO = 2 * (SQUARE // 2)
 """Halo that `outside_mask` needs in y and x."""
 LEAST_AREA = 1e-3
 """Smallest share of a slice that counts as an area outside the field of view."""
+MOST_CONSTANT = 0.05
+"""In an image with noise, less than this share of a slice is constant but for what lies outside the field of view."""
 MOST_POINTS = 400
 """Edge points of a slice to which the circle is fitted, at most twice as many."""
 
 
-def outside_mask(grey: NDArray[Any], value: float, circle: Circle | None, corner: Sequence[int]) -> NDArray[np.bool_]:
+def outside_mask(grey: NDArray[Any], outside: Outside, corner: Sequence[int]) -> NDArray[np.bool_]:
     """Voxels outside the field of view.
 
     Parameters
     ----------
     grey
         (nz, ny, nx) grey values of a box.
-    value
-        The grey value outside the field.
-    circle
-        Centre y, x and radius of the field in voxels, where it is a circle.
+    outside
+        What lies outside.
     corner
         First voxel (z, y, x) of the box in the volume.
 
     Returns
     -------
     (nz, ny, nx) bool
-        Voxels of this value that lie in a square of it, or beyond the circle. Voxels less than `HALO` from the faces
-        of the box can be wrong, unless the face is one of the volume.
+        Voxels of its value that lie in a square of it, or beyond the circle, and those of blank slices. Voxels less
+        than `HALO` from the faces of the box in y and x can be wrong, unless the face is one of the volume.
     """
-    equal = grey == value
+    equal = grey == outside.value
     square = np.ones((1, SQUARE, SQUARE), bool)
     core = ndimage.binary_erosion(equal, square, border_value=1)
     mask = ndimage.binary_dilation(core, square)
-    if circle is not None:
+    if outside.circle is not None:
         y, x = (np.arange(n) + c for n, c in zip(grey.shape[1:], corner[1:], strict=True))
-        far = np.hypot(y[:, None] - circle[0], x - circle[1]) > circle[2]
+        far = np.hypot(y[:, None] - outside.circle[0], x - outside.circle[1]) > outside.circle[2]
         mask |= equal & far
+    mask[np.isin(np.arange(len(grey)) + corner[0], outside.blank)] = True
     return mask
 
 
@@ -114,7 +122,7 @@ def constant_areas(image: NDArray[Any]) -> list[ConstantArea]:
     values, counts = np.unique(image[flat], return_counts=True)
     areas = []
     for i in np.argsort(-counts, kind="stable")[:3]:
-        region = outside_mask(image[np.newaxis], values[i], None, (0, 0, 0))[0]
+        region = outside_mask(image[np.newaxis], Outside(values[i], None), (0, 0, 0))[0]
         if region.mean() < LEAST_AREA:
             continue
         parts, _ = ndimage.label(region)
@@ -140,11 +148,18 @@ def _edge_points(region: NDArray[np.bool_]) -> NDArray[np.float64]:
     return points[:: max(1, len(points) // MOST_POINTS)]
 
 
-def choose_outside(slices: Sequence[Sequence[ConstantArea]]) -> Outside | None:
+def choose_outside(slices: Sequence[Sequence[ConstantArea]], blank: Sequence[int] = ()) -> Outside | None:
     """Decide from the constant areas of some slices what lies outside the field of view; None if nothing does.
 
     A grey value counts when it is found in most slices and its areas reach the border. In an image without noise, where
-    any phase has constant areas, the field of view must also be a circle.
+    any phase has constant areas, the field of view must also be a circle, and slices of one grey value may be a phase.
+
+    Parameters
+    ----------
+    slices
+        Large constant areas of each of some slices that are not blank.
+    blank
+        Slices of the volume that hold one grey value only.
     """
     found: dict[float, list[ConstantArea]] = defaultdict(list)
     for areas in slices:
@@ -157,10 +172,14 @@ def choose_outside(slices: Sequence[Sequence[ConstantArea]]) -> Outside | None:
         if 2 * len(areas) <= len(slices) or joined < 0.95 * total or total <= largest:
             continue
         circle = fit_circle(np.array([point for area in areas for point in area.edge]).reshape(-1, 2))
-        noisy = all(area.others < 0.05 for area in areas)
+        noisy = all(area.others < MOST_CONSTANT for area in areas)
         if noisy or circle is not None:
             largest, chosen = total, Outside(value, circle)
-    return chosen
+    known = chosen.value if chosen else None
+    others = [sum(area.area for area in areas if area.value != known) for areas in slices]
+    if not blank or max(others, default=1.0) >= MOST_CONSTANT:
+        return chosen
+    return replace(chosen or Outside(math.nan, None), blank=tuple(blank))
 
 
 def fit_circle(points: NDArray[np.float64], tolerance: float = 1.0) -> Circle | None:
