@@ -155,7 +155,10 @@ def _edge_points(
     axes = [axis for axis, n in enumerate(relative.shape) if n > 1]
     smoothed = smooth(relative, ALIGNMENT, math.ceil(WIDE * ALIGNMENT))
     beside = ndimage.binary_dilation((phases != Phase.ACTIVE) & (phases != Phase.OUTSIDE))
-    edge = np.argwhere((phases == Phase.ACTIVE) & beside)
+    surface = (phases == Phase.ACTIVE) & beside
+    if (phases == Phase.OUTSIDE).any():  # profiles are not to run out of the field of view
+        surface &= ndimage.distance_transform_edt(phases != Phase.OUTSIDE) > POSITIONS[-1] + CLEARANCE
+    edge = np.argwhere(surface)
     edge = edge[:: max(1, len(edge) // MOST_PROFILES)]
     slopes = np.zeros((len(edge), 3))
     for axis in axes:
