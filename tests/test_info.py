@@ -89,6 +89,12 @@ def test_volumes(tmp_path: Path) -> None:
         describe_path(tmp_path / "none.zarr")
 
 
+def test_a_study_file(tmp_path: Path) -> None:
+    study = tmp_path / "s.yaml"
+    study.write_text("study: rates\nsamples:\n- name: A\n  fields: [a.tif, b.tif]\n")
+    assert "study rates: 1 sample, 2 fields of view; results in" in describe_path(study)
+
+
 def test_particle_tables(tmp_path: Path) -> None:
     table = study(particles=5, fields=2)
     write_particles(tmp_path / "particles.zarr", table)

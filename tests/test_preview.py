@@ -54,6 +54,14 @@ def test_the_command_draws_a_box_and_names_what_it_found(scan, tmp_path, capsys)
     assert [path.name for path in scan.parent.iterdir()] == ["scan.tif"], "nothing is written into the output folder"
 
 
+def test_it_warns_of_sizes_and_says_that_it_looks_along_z(scan, tmp_path, capsys):
+    flags = ["--spacing", "200", "--out", str(tmp_path / "look.png"), "--detect.detector", "watershed"]
+    assert cli.main(["try", str(scan), *flags, "--detect.views", "z", "y"]) == 0
+    said = capsys.readouterr().out
+    assert "warning: voxels of 200 x 200 x 200 micrometers are implausible" in said
+    assert "(along z only)" in said
+
+
 def test_it_finds_what_a_run_of_the_box_finds(grey, scan, tmp_path):
     box = (slice(4, 20), slice(0, 64), slice(8, 72))
     part = preview(study_of(scan), tmp_path / "part.png", box=box)

@@ -122,11 +122,28 @@ def test_a_study_without_fields_is_refused(tmp_path):
         Study(study="s", output=tmp_path, samples=(Sample(name="s", fields=()),))
 
 
-def test_one_volume_in_two_samples_stays_apart(tmp_path):
+def test_one_file_is_one_field(tmp_path):
+    """Compared with itself it would look like another sample; with labels of another program it may be."""
     one, two = Field(path=Path("a.tif"), name="one"), Field(path=Path("a.tif"), name="two")
-    samples = (Sample(name="s", fields=(one,), condition="x"), Sample(name="t", fields=(two,), condition="y"))
-    study = Study(study="s", output=tmp_path, samples=samples)
+    samples = [Sample(name="s", fields=(one,), condition="x"), Sample(name="t", fields=(two,), condition="y")]
+    with pytest.raises(ValueError, match=r"fields 'one' and 'two' are of the same file, a\.tif"):
+        Study(study="s", output=tmp_path, samples=tuple(samples))
+    labelled = Field(path=Path("a.tif"), name="two", labels=Path("b.tif"))
+    samples[1] = Sample(name="t", fields=(labelled,), condition="y")
+    study = Study(study="s", output=tmp_path, samples=tuple(samples))
     assert [study.sample_of(item).condition for item in study.fields] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (STUDY + "spacing: 0.4\n", "key 'spacing' stands twice, in lines"),
+        (STUDY.replace("- path: a.tif", "- {path: a.tif, path: b.tif}"), "key 'path' stands twice"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path, text, said):
+    with pytest.raises(ValueError, match=said):
+        load_study(write(tmp_path, text))
 
 
 def test_offsets_place_the_fields_of_a_sample(tmp_path):

@@ -121,12 +121,15 @@ def read_yaml(path: Path, *, text: Collection[str] = ()) -> Any:
     Raises
     ------
     ValueError
-        When it is no YAML.
+        When it is no YAML, or a key stands twice in a mapping.
     """
     try:
         node = yaml.compose(path.read_bytes(), Loader=_PlainLoader)
         _keep_text(node, text, set())
+        _refuse_repeated(node, set())
         return None if node is None else _PlainLoader("").construct_document(node)
+    except _RepeatedKeyError as error:
+        raise ValueError(f"{path}: {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
@@ -144,3 +147,26 @@ def _keep_text(node: yaml.Node | None, keys: Collection[str], seen: set[int]) ->
             if isinstance(value, yaml.ScalarNode) and key.value in keys and value.value not in ("", "~", "null"):
                 value.tag = "tag:yaml.org,2002:str"
             _keep_text(value, keys, seen)
+
+
+class _RepeatedKeyError(ValueError):
+    """A key stands twice in one mapping, of which YAML would take the last."""
+
+
+def _refuse_repeated(node: yaml.Node | None, seen: set[int]) -> None:
+    """Refuse mappings with a key twice; nodes in `seen` are done."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated(item, seen)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in lines:
+                    raise _RepeatedKeyError(f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}")
+                lines[key.value] = line
+            _refuse_repeated(value, seen)

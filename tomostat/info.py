@@ -15,6 +15,7 @@ from tomostat.ingest.readers.zarr import labels_beside
 from tomostat.instances import read_instances
 from tomostat.layout import Layout
 from tomostat.manifest import ALL, Content
+from tomostat.messages import plural
 from tomostat.report.text import between, condition_names, percent
 from tomostat.stitch import open_graph, read_agreement
 from tomostat.study import load_study
@@ -49,6 +50,13 @@ def describe_path(path: Path) -> str:
     if path.is_dir() and Layout(path.parent).manifest.exists():
         within = ", ".join(sorted(one.name for one in path.iterdir())[:FIELDS_NAMED])
         raise ValueError(f"{path} is part of an output folder and holds {within}; name one of these, or {path.parent}")
+    if path.suffix.lower() in (".yaml", ".yml"):
+        study = load_study(path)
+        samples, fields = plural(len(study.samples), "sample"), plural(len(study.fields), "field")
+        return (
+            f"study {study.study}: {samples}, {fields} of view; results in {study.output}\n"
+            f"`tomostat run {path}` runs it, `tomostat plan {path}` tells what it takes"
+        )
     images = [path, *(Path(f"{path}:{name}") for name in labels_beside(path))]
     return "\n".join(f"{image}: {open_source(image)}" for image in images)
 

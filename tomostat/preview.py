@@ -15,7 +15,7 @@ from tomostat.detect.stage import DETECT
 from tomostat.execution import Execution
 from tomostat.files import atomic
 from tomostat.ingest import ingest_volume, probe
-from tomostat.ingest.stage import INGEST
+from tomostat.ingest.stage import INGEST, implausible_sizes
 from tomostat.instances import read_instances
 from tomostat.messages import plural
 from tomostat.options import as_dict
@@ -56,6 +56,8 @@ class Preview:
         Slices of the box, and outlines of particles in all of them.
     settings
         Options of the stages ingest, phases and detect, by the names of the stages.
+    warnings
+        What is implausible.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Preview:
     slices: int
     outlines: int
     settings: Mapping[str, Mapping[str, Any]]
+    warnings: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
         """What was found, and by which settings, line by line."""
@@ -78,10 +81,11 @@ class Preview:
         blur = "blur not measured" if fit.blur is None else f"blur {significant(fit.blur)} voxels"
         yield f"noise {significant(fit.noise)}, {blur}"
         mean = significant(self.outlines / self.slices)
-        yield f"{plural(self.outlines, 'outline')} in {plural(self.slices, 'slice')}, {mean} in each"
+        along = " (along z only)" if len(self.settings[DETECT.name]["views"]) > 1 else ""
+        yield f"{plural(self.outlines, 'outline')} in {plural(self.slices, 'slice')}, {mean} in each{along}"
         changed = list(self._changed_settings())
         yield f"settings: {', '.join(changed) or 'all by default'}"
-        yield from (f"warning: {text}" for text in fit.warnings)
+        yield from (f"warning: {text}" for text in (*self.warnings, *fit.warnings))
 
     def _changed_settings(self) -> Iterator[str]:
         """Options that are not as by default, spelled as for ``tomostat run``."""
@@ -161,6 +165,7 @@ def preview(
         slices=info.shape[0],
         outlines=len(found),
         settings=settings,
+        warnings=tuple(implausible_sizes(source.shape, info.spacing, ingest)),
     )
     with styled(), atomic(to) as part:
         save_png(draw_preview(view, fit, list(preview.lines())), part)

@@ -168,6 +168,15 @@ class Study:
                 raise ValueError(f"two {what}s are named {twice[0]!r}; give each a name of its own")
         if not self.fields:
             raise ValueError("the study has no field; name at least one under samples")
+        images: dict[tuple[Path | None, ...], str] = {}
+        for one in self.fields:
+            paths = [getattr(one, name) for name in PATHS]
+            same = images.setdefault(tuple(path and path.absolute() for path in paths), one.name)
+            if same != one.name:
+                raise ValueError(
+                    f"fields {same!r} and {one.name!r} are of the same file, {next(filter(None, paths))}; an image "
+                    "compared with itself tells nothing"
+                )
 
     @property
     def fields(self) -> tuple[Field, ...]:

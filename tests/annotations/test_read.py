@@ -39,6 +39,26 @@ def test_label_image_and_folder(folder):
     assert as_slices([got])[0][0].dtype == np.float32
 
 
+def test_a_folder_may_hold_json(folder):
+    with pytest.raises(ValueError, match=r"no label image named NAME_instances\.tif, and no json"):
+        read_annotations(folder)
+    (alone,) = read_annotations(write_via(folder, [(SQUARE, "p")]))
+    (found,) = read_annotations(folder)
+    assert np.array_equal(found.labels, alone.labels)
+    assert found.name == "a.tif"
+
+
+def test_a_mask_is_no_label_image(folder):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[5:20, 5:20] = mask[5:20, 22:40] = 255  # a crack between two pieces of one particle
+    tifffile.imwrite(folder / "a_instances.tif", mask)
+    assert read_annotations(folder)[0].labels.max() == 1
+    mask[40:50, 50:60] = 255
+    tifffile.imwrite(folder / "a_instances.tif", mask)
+    with pytest.raises(ValueError, match="a single label in several places: a mask, not particles; give each particle"):
+        read_annotations(folder)
+
+
 def test_labelled_volume(tmp_path):
     labels = np.zeros((3, 32, 32), np.uint32)
     labels[1, 5:15, 5:15] = 9

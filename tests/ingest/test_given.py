@@ -263,6 +263,11 @@ def test_labels_of_odd_values_are_refused(image: NDArray[Any], said: str, tmp_pa
     assert not list(tmp_path.glob("out/fields/*"))
 
 
+def test_a_single_label_in_one_piece_is_a_particle(tmp_path: Path) -> None:
+    study = study_of_volume(None, tmp_path / "out", spacing=0.1, labels=saved(tmp_path, labels((7, 0, 0)), "one.npy"))
+    assert measured(study).sizes["particle"] == 1
+
+
 def test_grey_values_in_place_of_labels_are_refused(tmp_path: Path) -> None:
     grey = np.random.default_rng(0).integers(20, 200, (8, 24, 24)).astype(np.uint8)
     study = study_of_volume(None, tmp_path / "out", spacing=0.1, labels=saved(tmp_path, grey, "grey.tif"))

@@ -55,6 +55,13 @@ def test_of_two_edits_of_one_pair_the_later_holds() -> None:
     assert with_edits(known, [Edit("join", 7, 3)]) == (Edit("join", 7, 3), Edit("join", 1, 2))
 
 
+def test_new_edits_that_contradict_each_other_are_refused() -> None:
+    known = [Edit("join", 1, 2)]
+    assert with_edits(known, [Edit("cut", 2, 1)]) == (Edit("cut", 2, 1),)
+    with pytest.raises(ValueError, match="cut 1 2 and join 2 1 contradict each other"):
+        with_edits([], [Edit("cut", 1, 2), Edit("join", 2, 1)])
+
+
 def test_corrections_count_tracks_from_0() -> None:
     corrections = as_corrections([Edit("cut", 3, 7), Edit("join", 1, 2), Edit("cut", 4, 5)])
     assert corrections.cuts.tolist() == [[2, 6], [3, 4]]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from tomostat.annotations.coco import read_coco
 from tomostat.annotations.regions import DrawnImage, Problems
@@ -21,9 +22,11 @@ from tomostat.annotations.via import read_via
 from tomostat.detect.crops import IGNORED, LabelledSlice
 from tomostat.detect.kernels.grey import scale_grey
 from tomostat.files import is_inside
-from tomostat.ingest import as_labels, open_source
+from tomostat.ingest import NUMBER_THEM, as_labels, open_source
 from tomostat.volume import is_tomostat_volume, read_flat
 
+CRACK = 3
+"""Half the width in pixels of gaps between pieces that may be one particle."""
 INSTANCES = "_instances"
 """Ending of the name of a label image: ``a_instances.tif`` belongs to ``a.tif``."""
 
@@ -69,7 +72,7 @@ def read_annotations(
     Parameters
     ----------
     path
-        COCO json, VIA 1 or 2 json, a label image ``NAME_instances.tif`` beside ``NAME.tif``, a folder of those, or an
+        COCO json, VIA 1 or 2 json, a label image ``NAME_instances.tif`` beside ``NAME.tif``, a folder of these, or an
         OME-Zarr store with the label image ``particles`` (see `read_labelled_volume`).
     images
         Folder of the images; that of `path` when not given.
@@ -87,20 +90,25 @@ def read_annotations(
     FileNotFoundError
         When the file or an image is missing.
     ValueError
-        When the file is empty or of no known format, a polygon crosses itself or leaves its image, or a class is
-        unknown; the message names file and region.
+        When the file is empty or of no known format, a polygon crosses itself or leaves its image, a class is unknown,
+        or a label image is a mask; the message names file and region.
     """
     path, ignore = Path(path), _Ignore(border, partial)
     if path.suffix.lower() == ".zarr":
         return read_labelled_volume(path, border=border, partial=partial, neighbours=neighbours)
     folder = Path(images) if images is not None else (path if path.is_dir() else path.parent)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.stem.endswith(INSTANCES))
+        files = sorted(one for one in path.iterdir() if one.stem.endswith(INSTANCES) or one.suffix.lower() == ".json")
         if not files:
-            raise ValueError(f"{path} holds no label image named NAME{INSTANCES}.tif")
-        return [_from_labels(file, folder, ignore) for file in files]
+            raise ValueError(f"{path} holds no label image named NAME{INSTANCES}.tif, and no json of VIA or COCO")
+        return [one for file in files for one in _read_file(file, folder, classes, ignore)]
     if not path.is_file():
         raise FileNotFoundError(f"no annotations at {path}")
+    return _read_file(path, folder, classes, ignore)
+
+
+def _read_file(path: Path, folder: Path, classes: Sequence[str] | None, ignore: _Ignore) -> list[AnnotatedSlice]:
+    """Annotated images of one file, which are in a folder."""
     if path.suffix.lower() != ".json":
         return [_from_labels(path, folder, ignore)]
     content, problems = _read_json(path), Problems(str(path))
@@ -183,6 +191,12 @@ def _annotated(
     return AnnotatedSlice(name, scale_grey(grey.astype(np.float32)), numbered)
 
 
+def _in_pieces(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask falls into several pieces that are farther apart than those of a cracked particle."""
+    closed = ndimage.binary_dilation(mask, iterations=CRACK)
+    return bool(ndimage.label(closed)[1] > 1)
+
+
 def _from_labels(path: Path, folder: Path, ignore: _Ignore) -> AnnotatedSlice:
     """A label image and the image it belongs to."""
     if not path.stem.endswith(INSTANCES):
@@ -194,6 +208,8 @@ def _from_labels(path: Path, folder: Path, ignore: _Ignore) -> AnnotatedSlice:
     grey, labels = _read_image(image, path), as_labels(str(path), _read_image(path, path))
     if grey.shape != labels.shape:
         raise ValueError(f"{path} has {labels.shape} pixels; expected {grey.shape} as {image.name}")
+    if len(np.unique(labels[labels != 0])) == 1 and _in_pieces(labels != 0):
+        raise ValueError(f"{path} holds a single label in several places: a mask, not particles; {NUMBER_THEM}")
     return _annotated(image.name, grey, labels, np.zeros(labels.shape, bool), ignore)
 
 

@@ -11,13 +11,14 @@ from .choose import (
     split_dataset,
 )
 from .given import check_images, copy_images, field_size, find_images, given_spacing, scan_images
-from .labels import as_labels
+from .labels import NUMBER_THEM, as_labels
 from .options import IngestOptions
 from .rendered import render_volume
 from .source import ArraySource, Reader, Source, SourceRecord
 from .stream import ingest_volume
 
 __all__ = [
+    "NUMBER_THEM",
     "READERS",
     "ArraySource",
     "FoundSource",

@@ -172,7 +172,10 @@ def _too_many(listed: str, kind: str, length: int) -> str:
         return f"{what}; take one with channel=0 to {length - 1} (--ingest.channel), or convert it to grey"
     if kind == "time":
         return f"holds {length} points in time ({listed}); take one with time=0 to {length - 1} (--ingest.time)"
-    return f"has axes {listed}; expected three axes z y x, one channel and one point in time"
+    return (
+        f"has axes {listed}; expected three axes z y x, one channel and one point in time: take one with channel=0 "
+        "(--ingest.channel) or time=0 (--ingest.time)"
+    )
 
 
 def _guessed(lengths: Sequence[int], options: IngestOptions) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ import dask
 import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from tomostat.blocks import Block, Box, Shape, block_grid
+from tomostat.blocks import Block, Box, Shape, block_grid, box_of
 from tomostat.execution import Execution
 from tomostat.ingest.choose import FoundSource, choose_spacing, find_named, naming_plugin, probe
 from tomostat.ingest.kernels.recode import recode, renumber
-from tomostat.ingest.labels import as_labels
+from tomostat.ingest.labels import NUMBER_THEM, as_labels
 from tomostat.ingest.options import IngestOptions
 from tomostat.ingest.stream import block_shape
 from tomostat.phase import Phase
@@ -120,6 +122,10 @@ def check_images(images: GivenImages, shape: Shape, spacing: Spacing) -> None:
         choose_spacing(source, spacing)
 
 
+MOST_VOXELS, ONE_PIECE = 2**27, 0.95
+"""Largest volume whose single label may be one particle, and the share of its voxels that are then one piece."""
+
+
 def _times(shape: Shape) -> str:
     return " x ".join(map(str, shape))
 
@@ -139,6 +145,10 @@ def scan_images(images: GivenImages, execution: Execution) -> KnownValues:
         values = _values(images.labels, "labels", execution)
         ids = values[values != 0]
         _check_ids(images.labels, ids, background=len(ids) < len(values))
+        if len(ids) == 1 and not _is_one_particle(images.labels):
+            raise ValueError(
+                f"{images.labels.source.path} holds the single label {ids[0]}: a mask, not particles; {NUMBER_THEM}"
+            )
     if images.phases is not None:
         values = _values(images.phases, "phases", execution)
         unknown = sorted(set(values.tolist()) - set(images.codes))
@@ -159,11 +169,15 @@ def _check_ids(found: FoundSource, ids: NDArray[np.int64], background: bool) -> 
         )
     if not len(ids):
         raise ValueError(f"{path} holds no label, every voxel is 0; check the export, or the dataset chosen")
-    if len(ids) == 1:
-        raise ValueError(
-            f"{path} holds the single label {ids[0]}: a mask, not particles; give each particle a number of its own, "
-            "as scipy.ndimage.label or Connected Components of ImageJ do"
-        )
+
+
+def _is_one_particle(found: FoundSource) -> bool:
+    """Whether the voxels of a single label are one piece but for specks; never in volumes too large to look at."""
+    if math.prod(found.source.shape) > MOST_VOXELS:
+        return False
+    mask = _read(found, box_of(found.source.shape)) != 0
+    pieces = np.bincount(ndimage.label(mask, np.ones((3, 3, 3)))[0].ravel())[1:]
+    return bool(pieces.max() >= ONE_PIECE * pieces.sum() and not mask.all())
 
 
 def _values(found: FoundSource, what: str, execution: Execution) -> NDArray[np.int64]:

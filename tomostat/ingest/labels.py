@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NUMBER_THEM = "give each particle a number of its own, as scipy.ndimage.label or Connected Components of ImageJ do"
+"""What to do with a mask in place of labels."""
+
 
 def as_labels(name: str, voxels: NDArray[Any]) -> NDArray[Any]:
     """Labels as integers.

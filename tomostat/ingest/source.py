@@ -18,6 +18,9 @@ from tomostat.ingest.options import IngestOptions
 from tomostat.plugins import Plugin
 from tomostat.volume import Spacing
 
+NAME_IT = "dataset=PATH (--ingest.dataset PATH; FILE:PATH where labels are named)"
+"""How one of several datasets of a file is chosen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRecord:

@@ -11,9 +11,11 @@ from tomostat.options import is_within
 from tomostat.stage import FieldStage, FieldWork, Json
 
 if TYPE_CHECKING:
+    from tomostat.blocks import Shape
     from tomostat.ingest import Source
     from tomostat.layout import Layout
     from tomostat.study import Field, Study
+    from tomostat.volume import Spacing
 
 
 class Ingest(FieldStage[IngestOptions]):
@@ -60,17 +62,8 @@ class Ingest(FieldStage[IngestOptions]):
         """Implausible sizes, as of a voxel size in nanometers that was given as micrometers; labels as grey values."""
         from tomostat.volume import describe
 
-        info, options = describe(work.layout.volume(work.field.name)), self.options_of(work.study)
-        spacing = " x ".join(f"{size:g}" for size in info.spacing)
-        width = max(n * size for n, size in zip(info.shape, info.spacing, strict=True))
-        wrong = []
-        if not all(is_within(size, options.plausible_voxel) for size in info.spacing):
-            low, high = options.plausible_voxel
-            wrong.append(f"voxels of {spacing} micrometers are implausible (expected {low:g} to {high:g})")
-        if not is_within(width, options.plausible_field):
-            low, high = options.plausible_field
-            wrong.append(f"a field of view of {width:g} micrometers is implausible (expected {low:g} to {high:g})")
-        sizes = [f"{text}; spacing is in micrometers: was it given in nanometers?" for text in wrong]
+        info = describe(work.layout.volume(work.field.name))
+        sizes = implausible_sizes(info.shape, info.spacing, self.options_of(work.study))
         return sizes + list(info.attributes.get("warnings", ()))
 
     def run(self, work: FieldWork) -> None:
@@ -111,6 +104,20 @@ def _check_field(field: Field, options: IngestOptions) -> None:
         check_images(images, images.any_source.source.shape, given_spacing(images, field.spacing))
     else:
         check_images(images, volume.shape, choose_spacing(volume, field.spacing))
+
+
+def implausible_sizes(shape: Shape, spacing: Spacing, options: IngestOptions) -> list[str]:
+    """Warnings of a size of voxels or of the field that is hardly meant."""
+    voxel = " x ".join(f"{size:g}" for size in spacing)
+    width = max(n * size for n, size in zip(shape, spacing, strict=True))
+    wrong = []
+    if not all(is_within(size, options.plausible_voxel) for size in spacing):
+        low, high = options.plausible_voxel
+        wrong.append(f"voxels of {voxel} micrometers are implausible (expected {low:g} to {high:g})")
+    if not is_within(width, options.plausible_field):
+        low, high = options.plausible_field
+        wrong.append(f"a field of view of {width:g} micrometers is implausible (expected {low:g} to {high:g})")
+    return [f"{text}; spacing is in micrometers: was it given in nanometers?" for text in wrong]
 
 
 INGEST = Ingest()

@@ -47,6 +47,8 @@ def read_edits(path: str | Path) -> tuple[Edit, ...]:
         When there is no such file, or it holds something else.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no edits at {path}")
     try:
         edits = tuple(Edit(**entry) for entry in json.loads(path.read_bytes()))
         if not all(isinstance(edit.a, int) and isinstance(edit.b, int) for edit in edits):
@@ -97,7 +99,20 @@ def check_edits(edits: Sequence[Edit], count: int) -> None:
 
 
 def with_edits(known: Iterable[Edit], more: Iterable[Edit]) -> tuple[Edit, ...]:
-    """Add edits to those that are known; of two edits of the same tracks the later one holds."""
+    """Add edits to those that are known; a new one takes the place of a known one of the same tracks.
+
+    Raises
+    ------
+    ValueError
+        When two of the new ones contradict each other.
+    """
+    more = tuple(more)
+    actions: dict[frozenset[int], Edit] = {}
+    for edit in more:
+        first = actions.setdefault(frozenset((edit.a, edit.b)), edit)
+        if first.action != edit.action:
+            said = " and ".join(f"{one.action} {one.a} {one.b}" for one in (first, edit))
+            raise ValueError(f"{said} contradict each other; name one of them")
     return tuple({frozenset((edit.a, edit.b)): edit for edit in (*known, *more)}.values())
 
 

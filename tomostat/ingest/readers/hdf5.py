@@ -19,7 +19,7 @@ from tomostat.ingest.axes import Axes, long_axes, place_axes
 from tomostat.ingest.folders import TAKE_ANYWAY, check_inside
 from tomostat.ingest.holes import check_holes
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source
+from tomostat.ingest.source import NAME_IT, ArraySource, Reader, Source
 from tomostat.ingest.spacing import attribute_spacing, axes_spacing
 from tomostat.volume import Spacing
 
@@ -117,7 +117,7 @@ def _choose_dataset(path: Path, file: h5py.File, options: IngestOptions) -> str:
     if default is not None and long_axes(file[default].shape) in (2, 3):
         candidates = {default: file[default]}
     if len(candidates) != 1:
-        raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with dataset=PATH")
+        raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with {NAME_IT}")
     (name,) = candidates
     if _is_scan(file, candidates[name]):
         raise ValueError(f"{path}: {name} holds projections of a scan, not slices; reconstruct it first, or name the "

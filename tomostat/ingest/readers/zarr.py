@@ -18,7 +18,7 @@ from tomostat.ingest.axes import long_axes, place_axes
 from tomostat.ingest.folders import check_inside
 from tomostat.ingest.holes import check_holes
 from tomostat.ingest.options import IngestOptions
-from tomostat.ingest.source import ArraySource, Reader, Source
+from tomostat.ingest.source import NAME_IT, ArraySource, Reader, Source
 from tomostat.ingest.spacing import attribute_spacing, axes_spacing
 
 NOT_COPIED = ("spacing", "source", "range", "blank_slices", "warnings", "not_a_number", "grey_scale", "grey_shift")
@@ -117,7 +117,7 @@ def _find_image(path: Path, group: zarr.Group) -> _Image:
         volumes = [array for array in arrays if long_axes(array.shape) >= 3]
         if len(volumes) != 1:
             listed = ", ".join(f"{a.path} ({' x '.join(map(str, a.shape))})" for a in volumes) or "no 3D array"
-            raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with dataset=PATH")
+            raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with {NAME_IT}")
         return _Image(volumes[0])
     scales = ome["multiscales"][0]
     array: Any = group[scales["datasets"][0]["path"]]
