@@ -44,9 +44,10 @@ CORRELATED_VOXELS = 3.0
 SMOOTHING, MOST_SMOOTHING = 5.5, 1.5
 """Sigma in voxels of a Gaussian over the grey values, over the noise relative to the contrast, and the largest:
 boundaries that follow the noise are rough, and have too much area."""
-EVENING, MOST_EVENING = 2.5, 3.0
+EVENING, MOST_EVENING = 2.5, 1.8
 """Sigma in voxels of the Gaussian that evens out a mask, over that which smooths the grey values, and the largest. With
-more, balls of a radius of 6 voxels become too large by 4 % and more."""
+more, balls of a radius of 6 voxels become too large by 4 % and more, and in noise of a third of the contrast particles
+less than 20 voxels across are lost."""
 LEAST_NOISE = 0.03
 """Smallest noise that is assumed, relative to the contrast: the texture of clean images."""
 _N, _Q, _G, _QQ, _QG, _GG, _V, _QV, _GV, _CURVATURE, _HALF_WAY = range(11)
