@@ -125,8 +125,9 @@ def read_yaml(path: Path, *, text: Collection[str] = ()) -> Any:
     """
     try:
         node = yaml.compose(path.read_bytes(), Loader=_PlainLoader)
-        _keep_text(node, text, set())
-        _refuse_repeated(node, set())
+        for mapping in _mappings(node, set()):
+            _keep_text(mapping, text)
+            _refuse_repeated(mapping)
         return None if node is None else _PlainLoader("").construct_document(node)
     except _RepeatedKeyError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -134,39 +135,36 @@ def read_yaml(path: Path, *, text: Collection[str] = ()) -> Any:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
 
-def _keep_text(node: yaml.Node | None, keys: Collection[str], seen: set[int]) -> None:
-    """Make the scalars under some keys text, empty ones excepted; nodes in `seen` are done."""
-    if id(node) in seen:
+def _mappings(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.MappingNode]:
+    """All mappings of a file, each once; nodes in `seen` are done."""
+    if node is None or id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _keep_text(item, keys, seen)
+            yield from _mappings(item, seen)
     elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if isinstance(value, yaml.ScalarNode) and key.value in keys and value.value not in ("", "~", "null"):
-                value.tag = "tag:yaml.org,2002:str"
-            _keep_text(value, keys, seen)
+        yield node
+        for _, value in node.value:
+            yield from _mappings(value, seen)
+
+
+def _keep_text(mapping: yaml.MappingNode, keys: Collection[str]) -> None:
+    """Make the scalars under some keys text, empty ones excepted."""
+    for key, value in mapping.value:
+        if isinstance(value, yaml.ScalarNode) and key.value in keys and value.value not in ("", "~", "null"):
+            value.tag = "tag:yaml.org,2002:str"
 
 
 class _RepeatedKeyError(ValueError):
     """A key stands twice in one mapping, of which YAML would take the last."""
 
 
-def _refuse_repeated(node: yaml.Node | None, seen: set[int]) -> None:
-    """Refuse mappings with a key twice; nodes in `seen` are done."""
-    if node is None or id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated(item, seen)
-    elif isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in lines:
-                    raise _RepeatedKeyError(f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}")
-                lines[key.value] = line
-            _refuse_repeated(value, seen)
+def _refuse_repeated(mapping: yaml.MappingNode) -> None:
+    """Refuse a mapping with a key twice."""
+    lines: dict[str, int] = {}
+    for key in (key for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)):
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            raise _RepeatedKeyError(f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}")
+        lines[key.value] = line

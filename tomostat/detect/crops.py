@@ -237,10 +237,10 @@ class Crops(IterableDataset[tuple[Tensor, list[dict[str, Tensor]]]]):
     def _batch(self, rng: np.random.Generator) -> list[tuple[NDArray[np.float32], dict[str, Tensor]]]:
         """The crops of one step, all of one shape."""
         each = 1 if isinstance(self.source, FixedSlices) else CROPS_PER_SLICE
-        shape, crops, drawn = self._shape(rng), [], None
-        for i in range(self.options.batch):
-            drawn = self.source(rng) if drawn is None or i % each == 0 else drawn
-            crops.append(self._crop(rng, drawn, shape))
+        shape, crops = self._shape(rng), []
+        for first in range(0, self.options.batch, each):
+            drawn = self.source(rng)
+            crops += [self._crop(rng, drawn, shape) for _ in range(min(each, self.options.batch - first))]
         return crops
 
     def _shape(self, rng: np.random.Generator) -> tuple[int, int]:

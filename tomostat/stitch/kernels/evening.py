@@ -36,8 +36,8 @@ def even_out(
     """Even out the surfaces of particles, by at most a voxel.
 
     A voxel beside a particle joins it where more than half of the Gaussian around the voxel is in particles, unless a
-    second particle is near: gaps stay open. A solid voxel beside none leaves where less than half is. Thin plates and
-    small particles lose no more than their outermost voxels. Curved surfaces move inwards as by any Gaussian, by its
+    second particle is near: gaps stay open. A solid voxel at the surface leaves where less than half is. Thin plates
+    and small particles lose no more than their outermost voxels. Curved surfaces move inwards as by any Gaussian, by its
     variance times their mean curvature.
 
     Parameters
@@ -72,7 +72,7 @@ def _even_out(labels, solid, usable, share):  # type: ignore[no-untyped-def]
                         label = _only_neighbour(labels, z, y, x)
                         if label:
                             evened[z, y, x], still_solid[z, y, x] = label, 1
-                elif share[z, y, x] < 0.5 and solid[z, y, x] and _touches_none(labels, z, y, x):
+                elif share[z, y, x] < 0.5 and solid[z, y, x] and _touches_background(labels, z, y, x):
                     evened[z, y, x], still_solid[z, y, x] = 0, 0
     return evened, still_solid
 
@@ -96,7 +96,7 @@ def _only_neighbour(labels, z, y, x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _touches_none(labels, z, y, x):  # type: ignore[no-untyped-def]
+def _touches_background(labels, z, y, x):  # type: ignore[no-untyped-def]
     """Whether a voxel touches one that is in no particle."""
     nz, ny, nx = labels.shape
     for a in range(max(z - 1, 0), min(z + 2, nz)):
