@@ -37,8 +37,8 @@ def even_out(
 
     A voxel beside a particle joins it where more than half of the Gaussian around the voxel is in particles, unless a
     second particle is near: gaps stay open. A solid voxel at the surface leaves where less than half is. Thin plates
-    and small particles lose no more than their outermost voxels. Curved surfaces move inwards as by any Gaussian, by its
-    variance times their mean curvature.
+    and small particles lose no more than their outermost voxels. Curved surfaces move inwards as by any Gaussian,
+    by its variance times their mean curvature.
 
     Parameters
     ----------
