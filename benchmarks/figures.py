@@ -40,7 +40,7 @@ RUNS = (
     "statistics",
     "xanes",
     "report",
-    "boundaries --seed 10100",
+    "boundaries --seed 11100",
     "detect",
     "detect powder",
     "detect phantoms real --weights accurate",

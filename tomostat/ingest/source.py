@@ -81,6 +81,8 @@ class Source(ABC):
         Metadata of a tomostat volume that its copy keeps, such as the density scale.
     files
         Files that hold the voxels; `path` alone when empty.
+    start
+        Where the first voxel (z, y, x) lies in the file.
     """
 
     path: Path
@@ -92,6 +94,7 @@ class Source(ABC):
     dataset: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    start: Shape = (0, 0, 0)
 
     @abstractmethod
     def read(self, box: Box) -> NDArray[Any]:
@@ -146,12 +149,9 @@ class PartSource(Source):
     ----------
     whole
         The other source.
-    start
-        First voxel (z, y, x) of the box.
     """
 
     whole: Source
-    start: Shape
 
     @classmethod
     def of(cls, whole: Source, box: Box) -> PartSource:

@@ -222,8 +222,7 @@ def _copy_block(found: FoundSource, path: Path, block: Block, convert: Conversio
     missing = np.isnan(stored)
     stored[missing] = outside
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
-        begin = found.source.start if isinstance(found.source, PartSource) else (0, 0, 0)
-        places = zip(np.argwhere(~np.isfinite(stored))[0], block.start, begin, strict=True)
+        places = zip(np.argwhere(~np.isfinite(stored))[0], block.start, found.source.start, strict=True)
         z, y, x = (int(i) + s + b for i, s, b in places)
         raise ValueError(f"{found.source.path} holds values that are infinite or beyond the range of float32, first "
                          f"seen at z {z}, y {y}, x {x}; scale them down, or put a finite grey value there")  # fmt: skip
