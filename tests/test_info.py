@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from reports import make_field
+from sources import GREY, hdf5
 from tables import declared, study
 from tomostat import cli
 from tomostat.info import condition_table, describe_path
@@ -85,8 +86,11 @@ def test_volumes(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "scan.tif", np.zeros((5, 8, 9), np.uint8))
     expected = f"{tmp_path / 'scan.tif'}: TIFF: 5 x 8 x 9 uint8, voxel size unknown"
     assert describe_path(tmp_path / "scan.tif") == expected
-    with pytest.raises(FileNotFoundError, match="nothing at"):
-        describe_path(tmp_path / "none.zarr")
+    named = hdf5(tmp_path / "two.h5", {"a": GREY, "b": GREY[:, :9]})
+    assert describe_path(Path(f"{named}:b")) == f"{named}:b: HDF5, dataset b: 6 x 9 x 85 uint16, voxel size unknown"
+    for missing in ("none.zarr", "none.h5:a"):
+        with pytest.raises(FileNotFoundError, match=r"nothing at \S+none\.\w+$"):
+            describe_path(tmp_path / missing)
 
 
 def test_a_study_file(tmp_path: Path) -> None:

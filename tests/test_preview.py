@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from studies import WATERSHED
 from tomostat import cli
 from tomostat.blocks import box_text, parse_box
-from tomostat.ingest import IngestOptions, find_named
+from tomostat.ingest import IngestOptions, find_source
 from tomostat.ingest.source import PartSource
 from tomostat.phases import PhasesOptions
 from tomostat.preview import preview
@@ -87,7 +87,7 @@ def test_grey_levels_are_those_of_the_file(grey, scan, tmp_path):
 
 def test_only_the_box_is_read(scan, tmp_path, monkeypatch):
     read = []
-    kind = type(find_named(scan).source)
+    kind = type(find_source(scan).source)
     whole = kind.read
     monkeypatch.setattr(kind, "read", lambda source, box: read.append(box) or whole(source, box))
     preview(study_of(scan), tmp_path / "a.png", box=parse_box("4:20,0:64,8:72"))
@@ -110,7 +110,7 @@ def test_boxes_are_read_as_they_are_written():
 
 
 def test_a_part_of_a_source_is_that_part(grey, scan):
-    part = PartSource.of(find_named(scan).source, parse_box("4:20,0:64,8:72"))
+    part = PartSource.of(find_source(scan).source, parse_box("4:20,0:64,8:72"))
     np.testing.assert_array_equal(part.read_all(), grey[4:20, :64, 8:72])
     np.testing.assert_array_equal(part.read((slice(2, 3), slice(1, 5), slice(0, 9))), grey[6:7, 1:5, 8:17])
     assert part.attributes["part"] == "4:20,0:64,8:72"

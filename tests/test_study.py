@@ -128,6 +128,9 @@ def test_one_file_is_one_field(tmp_path):
     samples = [Sample(name="s", fields=(one,), condition="x"), Sample(name="t", fields=(two,), condition="y")]
     with pytest.raises(ValueError, match=r"fields 'one' and 'two' are of the same file, a\.tif"):
         Study(study="s", output=tmp_path, samples=tuple(samples))
+    datasets = [Field(path=Path(f"a.h5:/entry/{name}")) for name in "bc"]
+    two = Study(study="s", output=tmp_path, samples=(Sample(name="s", fields=tuple(datasets)),))
+    assert [item.name for item in two.fields] == ["b", "c"]
     labelled = Field(path=Path("a.tif"), name="two", labels=Path("b.tif"))
     samples[1] = Sample(name="t", fields=(labelled,), condition="y")
     study = Study(study="s", output=tmp_path, samples=tuple(samples))

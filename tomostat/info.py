@@ -10,7 +10,7 @@ import xarray as xr
 
 from tomostat.answers import particle_keys, read_answers
 from tomostat.datasets import open_dataset, open_particles
-from tomostat.ingest import open_source
+from tomostat.ingest import open_source, split_dataset
 from tomostat.ingest.readers.zarr import labels_beside
 from tomostat.instances import read_instances
 from tomostat.layout import Layout
@@ -33,8 +33,11 @@ def describe_path(path: Path) -> str:
     FileNotFoundError, ValueError
         When there is nothing at the path, or tomostat cannot read it.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"nothing at {path}")
+    file, dataset = split_dataset(path)
+    if not file.exists():
+        raise FileNotFoundError(f"nothing at {file}")
+    if dataset is not None:
+        return f"{path}: {open_source(path)}"
     if Layout(path).manifest.exists():
         return summarize(path)
     if path.suffix == ".zarr" and _is_table(path):

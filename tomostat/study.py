@@ -42,7 +42,8 @@ class Field:
     Attributes
     ----------
     path
-        The volume, in any format that `ingest` reads; None for a field of which only labels or phases are given.
+        The volume, in any format that `ingest` reads, a dataset in a file of several after a colon
+        (``FILE.h5:/entry/data``); None for a field of which only labels or phases are given.
     name
         Name of the field, unique in the study; made of the path's stem when not given.
     spacing

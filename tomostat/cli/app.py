@@ -60,8 +60,8 @@ FLAT = Parameter(name="*", group="Options")
 Source = Annotated[
     Path | None,
     Parameter(
-        help="A study file (.yaml), or a volume in a format that `tomostat info --formats` lists; none where only "
-        "labels or phases are given."
+        help="A study file (.yaml), or a volume in a format that `tomostat info --formats` lists, FILE:DATASET in a "
+        "file of several; none where only labels or phases are given."
     ),
 ]
 """What is read."""

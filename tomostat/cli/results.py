@@ -128,7 +128,7 @@ def info(
     ----------
     path
         An OME-Zarr volume, an instance or particle table, a merge graph, an output folder, or any file that ingest
-        reads.
+        reads (FILE:DATASET).
     columns
         All columns of the particle table: unit, definition, and when a value is missing.
     formats

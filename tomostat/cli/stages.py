@@ -122,7 +122,8 @@ def try_settings(
     Parameters
     ----------
     source
-        A volume in a format that `tomostat info --formats` lists, or a study file (.yaml).
+        A volume in a format that `tomostat info --formats` lists, FILE:DATASET in a file of several, or a study file
+        (.yaml).
     box
         First voxel and the one after the last along each axis, z0:z1,y0:y1,x0:x1; 32 x 256 x 256 voxels in the middle
         when not given.

@@ -83,12 +83,10 @@ def read_map(path: str | Path, *, pixel: float | None = None, axis: str = "z") -
     FileNotFoundError, ValueError
         When the file is missing or damaged, or its pixels are no squares.
     """
-    from tomostat.ingest import IngestOptions, probe
-    from tomostat.ingest.choose import split_dataset
+    from tomostat.ingest import probe
 
-    file, dataset = split_dataset(path)
-    source = probe(file, options=IngestOptions(dataset=dataset), need_spacing=False)
-    values, name = source.read_all().astype(np.float64), file.stem
+    source = probe(path, need_spacing=False)
+    values, name = source.read_all().astype(np.float64), source.path.stem
     if source.shape[0] == 1:
         _, high, wide = source.spacing or (None, None, None)
         return PlaneMap(values[0], _square(high, wide, name) if pixel is None else pixel, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ def probe(
     Parameters
     ----------
     source
-        File or folder.
+        File or folder; ``PATH:DATASET`` in files of several.
     spacing
         Voxel size in micrometers, as for `ingest_volume`.
     options
@@ -72,7 +73,7 @@ def probe(
     FileNotFoundError, ValueError
         When the source is missing, damaged, of an unknown kind or type, in colour, or of unknown voxel size.
     """
-    found = find_source(Path(source), options or IngestOptions()).source
+    found = find_source(source, options).source
     find_conversion(str(source), found.dtype)
     if need_spacing or spacing is not None:
         choose_spacing(found, spacing)
@@ -87,7 +88,7 @@ def open_source(name: str | Path) -> Source:
     FileNotFoundError, ValueError
         As `probe`, whatever type and voxel size.
     """
-    return find_named(name).source
+    return find_source(name).source
 
 
 def field_shape(field: Field, options: IngestOptions) -> Shape:
@@ -106,26 +107,25 @@ def field_shape(field: Field, options: IngestOptions) -> Shape:
     return z, y, x
 
 
-def find_named(name: str | Path) -> FoundSource:
-    """Choose the reader for what a path names, see `open_source`, and let it find the voxels."""
-    path, dataset = split_dataset(name)
-    return find_source(path, IngestOptions(dataset=dataset))
-
-
 def split_dataset(name: str | Path) -> tuple[Path, str | None]:
     """A path, and the dataset in it that is named after a colon."""
     path, colon, dataset = str(name).rpartition(":")
     return (Path(path), dataset) if colon and not Path(name).exists() else (Path(name), None)
 
 
-def find_source(path: Path, options: IngestOptions) -> FoundSource:
-    """Choose the reader for a path, and let it find the voxels, of whatever type they are.
+def find_source(name: str | Path, options: IngestOptions | None = None) -> FoundSource:
+    """Choose the reader for what a path names, see `open_source`, and let it find the voxels, of whatever type.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `probe`, whatever type and voxel size.
+        As `probe`, whatever type and voxel size; when there is no such dataset, or the options name another.
     """
+    (path, dataset), options = split_dataset(name), options or IngestOptions()
+    if dataset is not None:
+        if options.dataset not in (None, dataset):
+            raise ValueError(f"{name} names a dataset, and the option dataset another, {options.dataset!r}")
+        options = dataclasses.replace(options, dataset=dataset)
     reader = choose_reader(path, options)
     if not reader.value.fallback and (options.shape is not None or options.dtype is not None or options.offset):
         raise ValueError(
@@ -135,6 +135,8 @@ def find_source(path: Path, options: IngestOptions) -> FoundSource:
         source = reader.value.find(path, options)
         if not isinstance(source, Source):
             raise TypeError(f"find returned a {type(source).__name__}; expected a tomostat.ingest.Source")
+    if dataset is not None and source.dataset is None:
+        raise ValueError(f"{path} is {source.kind} and has no datasets; leave {dataset!r} out")
     return FoundSource(reader, source)
 
 

@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from tomostat.blocks import Block, Box, Shape, block_grid, box_of
 from tomostat.execution import Execution
-from tomostat.ingest.choose import FoundSource, choose_spacing, find_named, naming_plugin, probe
+from tomostat.ingest.choose import FoundSource, choose_spacing, find_source, naming_plugin, probe
 from tomostat.ingest.kernels.recode import recode, renumber
 from tomostat.ingest.labels import NUMBER_THEM, as_labels
 from tomostat.ingest.options import IngestOptions
@@ -97,7 +97,7 @@ def find_images(labels: Path | None, phases: Path | None, codes: Mapping[int, st
 
 
 def _find(path: Path, what: str) -> FoundSource:
-    found = find_named(path)
+    found = find_source(path)
     if found.source.dtype.kind not in "iufb":
         raise ValueError(f"{path} holds {found.source.dtype.name} voxels; expected {what}: whole numbers")
     return found

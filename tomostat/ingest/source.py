@@ -18,7 +18,7 @@ from tomostat.ingest.options import IngestOptions
 from tomostat.plugins import Plugin
 from tomostat.volume import Spacing
 
-NAME_IT = "dataset=PATH (--ingest.dataset PATH; FILE:PATH where labels are named)"
+NAME_IT = "FILE:PATH, or dataset=PATH for all volumes (--ingest.dataset PATH)"
 """How one of several datasets of a file is chosen."""
 
 

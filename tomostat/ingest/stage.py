@@ -35,7 +35,7 @@ class Ingest(FieldStage[IngestOptions]):
 
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """The sources, the volume's reader, and its voxel size and density scale in the study."""
-        from tomostat.ingest import choose_reader, find_source, open_source
+        from tomostat.ingest import find_source, open_source, split_dataset
         from tomostat.manifest import fingerprint
 
         def files_of(source: Source) -> list[Json]:
@@ -47,10 +47,11 @@ class Ingest(FieldStage[IngestOptions]):
             given.append({str(code): name for code, name in field.phase_codes.items()})
         if field.path is None:
             return [field.spacing, *given]
-        options = self.options_of(work.study)
-        reader = choose_reader(field.path, options)
-        known: list[Json] = [files_of(find_source(field.path, options).source), reader.identity, field.spacing]
-        return [*known, field.density_scale, field.density_offset, *given]
+        found = find_source(field.path, self.options_of(work.study))
+        _, dataset = split_dataset(field.path)
+        named: list[Json] = [] if dataset is None else [dataset]
+        known: list[Json] = [files_of(found.source), found.reader.identity, field.spacing]
+        return [*known, field.density_scale, field.density_offset, *named, *given]
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
         """The grey image, all levels of it."""

@@ -72,7 +72,8 @@ def ingest_volume(
     ----------
     source
         A folder of slices (in natural order), a TIFF or BigTIFF file, HDF5 / NeXus, zarr or OME-Zarr, NRRD, npy, raw,
-        or a format of an installed reader. A single image is a volume of one slice.
+        or a format of an installed reader; ``FILE:DATASET`` names one dataset of several. A single image is a volume of
+        one slice.
     path
         The volume to write, ``NAME.zarr``; an existing volume is replaced.
     spacing
@@ -101,7 +102,7 @@ def ingest_volume(
         destination cannot be written or is too small. Nothing is left half-written.
     """
     path, options = Path(path), options or IngestOptions()
-    found = find_source(Path(source), options)
+    found = find_source(source, options)
     if box is not None:
         found = dataclasses.replace(found, source=PartSource.of(found.source, box))
     size = choose_spacing(found.source, spacing)

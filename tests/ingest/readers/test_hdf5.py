@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sources import GREY, assert_refused, hdf5, nexus
+from sources import GREY, assert_refused, hdf5, nexus, tiff
 from tomostat.ingest import IngestOptions, ingest_volume, probe
 from tomostat.volume import open_volume
 
@@ -38,9 +38,28 @@ def test_nexus_tells_its_volume_and_spacing(tmp_path):
     assert probe(nexus(tmp_path / "b.nxs", units="furlong"), need_spacing=False).spacing is None
 
 
+def test_a_dataset_is_named_after_a_colon(tmp_path):
+    two = hdf5(tmp_path / "a.h5", {"raw": GREY, "deep/seg": GREY[:, :9]})
+    tiff(tmp_path / "b.tif", GREY)
+    info = ingest_volume(f"{two}:/deep/seg", tmp_path / "v.zarr", spacing=1)
+    assert np.array_equal(open_volume(info.path).values, GREY[:, :9])
+    assert info.attributes["source"]["path"] == "a.h5"
+    assert info.attributes["source"]["dataset"] == "/deep/seg"
+    again = probe(f"{two}:/deep/seg", spacing=1, options=IngestOptions(dataset="/deep/seg"))
+    assert again.shape == (6, 9, 85)
+    for name, said, options in (
+        ("a.h5:none", "a.h5 has no dataset 'none'", None),
+        ("a.h5:raw", "a.h5:raw names a dataset, and the option dataset another, 'seg'", IngestOptions(dataset="seg")),
+        ("b.tif:raw", "b.tif is TIFF and has no datasets; leave 'raw' out", None),
+    ):
+        assert_refused(tmp_path, tmp_path / name, said, options=options, names_source=False)
+    assert_refused(tmp_path, tmp_path / "c.h5:raw", "c.h5", FileNotFoundError)
+
+
 def test_hdf5_that_does_not_tell_its_volume(tmp_path):
     two = hdf5(tmp_path / "a.h5", {"raw": GREY, "deep/seg": GREY[:, :9]})
     assert_refused(tmp_path, two, r"/deep/seg \(6 x 9 x 85\), /raw \(6 x 70 x 85\); expected exactly one")
+    assert_refused(tmp_path, two, "name yours: FILE:PATH")
     assert_refused(tmp_path, two, "no dataset 'seg'", options=IngestOptions(dataset="seg"))
     assert_refused(tmp_path, hdf5(tmp_path / "b.h5", {"angles": np.arange(9)}), "holds no 3D dataset")
     several = hdf5(tmp_path / "c.h5", {"v": np.zeros((2, 3, 4, 5))})

@@ -117,6 +117,8 @@ def test_parts_count_in_the_key(tmp_path):
         hdf5(tmp_path / name, {"v": array, "more": np.arange(9)})
         known.append(INGEST.depends(work))
     assert known[0] != known[1] != known[2]
+    named = study_of_volume(f"{path}:v", tmp_path / "out", spacing=1, labels=labels)
+    assert INGEST.depends(FieldWork(named, work.layout, work.execution, named.fields[0])) != known[2]
 
 
 def test_a_file_that_another_program_writes(tmp_path):

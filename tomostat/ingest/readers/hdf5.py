@@ -117,7 +117,7 @@ def _choose_dataset(path: Path, file: h5py.File, options: IngestOptions) -> str:
     if default is not None and long_axes(file[default].shape) in (2, 3):
         candidates = {default: file[default]}
     if len(candidates) != 1:
-        raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with {NAME_IT}")
+        raise ValueError(f"{path} holds {listed}; expected exactly one, name yours: {NAME_IT}")
     (name,) = candidates
     if _is_scan(file, candidates[name]):
         raise ValueError(f"{path}: {name} holds projections of a scan, not slices; reconstruct it first, or name the "

@@ -117,7 +117,7 @@ def _find_image(path: Path, group: zarr.Group) -> _Image:
         volumes = [array for array in arrays if long_axes(array.shape) >= 3]
         if len(volumes) != 1:
             listed = ", ".join(f"{a.path} ({' x '.join(map(str, a.shape))})" for a in volumes) or "no 3D array"
-            raise ValueError(f"{path} holds {listed}; expected exactly one, name yours with {NAME_IT}")
+            raise ValueError(f"{path} holds {listed}; expected exactly one, name yours: {NAME_IT}")
         return _Image(volumes[0])
     scales = ome["multiscales"][0]
     array: Any = group[scales["datasets"][0]["path"]]
