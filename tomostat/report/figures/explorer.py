@@ -17,6 +17,7 @@ from tomostat.report.pictures import particle_pictures
 from tomostat.report.scatter import in_condition
 from tomostat.report.sections import Section
 from tomostat.report.style import CONTACT, GAP, MISSING, PHASES, colour, degrees_map, resistance_map
+from tomostat.report.tables import KEYS
 from tomostat.report.text import unit_text
 
 SIGNIFICANT = 5
@@ -76,8 +77,12 @@ def script_json(content: Any) -> str:
 
 
 def listed(particles: xr.Dataset) -> list[str]:
-    """Columns on the page: those of the report's table first, then all others of one known value per particle."""
-    first = shown_in(particles, "report")
+    """Columns on the page: those of the report's table first, then all others of one known value per particle.
+
+    Behind what names a particle come the columns that the plots show at first, so that they are seen without scrolling.
+    """
+    plotted = {name for pair in PLOTS for name in pair}
+    first = sorted(shown_in(particles, "report"), key=lambda name: 0 if name in KEYS else 1 if name in plotted else 2)
     names = [*first, *(str(name) for name in particles.data_vars if name not in first)]
     return [name for name in names if particles[name].dims == ("particle",) and known(particles[name].to_numpy())]
 
