@@ -34,11 +34,13 @@ def test_a_line_a_minute_with_rate_and_time_left_and_one_at_the_end_of_a_stage(c
         lines(ended(done))
     lines(StageEnded(stage="phases", field="a", seconds=200))
     lines(StageEnded(stage="measure", field="a", seconds=2, error="ValueError: no"))
+    lines(StageEnded(stage="measure", field="b", seconds=3, error="TasksFailed: a full disk"))
     assert said == [
         "a phases, histogram: 4 of 10, 1.7/min, 4 min left, 8 workers",
         "a phases, histogram: 7 of 10, 2.1/min, 84 s left, 8 workers",
         "a phases: finished after 3 min",
-        "a measure: ValueError: no after 2 s",
+        "a measure: failed after 2 s",  # the last line of the command says why
+        "b measure: TasksFailed: a full disk after 3 s",
     ]
 
 

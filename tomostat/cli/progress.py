@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LINE_SECONDS = 60.0
 """Time between two lines on a step, where there is no terminal."""
 
+SAID_AT_THE_END = ("ValueError: ", "TypeError: ")
+"""How errors begin that the user can mend: they end the command, whose last line tells them."""
+
 BUSY, COMPUTING = 0.5, 0.6
 """Share of the workers' time in tasks, and of the tasks' time on a processor, from which a stage is bound by these."""
 
@@ -127,7 +130,8 @@ class StepLines:
     def __call__(self, event: Event) -> None:
         """Print a line if it is time for one."""
         if isinstance(event, StageEnded) and event.error != INTERRUPTED:  # the command itself says that it was
-            self.say(f"{title(event)}: {event.error or 'finished'} after {duration(event.seconds)}")
+            end = "failed" if event.error.startswith(SAID_AT_THE_END) else event.error or "finished"
+            self.say(f"{title(event)}: {end} after {duration(event.seconds)}")
         if not isinstance(event, StepStarted):
             return
         name, now = title(event), time.monotonic()
