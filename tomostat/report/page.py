@@ -20,7 +20,6 @@ from tomostat.report.fields import view_field
 from tomostat.report.options import ReportOptions
 from tomostat.report.provenance import Provenance, versions
 from tomostat.report.sections import write_parts
-from tomostat.report.style import styled
 from tomostat.report.text import TIMES
 
 LIBRARY = "vendor/plotly-gl3d.min.js"
@@ -89,8 +88,7 @@ def write_report(
             provenance=provenance or Provenance(),
             execution=(execution or Execution()).for_stage("report"),
         )
-        with styled():
-            page = _page(data)
+        page = _page(data)
         flatten(particles).to_csv(part / "particles.csv", index=False)
         (part / "index.html").write_text(page, encoding="utf-8")
     logger.info("report: %s", folder / "index.html")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tomostat.report import figures
+from tomostat.report.parallel import draw_sections
 
 if TYPE_CHECKING:
     from tomostat.report.data import ReportData
@@ -37,7 +38,8 @@ class Section:
     make
         Gives the HTML of the section, and writes its figures; an empty section is left out.
     by_tasks
-        Whether it draws nothing itself: its tasks run on workers while other sections are drawn here.
+        Whether it draws nothing itself but hands out tasks of its own: it is then made in the head process. Any other
+        section is a task, see `tomostat.report.parallel`.
     """
 
     anchor: str
@@ -68,12 +70,11 @@ class WrittenPart:
 def write_parts(data: ReportData) -> list[WrittenPart]:
     """All parts of the page that are not empty, in order."""
     parts = all_parts()
-    with ThreadPoolExecutor(1) as pool:  # it only waits for tasks: matplotlib, which draws the others, takes one thread
-        background = {
-            section: pool.submit(section.make, data) for part in parts for section in part.sections if section.by_tasks
-        }
+    sections = [section for part in parts for section in part.sections]
+    with ThreadPoolExecutor(1) as pool:  # it only waits for tasks
+        background = {section: pool.submit(section.make, data) for section in sections if section.by_tasks}
         try:
-            made = {one: one.make(data) for part in parts for one in part.sections if one not in background}
+            made = draw_sections(data, [section for section in sections if not section.by_tasks])
         except BaseException as error:
             if not isinstance(error, Exception):  # Ctrl-C and SIGTERM are not to wait for tasks
                 data.execution.stop()
