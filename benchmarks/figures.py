@@ -40,7 +40,7 @@ RUNS = (
     "statistics",
     "xanes",
     "report",
-    "boundaries --seed 11100",
+    "boundaries --seed 12100",
     "detect",
     "detect powder",
     "detect phantoms real --weights accurate",

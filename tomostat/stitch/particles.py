@@ -31,7 +31,7 @@ from tomostat.views import VIEWS, ViewName
 from tomostat.volume import VolumeInfo, create_volume, describe, pyramid_tasks, read_fit
 
 DETECT_AGAIN = "run `tomostat detect` again"
-BYTES_PER_VOXEL = 50
+BYTES_PER_VOXEL = 56
 """Peak memory of painting a block, in bytes for each of its voxels with the halo."""
 
 

@@ -88,12 +88,12 @@ def remove_small_regions(
     return np.where(small, np.where(kind == 2, 0, 1), contact).astype(np.float32)
 
 
-CORRELATED_AREA, COMMON_ERROR = 53.0, 1.4
+CORRELATED_AREA, COMMON_ERROR = 70.0, 1.6
 """How the variances p (1 - p) of points add up: points within `CORRELATED_AREA` voxel faces err together, and the
 whole surface has an error of `COMMON_ERROR` times the mean variance, since doubtful surface errs one way where an
 outline is off or a film is porous. Fitted to 276 particles that the network found in electrodes of two generators, of
-blur 1.1 to 2 voxels and noise 0.08 to 0.25, some with faint carbon-binder, wet or with fringes; both lessened since, as
-outlines and limits became more exact, last by an eighth of the standard deviation after 24 electrodes of six kinds."""
+blur 1.1 to 2 voxels and noise 0.08 to 0.25, some with faint carbon-binder, wet or with fringes; both lessened by a
+fifth after 291 others, of outlines and limits as they are now."""
 
 
 def contact_share_std(layer: Floats, open_area: Floats, mixture: Mixture, face: float) -> float:
