@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+USER_ERRORS = (ValueError, TypeError)
+"""Errors of a task that the user can mend: trying again would not help, and a worker has nothing to log."""
+
 INTERRUPTED = "interrupted"
 """Error of a stage that neither finished nor failed, such as after Ctrl-C; the same command goes on with it."""
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dask.delayed import Delayed
 
 from tomostat.blocks import check_memory
-from tomostat.events import Event, Listener, StepStarted, TaskEnded
+from tomostat.events import USER_ERRORS, Event, Listener, StepStarted, TaskEnded
 from tomostat.markers import open_markers, read_markers
-from tomostat.tasks import POLL, USER_ERRORS, ClusterTasks, TaskResult, ThreadTasks, local_threads
+from tomostat.tasks import POLL, ClusterTasks, TaskResult, ThreadTasks, local_threads
 from tomostat.workers import Workers
 
 if TYPE_CHECKING:

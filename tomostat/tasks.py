@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 from dask.delayed import Delayed
 
-from tomostat.events import Cost, Meter
+from tomostat.events import USER_ERRORS, Cost, Meter
 from tomostat.workers import Workers
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ PER_WORKER = 2
 
 POLL = 0.5
 """Seconds between two looks at whether the execution is to stop."""
-
-USER_ERRORS = (ValueError, TypeError)
-"""Errors of a task that the user can mend: trying again would not help, and a worker has nothing to log."""
-
 
 NOTHING = Cost()
 """Cost of a task that was never run."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tomostat.events import INTERRUPTED, Event, StageEnded, StepStarted, TaskEnded
+from tomostat.events import INTERRUPTED, USER_ERRORS, Event, StageEnded, StepStarted, TaskEnded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LINE_SECONDS = 60.0
 """Time between two lines on a step, where there is no terminal."""
 
-SAID_AT_THE_END = ("ValueError: ", "TypeError: ")
+SAID_AT_THE_END = tuple(f"{kind.__name__}: " for kind in USER_ERRORS)
 """How errors begin that the user can mend: they end the command, whose last line tells them."""
 
 BUSY, COMPUTING = 0.5, 0.6

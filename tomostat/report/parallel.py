@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pickle
 import threading
-import uuid
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +44,7 @@ def draw_sections(data: ReportData, sections: Sequence[Section]) -> dict[Section
     execution = replace(data.execution, markers=None)
     if data.particles.nbytes > LARGE:
         execution = replace(execution, client=None)
-    file = data.folder / f"data-{uuid.uuid4().hex}.pickle"
+    file = data.folder / "data.pickle"
     shared = {one.name: getattr(data, one.name) for one in fields(data) if one.name != "execution"}
     file.write_bytes(pickle.dumps(shared))
     draw = dask.delayed(_draw, pure=False)
@@ -58,13 +56,8 @@ def draw_sections(data: ReportData, sections: Sequence[Section]) -> dict[Section
 
 def _draw(file: Path, section: Section) -> str:
     """HTML of a section."""
-    with _DRAWING, styled():
-        return section.make(_read(file))
-
-
-@lru_cache(maxsize=1)
-def _read(file: Path) -> ReportData:
-    """What sections are drawn from, once for all that a worker draws."""
     from tomostat.report.data import ReportData
 
-    return ReportData(**pickle.loads(file.read_bytes()), execution=Execution())
+    data = ReportData(**pickle.loads(file.read_bytes()), execution=Execution())
+    with _DRAWING, styled():
+        return section.make(data)
