@@ -22,7 +22,7 @@ class Detect(FieldStage[DetectOptions]):
     name = "detect"
     help = "Find particles in every slice."
     options = DetectOptions
-    version = 11
+    version = 12
     reads = ("grey", "phases")
     writes = ("instances",)
     brings = (GPU,)

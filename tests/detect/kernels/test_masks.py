@@ -71,6 +71,16 @@ def test_better_mask_keeps_shared_pixels_and_duplicates_go():
     assert np.bincount(labels.ravel())[1:].tolist() == [400, 300]
 
 
+def test_a_shared_pixel_goes_to_the_mask_of_larger_probability():
+    """A mask that its box cuts straight within a neighbour is less probable there than the neighbour's."""
+    masks = np.stack([np.full((28, 28), p, np.float32) for p in (0.6, 0.9)])
+    boxes = np.float32([[10, 10, 30, 30], [27, 10, 47, 30]])
+    labels, area = paste(masks, boxes, (40, 60))
+    assert (labels[10:30, 27:30] == 2).all()
+    assert area.tolist() == [340, 400]
+    assert np.bincount(labels.ravel())[1:].tolist() == area.tolist()
+
+
 def test_a_mask_around_a_more_certain_one_comes_last():
     """It may be several particles taken for one: what it holds is pasted first, however certain."""
     masks = np.ones((3, 28, 28), np.float32)

@@ -30,7 +30,9 @@ def paste(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Paste small masks into one label image, the most certain first; those that hold a more certain one last.
 
-    A mask around several particles is less certain than one of them, but may be more so than the others.
+    A mask around several particles is less certain than one of them, but may be more so than the others. A pixel of
+    several masks belongs to the one in which its probability is largest, so that a mask that its box cuts straight
+    within a neighbour keeps nothing of that neighbour.
 
     For RoI align, from which the training targets come, pixel i lies at coordinate i; for boxes it covers i .. i + 1.
     Masks are sampled by the former rule and cut by the latter, so that outlines are not shifted by half a pixel.
@@ -49,9 +51,10 @@ def paste(
     Returns
     -------
     labels : ndarray
-        (ny, nx) int32; i + 1 where mask i, interpolated bilinearly, exceeds one half and no mask pasted before it does.
+        (ny, nx) int32; i + 1 where mask i, interpolated bilinearly, exceeds one half and all masks that were kept, the
+        more certain of equals; masks that are pasted last get what is free.
     area : ndarray
-        (n,) int64, pixels that were painted for each mask, 0 where it was dropped.
+        (n,) int64, pixels of each mask, 0 where it was dropped.
     """
     labels = np.zeros(shape, np.int32)
     area = _paste(np.ascontiguousarray(masks), np.ascontiguousarray(boxes), labels, free)
@@ -62,12 +65,14 @@ def paste(
 def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
     count = len(boxes)
     late = np.zeros(count, np.bool_)
+    best = np.zeros(labels.shape, np.float32)
     area, inside = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
     for turn in range(2):
         for i in range(count):
             if turn == 1 and not late[i]:
                 continue
-            top, left, particle = _mask_in_slice(masks[i], boxes[i], labels.shape)
+            top, left, probability = _mask_in_slice(masks[i], boxes[i], labels.shape)
+            particle = probability > 0.5
             rows, columns = particle.shape
             inside[:] = 0
             for y in range(rows):
@@ -84,19 +89,23 @@ def _paste(masks, boxes, labels, free):  # type: ignore[no-untyped-def]
             area[i + 1] = inside[0]
             for y in range(rows):
                 for x in range(columns):
-                    if particle[y, x] and labels[top + y, left + x] == 0:
-                        labels[top + y, left + x] = i + 1
+                    at = top + y, left + x
+                    if particle[y, x] and (labels[at] == 0 or (turn == 0 and probability[y, x] > best[at])):
+                        labels[at], best[at] = i + 1, probability[y, x]
+    area[:] = 0
+    for label in labels.flat:
+        area[label] += 1
     return area[1:]
 
 
 @numba.njit(cache=True, nogil=True)
 def _mask_in_slice(mask, box, shape):  # type: ignore[no-untyped-def]
-    """First row and column of the pixels that a box covers, and its mask there."""
+    """First row and column of the pixels that a box covers, and the probability there, 0 outside the box."""
     m = mask.shape[0]
     x0, y0, x1, y1 = box
     left, right = max(math.floor(x0), 0), min(math.ceil(x1), shape[1])
     top, bottom = max(math.floor(y0), 0), min(math.ceil(y1), shape[0])
-    particle = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.bool_)
+    probability = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.float32)
     for y in range(top, bottom):
         v = min(max((y - y0) / (y1 - y0) * m - 0.5, 0.0), m - 1.0)
         j = min(int(v), m - 2)
@@ -109,8 +118,8 @@ def _mask_in_slice(mask, box, shape):  # type: ignore[no-untyped-def]
             fx = u - k
             upper = mask[j, k] * (1 - fx) + mask[j, k + 1] * fx
             lower = mask[j + 1, k] * (1 - fx) + mask[j + 1, k + 1] * fx
-            particle[y - top, x - left] = upper * (1 - fy) + lower * fy > 0.5
-    return top, left, particle
+            probability[y - top, x - left] = upper * (1 - fy) + lower * fy
+    return top, left, probability
 
 
 @dataclass(frozen=True, eq=False)

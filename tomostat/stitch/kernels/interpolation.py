@@ -61,7 +61,7 @@ def signed_distance(instances: Instances, indices: Iterable[int]) -> SignedDista
     for i in chosen:
         runs = slice(*instances.offset[i : i + 2])
         _paint_runs(mask, instances.run_start[runs], instances.run_length[runs], instances.shape[1], y0, x0)
-    return SignedDistance((slice(int(y0), int(y1)), slice(int(x0), int(x1))), _signed_distance(mask))
+    return SignedDistance((slice(int(y0), int(y1)), slice(int(x0), int(x1))), distance_to_edge(mask))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -73,7 +73,7 @@ def _paint_runs(mask, start, length, nx, y0, x0):  # type: ignore[no-untyped-def
 
 
 @numba.njit(cache=True, nogil=True)
-def _signed_distance(mask):  # type: ignore[no-untyped-def]
+def distance_to_edge(mask):  # type: ignore[no-untyped-def]
     """Exact distance to the nearest pixel of the other kind, negative outside: along rows first, then along columns.
 
     Masks are small, so the search along a column ends after a few pixels and beats a general transform.
@@ -112,3 +112,40 @@ def interpolate(first: SignedDistance, second: SignedDistance, weight: float) ->
     y, x = (np.arange(part.start, part.stop) for part in box)
     depths = [distance.at(y[:, None], x[None, :]) for distance in (first, second)]
     return SignedDistance(box, (1 - weight) * depths[0] + weight * depths[1])  # type: ignore[arg-type]
+
+
+class SectionFinder:
+    """Finds the sections of a particle by slice.
+
+    Parameters
+    ----------
+    instances, particle
+        Detections and the particle of each.
+    """
+
+    def __init__(self, instances: Instances, particle: NDArray[np.uint32]) -> None:
+        self.instances = instances
+        self.particle = particle
+        self._sections: dict[tuple[int, int], list[int]] = {}
+        for i in np.flatnonzero(particle):
+            self._sections.setdefault((int(particle[i]), int(instances.slice[i])), []).append(int(i))
+
+    def shows(self, particle: int, z: int) -> bool:
+        """Whether a particle was detected in a slice."""
+        return (particle, z) in self._sections
+
+    def section(self, particle: int, z: int) -> SignedDistance:
+        """Section of a particle in a slice in which it was detected."""
+        return signed_distance(self.instances, self._sections[particle, z])
+
+    def predict(self, particle: int, z: int, gap: int) -> SignedDistance | None:
+        """Expected section of a particle in a slice, from the nearest sections on both sides, or on one."""
+        near = []
+        for step in (-1, 1):
+            found = (m for m in range(z + step, z + step * (gap + 2), step) if self.shows(particle, m))
+            if (at := next(found, None)) is not None:
+                near.append(at)
+        distances = [self.section(particle, at) for at in near]
+        if len(distances) == 2:
+            return interpolate(distances[0], distances[1], (z - near[0]) / (near[1] - near[0]))
+        return distances[0] if distances else None

@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tomostat.instances import Instances
-from tomostat.stitch.kernels.interpolation import SignedDistance, interpolate, signed_distance
+from tomostat.stitch.kernels.fused_ends import FusedMask, find_fused_ends
+from tomostat.stitch.kernels.interpolation import SectionFinder, SignedDistance
 from tomostat.stitch.kernels.tracks import BLOCKED
 
 
@@ -94,44 +95,16 @@ def final_masks(instances: Instances, particle: NDArray[np.uint32], slices: rang
     """
     finder = SectionFinder(instances, particle)
     missing = _missing(instances.slice, particle, slices, gap)
+    fused = find_fused_ends(finder, slices, gap)
     parts = []
     for z in slices:
         indices = np.arange(*np.searchsorted(instances.slice, [z, z + 1]))
-        if z not in missing:
+        if z not in missing and fused.keys().isdisjoint(indices.tolist()):
             indices = indices[particle[indices] > 0]
             parts.append(Masks(instances.take(indices), particle[indices], np.zeros(len(indices), np.uint8)))
         else:
-            parts.append(_draw_slice(finder, z, indices, missing[z], gap))
+            parts.append(_draw_slice(finder, z, indices, missing.get(z, []), fused, gap))
     return _concatenate(parts, instances.shape)
-
-
-class SectionFinder:
-    """Finds the sections of a particle by slice.
-
-    Parameters
-    ----------
-    instances, particle
-        Detections and the particle of each.
-    """
-
-    def __init__(self, instances: Instances, particle: NDArray[np.uint32]) -> None:
-        self.instances = instances
-        self.particle = particle
-        self._sections: dict[tuple[int, int], list[int]] = {}
-        for i in np.flatnonzero(particle):
-            self._sections.setdefault((int(particle[i]), int(instances.slice[i])), []).append(int(i))
-
-    def predict(self, particle: int, z: int, gap: int) -> SignedDistance | None:
-        """Expected section of a particle in a slice, from the nearest sections on both sides, or on one."""
-        near = []
-        for step in (-1, 1):
-            found = (m for m in range(z + step, z + step * (gap + 2), step) if (particle, m) in self._sections)
-            if (at := next(found, None)) is not None:
-                near.append(at)
-        distances = [signed_distance(self.instances, self._sections[particle, at]) for at in near]
-        if len(distances) == 2:
-            return interpolate(distances[0], distances[1], (z - near[0]) / (near[1] - near[0]))
-        return distances[0] if distances else None
 
 
 def _missing(slices: NDArray[np.int32], particle: NDArray[np.uint32], wanted: range, gap: int) -> dict[int, list[int]]:
@@ -147,8 +120,15 @@ def _missing(slices: NDArray[np.int32], particle: NDArray[np.uint32], wanted: ra
     return missing
 
 
-def _draw_slice(finder: SectionFinder, z: int, indices: NDArray[np.int64], missing: list[int], gap: int) -> Masks:
-    """Masks of a slice in which some particles are missing."""
+def _draw_slice(
+    finder: SectionFinder,
+    z: int,
+    indices: NDArray[np.int64],
+    missing: list[int],
+    fused: dict[int, FusedMask],
+    gap: int,
+) -> Masks:
+    """Masks of a slice in which some particles are missing, or end in the mask of another."""
     instances = finder.instances
     ny, nx = instances.shape
     of_particle = np.append(False, finder.particle[indices] > 0)
@@ -161,8 +141,16 @@ def _draw_slice(finder: SectionFinder, z: int, indices: NDArray[np.int64], missi
         best=np.zeros((ny, nx), np.float32),
     )
     expected = {number: section for number in missing if (section := finder.predict(number, z, gap)) is not None}
+    sections: dict[int, dict[int, SignedDistance]] = {}
     for rank, sharing in _shared_instances(drawing, expected, instances.area[indices]).items():
-        _divide(finder, drawing, z, rank, {number: expected[number] for number in sharing}, gap)
+        # without other sections of the particle itself there is nothing to divide by
+        if (own := finder.predict(int(drawing.particle[rank]), z, gap)) is not None:
+            sections[rank] = {int(drawing.particle[rank]): own} | {number: expected[number] for number in sharing}
+    for rank, i in enumerate(indices.tolist()):
+        if i in fused:
+            sections[rank] = sections.get(rank, {}) | fused[i].parts
+    for rank in sections:
+        _divide(drawing, rank, sections[rank])
     for number, section in expected.items():
         _fill(drawing, number, section.clip((ny, nx)))
     return _as_masks(instances, drawing, z)
@@ -186,18 +174,11 @@ def _shared_instances(
     return shared
 
 
-def _divide(
-    finder: SectionFinder, drawing: _SliceDrawing, z: int, rank: int, sharing: dict[int, SignedDistance], gap: int
-) -> None:
+def _divide(drawing: _SliceDrawing, rank: int, sections: dict[int, SignedDistance]) -> None:
     """Divide an instance: each pixel goes to the particle in whose expected section it lies deepest."""
-    own = int(drawing.particle[rank])
-    section = finder.predict(own, z, gap)
-    if section is None:
-        return  # without other sections of the particle itself there is nothing to divide by
-    sharing = sharing | {own: section}
     ys, xs = np.nonzero(drawing.owner == rank + 1)
-    depths = np.stack([sharing[number].at(ys, xs) for number in sorted(sharing)])
-    drawing.drawn[ys, xs] = np.array(sorted(sharing))[depths.argmax(0)]
+    depths = np.stack([sections[number].at(ys, xs) for number in sorted(sections)])
+    drawing.drawn[ys, xs] = np.array(sorted(sections))[depths.argmax(0)]
     drawing.divided.add(rank)
 
 
