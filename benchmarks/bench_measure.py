@@ -402,25 +402,23 @@ def contact_results(
                 texture=texture, gap_width=gap,
             )  # fmt: skip
             tables.append(contact_table(path))
-            results += contact_errors(
-                tables[-1], f"blur {blur} noise {noise} texture {texture}{note}", bounded=not note
-            )
+            results += contact_errors(tables[-1], f"blur {blur}, noise {noise}{note}", bounded=not note)
     particles = pd.concat(tables[:-1])
     cover = float(((particles["found"] - particles["true"]).abs() < particles["uncertainty"]).mean())
     return [
         *results,
-        Result("all: covered at one sigma, at least", cover, 0.60),
-        Result("all: covered at one sigma, at most", cover, 0.76, "<="),
+        Result("share of all that one sigma covers", cover, 0.60),
+        Result("share of all that one sigma covers", cover, 0.76, "<="),
     ]
 
 
 def contact_errors(particles: pd.DataFrame, name: str, bounded: bool = True) -> list[Result]:
     """Errors of detachment and resistance; bounds for the blur and noise that they were set for."""
     error, detour = particles["found"] - particles["true"], particles["resistance"] - particles["true_resistance"]
-    bounded = bounded and name.startswith("blur 1.2 noise 0.14")
+    bounded = bounded and name.startswith("blur 1.2, noise 0.14")
     cover = float((error.abs() < particles["uncertainty"]).mean())
     return [
-        Result(f"{name}: mean error of {len(particles)}", float(error.abs().mean()), 0.02 if bounded else None, "<="),
+        Result(f"{name}: mean error", float(error.abs().mean()), 0.02 if bounded else None, "<="),
         Result(f"{name}: bias", abs(float(error.mean())), 0.01 if bounded else None, "<="),
         Result(f"{name}: correlation", float(particles["found"].corr(particles["true"])), 0.98 if bounded else None),
         Result(f"{name}: covered at one sigma", cover),

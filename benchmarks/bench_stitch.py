@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.peers.stitching import Outcome, alone, installed
-from benchmarks.report import Result, print_tables
+from benchmarks.report import Result, print_results, print_tables
 from benchmarks.resources import shortest_seconds
 from tomostat.events import peak_memory
 from tomostat.instances import Instances, write_instances
@@ -191,6 +191,7 @@ def peers(seed: int = 60_000, shape: tuple[int, int, int] = DENSE) -> list[Resul
     stacks = {"undisturbed": renumbered(truth), "disturbed": renumbered(disturb(truth, seed))}
     two = np.stack(two_slices())
     table: dict[str, dict[str, tuple[Scores, Outcome]]] = {}
+    rows = []
     print(f"{'':20s}" + "".join(f"{kind:>32s}" for kind in stacks) + f"{'a pair of 2048^2':>20s}")
     for name, work in {"tomostat": ours, **installed()}.items():
         table[name] = {}
@@ -200,7 +201,11 @@ def peers(seed: int = 60_000, shape: tuple[int, int, int] = DENSE) -> list[Resul
             table[name][kind] = score_labels(truth, outcome.labels), outcome
             scores = table[name][kind][0]
             row += f"{scores.f1:8.3f} {scores.pq:6.3f} {outcome.seconds:6.2f} s {outcome.memory / 2**20:5.0f} MB"
-        print(f"{row}{1e3 * alone(work, two).seconds:17.0f} ms", flush=True)
+            rows += [Result(f"{name}: {kind}, F1", scores.f1), Result(f"{name}: {kind}, PQ", scores.pq)]
+        rows.append(Result(f"{name}: seconds, disturbed", table[name]["disturbed"][1].seconds, unit="s"))
+        rows.append(Result(f"{name}: a pair of 2048^2", 1e3 * alone(work, two).seconds, unit="ms"))
+        print(f"{row}{rows[-1].value:17.0f} ms", flush=True)
+    print_results("methods", rows)
     mine, others = table.pop("tomostat"), table
     results = []
     for kind in stacks:

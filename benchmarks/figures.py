@@ -5,6 +5,7 @@ was measured with the code as it stands. ``python -m benchmarks.figures measure 
 ``benchmarks.bench_measure`` name. Each prints what is measured beside what is required, and writes
 ``benchmarks/results/NAME.json``, where tables that were not run keep their figures. Between
 ``<!-- figures NAME/TABLE -->`` and ``<!-- end of figures -->`` a page holds what the file says; a test compares them.
+After ``<!-- grid NAME/TABLE -->`` quantities called "row: column" are laid out so.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ PAGES = tuple(Path(__file__).parents[1] / "docs" / name for name in ("benchmarks
 RUNS = (
     "pipeline",
     "stitch",
+    "stitch scale",
     "confidence",
     "measure",
+    "measure contact table",
     "structure",
     "statistics",
     "xanes",
@@ -105,17 +108,47 @@ def machine() -> str:
     return f"{platform.machine()}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}"
 
 
-def table_lines(table: dict[str, Any]) -> list[str]:
-    """A recorded table in Markdown."""
-    lines = ["| quantity | required | measured |", "|---|---|---|"]
-    for entry in table["results"]:
-        result = Result(**entry)
-        unit = f" {result.unit}" if result.unit else ""
-        bound = "" if result.required is None else f"{result.comparison} {result.required:g}{unit}"
-        number = f"{result.value:.0f}" if float(result.value).is_integer() else f"{result.value:.3g}"
-        value = f"{number}{unit}"
-        lines.append(f"| {result.name} | {bound} | {value if result.met in (True, None) else f'**{value}**'} |")
+def table_lines(table: dict[str, Any], as_grid: bool = False) -> list[str]:
+    """A recorded table in Markdown; as a grid, what is called "row: column" comes first, in rows and columns."""
+    results = [Result(**entry) for entry in table["results"]]
+    cells = {tuple(one.name.split(": ", 1)): one for one in results if as_grid and ": " in one.name}
+    rest = [one for one in results if one not in cells.values()]
+    lines = [*_grid(cells), *([""] if cells and rest else []), *(_rows(rest) if rest else [])]
     return [*lines, "", f"`{table['command']}`, {table['date']}, {table['machine']}."]
+
+
+def _rows(results: Sequence[Result]) -> list[str]:
+    """A row for each quantity."""
+    lines = ["| quantity | required | measured |", "|---|---|---|"]
+    return lines + [f"| {one.name} | {_bound(one)} | {_measured(one)} |" for one in results]
+
+
+def _grid(cells: dict[tuple[str, ...], Result]) -> list[str]:
+    """Quantities by row and column; a bound stands behind what it bounds."""
+    rows, columns = dict.fromkeys(row for row, _ in cells), dict.fromkeys(column for _, column in cells)
+    if not cells:
+        return []
+
+    def cell(one: Result | None) -> str:
+        if one is None:
+            return ""
+        return _measured(one) if one.required is None else f"{_measured(one)} ({_bound(one)})"
+
+    head = [f"| | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
+    return head + [f"| {row} | {' | '.join(cell(cells.get((row, column))) for column in columns)} |" for row in rows]
+
+
+def _bound(result: Result) -> str:
+    """What is required, empty for nothing."""
+    unit = f" {result.unit}" if result.unit else ""
+    return "" if result.required is None else f"{result.comparison} {result.required:g}{unit}"
+
+
+def _measured(result: Result) -> str:
+    """A value with its unit, in bold where it falls short."""
+    number = f"{result.value:.0f}" if float(result.value).is_integer() else f"{result.value:.3g}"
+    value = f"{number} {result.unit}" if result.unit else number
+    return value if result.met in (True, None) else f"**{value}**"
 
 
 def page_with_figures(page: str, folder: Path = RESULTS) -> str:
@@ -128,11 +161,12 @@ def page_with_figures(page: str, folder: Path = RESULTS) -> str:
     """
 
     def table(found: re.Match[str]) -> str:
-        name, title = found[1].split("/", 1)
+        name, title = found[2].split("/", 1)
         recorded = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        return "\n".join([f"<!-- figures {found[1]} -->", "", *table_lines(recorded[title]), "", END])
+        lines = table_lines(recorded[title], as_grid=found[1] == "grid")
+        return "\n".join([f"<!-- {found[1]} {found[2]} -->", "", *lines, "", END])
 
-    return re.sub(rf"<!-- figures (\S+/.+?) -->.*?{END}", table, page, flags=re.DOTALL)
+    return re.sub(rf"<!-- (figures|grid) (\S+/.+?) -->.*?{END}", table, page, flags=re.DOTALL)
 
 
 END = "<!-- end of figures -->"

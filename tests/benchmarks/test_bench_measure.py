@@ -98,7 +98,7 @@ def test_errors_of_detachment():
             "counted": [0.6, 0.2, 0.1],
         }
     )
-    found = bench_measure.contact_errors(particles, "blur 1.2 noise 0.14")
+    found = bench_measure.contact_errors(particles, "blur 1.2, noise 0.14")
     assert [result.value for result in found[:2]] == pytest.approx([0.1, 0.1])
     assert found[2].value == pytest.approx(np.corrcoef([0.1, 0.3, 0.8], [0.1, 0.2, 0.6])[0, 1])
     assert found[3].value == pytest.approx(2 / 3)
