@@ -10,9 +10,9 @@ Inputs are boxes of particles 40, 80 and 120 voxels across with pores and voids,
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.morphology import convex_hull_image
 
-from benchmarks.report import add_names
+from benchmarks.report import Result, print_tables
 from benchmarks.resources import median_seconds
 from tests.shapes import CUBIC, SPACINGS, Spacing, places
 from tomostat.detect.kernels.random_slices import random_slice
@@ -284,25 +284,24 @@ TABLES: dict[str, Callable[..., Iterator[Comparison]]] = {
 }
 
 
-def print_table(comparisons: Iterator[Comparison], repeats: int = 7) -> None:
-    """One line of a Markdown table for every comparison."""
+def compared(comparisons: Iterable[Comparison], repeats: int = 7) -> Iterator[Result]:
+    """Four quantities of every comparison."""
     for one in comparisons:
         outcome = compare(one, repeats)
-        same = "identical" if outcome.identical else f"within {outcome.difference:.1g}"
-        print(
-            f"| `{one.name}` | {one.library} | {one.input} | {1e3 * outcome.ours:.3g} | {1e3 * outcome.theirs:.3g} | "
-            f"{outcome.times_as_fast:.1f} | {same} |",
-            flush=True,
-        )
+        row = f"`{one.name}` and {one.library}, {one.input}"
+        yield Result(f"{row}: tomostat", 1e3 * outcome.ours, unit="ms")
+        yield Result(f"{row}: the library", 1e3 * outcome.theirs, unit="ms")
+        yield Result(f"{row}: times as fast", outcome.times_as_fast)
+        yield Result(f"{row}: largest difference", outcome.difference)
 
 
 def main() -> None:
     """Print the tables that are named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_names(parser, TABLES)
-    print("| tomostat | library | input | ms | library's ms | times as fast | results |\n|---|---|---|---|---|---|---|")
-    for name in parser.parse_args().names:
-        print_table(TABLES[name]())
+    print_tables({name: partial(_results, name) for name in TABLES}, __doc__)
+
+
+def _results(name: str) -> Iterator[Result]:
+    return compared(TABLES[name]())
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ RUNS = (
     "statistics",
     "xanes",
     "report",
+    "libraries",
     "boundaries --seed 12100",
     "detect",
     "detect powder",
