@@ -50,11 +50,11 @@ def test_differences_are_seen():
     ).identical
 
 
-def test_lines_of_the_table(capsys):
-    bench_libraries.print_table(bench_libraries.voids((16,), 64), repeats=1)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    for line in lines:
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        assert cells[:2] == ["`fill_voids`", "scipy.ndimage.binary_fill_holes"]
-        assert cells[-1] == "identical"
+def test_four_quantities_of_every_comparison():
+    results = list(bench_libraries.compared(bench_libraries.voids((16,), 64), repeats=1))
+    assert len(results) == 8
+    row = "`fill_voids` and scipy.ndimage.binary_fill_holes, particle 16 across"
+    columns = ["tomostat", "the library", "times as fast", "largest difference"]
+    assert [one.name for one in results[:4]] == [f"{row}: {column}" for column in columns]
+    assert results[2].value == results[1].value / results[0].value
+    assert results[3].value == 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from importlib.util import find_spec
 
 import pytest
 
 from benchmarks import figures
 from benchmarks.report import Result, print_results
+from tomostat.files import write_text
 
 
 @pytest.mark.parametrize("path", figures.PAGES, ids=lambda path: path.stem)
@@ -49,6 +51,25 @@ def test_tables_that_were_not_run_keep_their_figures(counted, tmp_path):
     assert "old" not in made
     assert made.startswith("a\n")
     assert made.endswith("b\n")
+    assert figures.page_with_figures(made, tmp_path) == made
+
+
+def test_a_grid_has_rows_and_columns(tmp_path):
+    results = [
+        Result("ours: F1", 0.5, 0.9),
+        Result("ours: seconds", 2, unit="s"),
+        Result("plain: F1", 0.25),
+        Result("all", 3),
+    ]
+    table = {"command": "c", "date": "d", "machine": "m", "results": [asdict(one) for one in results]}
+    write_text(tmp_path / "peers.json", json.dumps({"methods": table}))
+    made = figures.page_with_figures("<!-- grid peers/methods -->\n<!-- end of figures -->", tmp_path)
+    assert made.splitlines() == [
+        "<!-- grid peers/methods -->", "",
+        "| | F1 | seconds |", "|---|---|---|", "| ours | **0.5** (>= 0.9) | 2 s |", "| plain | 0.25 |  |", "",
+        "| quantity | required | measured |", "|---|---|---|", "| all |  | 3 |", "",
+        "`c`, d, m.", "", "<!-- end of figures -->",
+    ]  # fmt: skip
     assert figures.page_with_figures(made, tmp_path) == made
 
 
