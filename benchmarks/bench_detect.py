@@ -173,6 +173,7 @@ def beside_watershed(
         ours,
         found,
         [
+            Result(f"{name}: F1 of the watershed", baseline.f1),
             Result(f"{name}: metrics of six at least watershed's", better, 6),
             Result(f"{name}: splits, of watershed's {baseline.splits}", ours.splits, baseline.splits / 2, "<="),
         ],
