@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -19,6 +20,55 @@ def test_the_pages_say_what_the_files_say(path):
     page = path.read_text(encoding="utf-8")
     assert "<!-- figures " in page
     assert figures.page_with_figures(page) == page, "run `python -m benchmarks.figures NAME TABLE`"
+
+
+README = {
+    r"(0\.\d+), (0\.\d+), (1\.00), (0\.\d+) as installed": [
+        ("detect", "real slices", f"nmc_{name}: F1 of what a run keeps")
+        for name in ("slice_a", "strip_1", "strip_2", "strip_3")
+    ],
+    r"distance-transform watershed (0\.\d+), (0\.\d+), (1\.00), (0\.\d+)": [
+        ("detect", "real slices", f"nmc_{name}: F1 of the watershed")
+        for name in ("slice_a", "strip_1", "strip_2", "strip_3")
+    ],
+    r"stitched to 3D: F1 \| (0\.\d+) \| laptrack (0\.\d+), empanada, cellpose, stardist and plain Hungarian (0\.\d+)": [
+        ("stitch", "methods", f"{name}: disturbed, F1") for name in ("tomostat", "laptrack, gaps", "cellpose stitch3D")
+    ],
+    r"at a blur of 0.8, 1.2 and 2 voxels \| (0\.\d+), (0\.\d+), (0\.\d+), with": [
+        ("measure", "contact", f"blur {blur}, noise 0.14: correlation") for blur in (0.8, 1.2, 2.0)
+    ],
+    r"on found outlines of another generator (0\.\d+) at 1.2, (0\.\d+) at 2": [
+        ("boundaries", name, "detachment, found labels, r") for name in ("blur 1.2, noise 0.12", "blur 2.0")
+    ],
+    r"thresholds: (0\.\d+), (0\.\d+), negative": [
+        ("measure", "contact", f"blur {blur}, noise 0.14: threshold and count, correlation") for blur in (0.8, 1.2)
+    ],
+    r"same network, 2 cores \| (\d\.\d) s, (0\.\d) GB beside the network \| torchvision (\d+) s": [
+        ("detect", "beside torchvision's model(images)", f"2048 x 2048, 334 particles: {name}")
+        for name in ("ours", "memory of ours", "torchvision")
+    ],
+    r"label images \| (\d+) ms \| cellpose (\d+) ms, stardist (\d+) ms, empanada (\d+) ms": [
+        ("stitch", "methods", f"{name}: a pair of 2048^2")
+        for name in ("tomostat", "cellpose stitch3D", "stardist", "empanada")
+    ],
+    r"80 voxels across \| (0\.\d+) s, off by (0\.\d) % \| exact on a mesh \(pygeodesic\) (\d\.\d) s": [
+        ("measure", "peers", "R 40, tomostat: surface and path"),
+        ("measure", "peers", "R 40, tomostat: mean error"),
+        ("measure", "peers", "R 40, pygeodesic: surface and path"),
+    ],
+}
+"""What the README says of figures, and where they are recorded."""
+
+
+@pytest.mark.parametrize("sentence", README)
+def test_the_readme_says_what_the_files_say(sentence):
+    text = (figures.CODE / "README.md").read_text(encoding="utf-8")
+    found = re.search(sentence, " ".join(text.split()))
+    assert found, "the README no longer says so"
+    for said, (name, title, quantity) in zip(found.groups(), README[sentence], strict=True):
+        table = json.loads((figures.RESULTS / f"{name}.json").read_text(encoding="utf-8"))[title]
+        value = next(one["value"] for one in table["results"] if one["name"] == quantity)
+        assert said == f"{value:.{len(said.partition('.')[2])}f}", quantity
 
 
 @pytest.fixture
