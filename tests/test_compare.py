@@ -17,9 +17,14 @@ from tomostat.report.style import colour
 
 
 def drawn_outcomes(picture):
-    """Outcomes whose colour, 45 % over true objects in white and false ones in black, fills part of a picture."""
+    """Outcomes whose colour, 45 % over true objects in white and false ones in black, fills part of a picture.
+
+    What is not annotated is grey, as pixels between black and white may be.
+    """
     found = set()
     for kind, (_, tint) in TINTS.items():
+        if kind == Outcome.OFF_TRUTH:
+            continue
         fill = 0.45 * np.array(to_rgb(tint)) + (0.0 if kind == Outcome.FALSE else 0.55)
         if (np.abs(picture - fill).max(axis=2) < 0.01).sum() > 100:
             found.add(kind)
