@@ -297,11 +297,7 @@ def compared(comparisons: Iterable[Comparison], repeats: int = 7) -> Iterator[Re
 
 def main() -> None:
     """Print the tables that are named, or all."""
-    print_tables({name: partial(_results, name) for name in TABLES}, __doc__)
-
-
-def _results(name: str) -> Iterator[Result]:
-    return compared(TABLES[name]())
+    print_tables({name: partial(compared, table()) for name, table in TABLES.items()}, __doc__)
 
 
 if __name__ == "__main__":

@@ -79,13 +79,14 @@ def _follow(
     """Masks of one neighbour that cover the end of a particle, slice by slice, its part and the rest of each."""
     section, rest, neighbour = finder.section(particle, last), None, 0
     for z in range(last + step, last + step * (reach + 1), step):
-        instance = _covering(finder, section, z)
-        if instance is None:
+        found = _covering(finder, section, z)
+        if found is None:
             return
+        instance, mask = found
         own = int(finder.particle[instance])
         if rest is None and finder.shows(own, last):
             neighbour, rest = own, finder.section(own, last)
-        parts = None if rest is None or own != neighbour else _parts(finder, instance, section, rest)
+        parts = None if rest is None or own != neighbour else _parts(mask, section, rest)
         if parts is None:
             return
         section, rest = parts
@@ -94,8 +95,7 @@ def _follow(
 
 def _ends(finder: SectionFinder, slices: range, reach: int) -> Iterator[tuple[int, int, int]]:
     """Particles whose first or last slice lies near enough, that slice, and the step that leads out of the particle."""
-    particle, z = finder.particle.astype(np.int64), finder.instances.slice
-    seen = np.unique(np.stack([particle, z], 1)[particle > 0], axis=0)
+    seen = finder.seen
     apart = np.flatnonzero((np.diff(seen[:, 0]) != 0) | (np.diff(seen[:, 1]) > reach + 1))
     for at, step in ((np.append(apart, len(seen) - 1), 1), (np.insert(apart + 1, 0, 0), -1)):
         for number, last in seen[at[at >= 0]] if len(seen) else ():
@@ -104,44 +104,39 @@ def _ends(finder: SectionFinder, slices: range, reach: int) -> Iterator[tuple[in
                 yield int(number), int(last), step
 
 
-def _covering(finder: SectionFinder, section: SignedDistance, z: int) -> int | None:
-    """The instance of a particle in a slice that covers half of a section and more, and holds more than it."""
+def _covering(finder: SectionFinder, section: SignedDistance, z: int) -> tuple[int, SignedDistance] | None:
+    """The instance of a particle in a slice that covers half of a section and more, and its mask."""
     first, stop = np.searchsorted(finder.instances.slice, [z, z + 1])
     ys, xs = np.nonzero(section.depth > 0)
     ys, xs = ys + section.box[0].start, xs + section.box[1].start
     boxes = finder.instances.box[first:stop]
     meets = (boxes[:, 0] <= ys.max()) & (boxes[:, 2] > ys.min()) & (boxes[:, 1] <= xs.max()) & (boxes[:, 3] > xs.min())
     for i in first + np.flatnonzero(meets & (finder.particle[first:stop] > 0)):
-        covered = np.count_nonzero(signed_distance(finder.instances, [i]).at(ys, xs) > 0)
+        mask = signed_distance(finder.instances, [i])
+        covered = np.count_nonzero(mask.at(ys, xs) > 0)
         if covered >= CONTAINED * len(ys):
-            return int(i) if covered >= SIGNIFICANT * finder.instances.area[i] else None
+            return (int(i), mask) if covered >= SIGNIFICANT * finder.instances.area[i] else None
     return None
 
 
 def _parts(
-    finder: SectionFinder, instance: int, section: SignedDistance, own: SignedDistance
+    mask: SignedDistance, section: SignedDistance, own: SignedDistance
 ) -> tuple[SignedDistance, SignedDistance] | None:
     """The parts of a mask that belong to two particles, or None where it does not narrow between them."""
-    mask = signed_distance(finder.instances, [instance])
     inside = mask.depth > 0
     depth = ndimage.gaussian_filter(np.maximum(mask.depth, 0), SMOOTHING) * inside
+    rows, columns = np.mgrid[mask.box]
     seeds = np.zeros(depth.shape, np.int32)
     for number, before in ((1, section), (2, own)):
-        seeds[_summit(depth, before.at(*_pixels(mask.box)))] = number
+        seeds[_summit(depth, before.at(rows, columns))] = number
     basins = watershed(-depth, seeds, mask=inside)
     first, second = basins == 1, basins == 2
-    between = depth[_border(first, second)].max(initial=0)
+    between = depth[first & ndimage.binary_dilation(second)].max(initial=0)
     if between == 0 or solidity(first) < COMPACT:
         return None
     if between >= NARROW * min(depth[first].max(initial=0), depth[second].max(initial=0)):
         return None
     return SignedDistance(mask.box, distance_to_edge(first)), SignedDistance(mask.box, distance_to_edge(second))
-
-
-def _pixels(box: tuple[slice, slice]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of the pixels of a box, each (rows, columns)."""
-    rows, columns = np.mgrid[box]
-    return rows, columns
 
 
 def _summit(depth: NDArray[np.float32], before: NDArray[np.float32]) -> tuple[int, int]:
@@ -154,14 +149,3 @@ def _summit(depth: NDArray[np.float32], before: NDArray[np.float32]) -> tuple[in
         if around[v, u] <= depth[y, x]:
             return y, x
         y, x = y0 + v, x0 + u
-
-
-def _border(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of the one part that share a side with the other."""
-    beside = np.zeros_like(first)
-    beside[1:] |= second[:-1]
-    beside[:-1] |= second[1:]
-    beside[:, 1:] |= second[:, :-1]
-    beside[:, :-1] |= second[:, 1:]
-    border: NDArray[np.bool_] = first & beside
-    return border

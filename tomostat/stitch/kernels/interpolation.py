@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
@@ -129,6 +130,12 @@ class SectionFinder:
         self._sections: dict[tuple[int, int], list[int]] = {}
         for i in np.flatnonzero(particle):
             self._sections.setdefault((int(particle[i]), int(instances.slice[i])), []).append(int(i))
+
+    @cached_property
+    def seen(self) -> NDArray[np.int64]:
+        """Particles and the slices in which they were detected, (k, 2), ordered by both."""
+        pairs = np.array(list(self._sections), np.int64).reshape(-1, 2)
+        return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
     def shows(self, particle: int, z: int) -> bool:
         """Whether a particle was detected in a slice."""

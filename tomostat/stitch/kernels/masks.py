@@ -94,7 +94,7 @@ def final_masks(instances: Instances, particle: NDArray[np.uint32], slices: rang
         Largest number of missing slices that are filled.
     """
     finder = SectionFinder(instances, particle)
-    missing = _missing(instances.slice, particle, slices, gap)
+    missing = _missing(finder, slices, gap)
     fused = find_fused_ends(finder, slices, gap)
     parts = []
     for z in slices:
@@ -107,9 +107,9 @@ def final_masks(instances: Instances, particle: NDArray[np.uint32], slices: rang
     return _concatenate(parts, instances.shape)
 
 
-def _missing(slices: NDArray[np.int32], particle: NDArray[np.uint32], wanted: range, gap: int) -> dict[int, list[int]]:
+def _missing(finder: SectionFinder, wanted: range, gap: int) -> dict[int, list[int]]:
     """Particles to be filled in, by slice: those with sections on both sides that are at most `gap` slices apart."""
-    seen = np.unique(np.stack([particle, slices], 1)[particle > 0].astype(np.int64), axis=0)
+    seen = finder.seen
     step = np.diff(seen[:, 1])
     breaks = np.flatnonzero((np.diff(seen[:, 0]) == 0) & (step > 1) & (step <= gap + 1))
     missing: dict[int, list[int]] = {}
