@@ -27,6 +27,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
+from benchmarks import DATA
 from benchmarks.disturbances import DISTURBANCES
 from benchmarks.peers import detection
 from benchmarks.report import Result, add_names, print_results
@@ -52,7 +53,6 @@ from tomostat.phase import Phase
 from tomostat.report.scores import draw_metrics, draw_outcomes
 from tomostat.report.style import save_png, styled
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 REAL = {"nmc_slice_a": 0.99, "nmc_strip_1": 0.97, "nmc_strip_2": 1.00, "nmc_strip_3": 0.98}
 """Real slices, and the F1 that is required."""
 

@@ -17,6 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks import DATA
 from benchmarks.peers.stitching import Outcome, alone, installed
 from benchmarks.report import Result, print_results, print_tables
 from benchmarks.resources import shortest_seconds
@@ -43,7 +44,7 @@ from tomostat.volume import create_volume, open_volume, write_box
 
 DENSE = (200, 360, 360)
 SPACING = (0.2, 0.2, 0.2)
-SAND = Path(__file__).resolve().parents[2] / "shared" / "data" / "sand_ct.tif"
+SAND = DATA / "sand_ct.tif"
 
 
 def two_slices(count: int = 300, size: int = 2048) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

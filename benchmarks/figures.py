@@ -30,7 +30,10 @@ from tomostat import __version__
 from tomostat.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
-PAGES = tuple(Path(__file__).parents[1] / "docs" / name for name in ("benchmarks.md", "model-card.md", "scaling.md"))
+PAGES = tuple(
+    Path(__file__).parents[1] / "docs" / name
+    for name in ("benchmarks.md", "model-card.md", "scaling.md", "real-data.md", "how-to/plan-a-run.md")
+)
 """Pages with recorded tables."""
 RUNS = (
     "pipeline",
@@ -49,6 +52,8 @@ RUNS = (
     "detect powder",
     "detect phantoms real --weights accurate",
     "scale",
+    "plan",
+    "real",
 )
 """Benchmarks with their arguments, in the order of the page; each runs in a process of its own."""
 
@@ -147,7 +152,8 @@ def _bound(result: Result) -> str:
 
 def _measured(result: Result) -> str:
     """A value with its unit, in bold where it falls short."""
-    number = f"{result.value:.0f}" if float(result.value).is_integer() else f"{result.value:.3g}"
+    whole = float(result.value).is_integer() or abs(result.value) >= 1000
+    number = f"{result.value:.0f}" if whole else f"{result.value:.3g}"
     value = f"{number} {result.unit}" if result.unit else number
     return value if result.met in (True, None) else f"**{value}**"
 

@@ -42,7 +42,7 @@ def write_activation(
     weights
         shipped (the fast one), accurate, or the path of a checkpoint.
     level, kind
-        As in `tomostat.detect.kernels.maskrcnn.activation_map`.
+        As in `tomostat.detect.kernels.activation.activation_map`.
 
     Returns
     -------

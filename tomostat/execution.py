@@ -157,7 +157,7 @@ class Execution:
         Parameters
         ----------
         step
-            Name of the work, for events, messages and the folder of markers.
+            Name of the work, for events, messages and the file of markers.
         tasks
             Lazy tasks by key. A task returns a JSON-able value or None.
         need

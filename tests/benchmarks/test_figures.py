@@ -51,10 +51,13 @@ README = {
         ("stitch", "methods", f"{name}: a pair of 2048^2")
         for name in ("tomostat", "cellpose stitch3D", "stardist", "empanada")
     ],
-    r"80 voxels across \| (0\.\d+) s, off by (0\.\d) % \| exact on a mesh \(pygeodesic\) (\d\.\d) s": [
+    r"80 voxels across \| (0\.\d+) s, off by (0\.\d) % \| exact on a mesh \(pygeodesic\) (\d\.\d) s, "
+    r"fast marching off by (\d) %, Dijkstra by (\d) %": [
         ("measure", "peers", "R 40, tomostat: surface and path"),
         ("measure", "peers", "R 40, tomostat: mean error"),
         ("measure", "peers", "R 40, pygeodesic: surface and path"),
+        ("measure", "peers", "R 40, scikit-fmm: mean error"),
+        ("measure", "peers", "R 40, MCP_Geometric: mean error"),
     ],
 }
 """What the README says of figures, and where they are recorded."""

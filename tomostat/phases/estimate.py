@@ -37,7 +37,7 @@ from tomostat.phases.kernels.thresholds import (
     noise_of_differences,
 )
 from tomostat.phases.options import PhasesOptions
-from tomostat.phases.plan import PhasesPlan, read_block
+from tomostat.phases.plan import DIFFERENCE_BINS, LEAST_PAIRS, PERCENTILES, PhasesPlan, read_block
 from tomostat.volume import VolumeInfo
 
 WINDOW = 256
@@ -92,19 +92,23 @@ def find_phases(plan: PhasesPlan, guesses: Sequence[FirstGuess]) -> Estimate:
     first, *rare = guesses
     estimate = _find_thresholds(plan, first)
     found = estimate.thresholds
-    wanted = plan.options.phases == 3 and plan.options.thresholds is None
-    if not wanted or found.active is None or found.cbd is not None or found.collector is not None:
+    if not _seeks_binder(plan.options) or found.active is None or found.cbd is not None or found.collector is not None:
         return estimate
-    others = [_find_thresholds(plan, guess) for guess in rare]
-    for other in others:
-        low, high = other.thresholds.cbd, other.thresholds.active
+    if_rare = [_find_thresholds(plan, guess) for guess in rare]
+    for three_levels in if_rare:
+        low, high = three_levels.thresholds.cbd, three_levels.thresholds.active
         if low is not None and not _are_bodies(plan, "bodies-between", low, high):
-            return other
-    for step, other in zip(("bodies", "bodies-rare"), (estimate, *others), strict=False):
-        if other.thresholds.active is not None and _are_bodies(plan, step, other.thresholds.active):
-            return other
+            return three_levels
+    for step, two_levels in zip(("bodies", "bodies-rare"), (estimate, *if_rare), strict=False):
+        if two_levels.thresholds.active is not None and _are_bodies(plan, step, two_levels.thresholds.active):
+            return two_levels
     thresholds = replace(found, cbd=found.active, active=None)
     return replace(estimate, thresholds=thresholds, blur=None, warnings=(NO_ACTIVE,))
+
+
+def _seeks_binder(options: PhasesOptions) -> bool:
+    """Whether carbon-binder is to be found in the grey values, not given by thresholds."""
+    return options.phases == 3 and options.thresholds is None
 
 
 def _are_bodies(plan: PhasesPlan, step: str, low: float, high: float | None = None) -> bool:
@@ -132,11 +136,11 @@ def _find_thresholds(plan: PhasesPlan, guess: FirstGuess) -> Estimate:
 
     Where pore and carbon-binder cannot be distinguished, they are tried again with more smoothing.
     """
-    options, blur = plan.options, find_blur(plan, guess)
-    wanted = options.phases == 3 and options.thresholds is None
+    blur = find_blur(plan, guess)
     for factor in DARK_SMOOTHINGS:
         estimate = _thresholds_at(plan, guess, blur, factor)
-        if not wanted or estimate.thresholds.active is None or estimate.thresholds.cbd is not None:
+        found = estimate.thresholds
+        if not _seeks_binder(plan.options) or found.active is None or found.cbd is not None:
             break
     return estimate
 
@@ -144,7 +148,7 @@ def _find_thresholds(plan: PhasesPlan, guess: FirstGuess) -> Estimate:
 def _thresholds_at(plan: PhasesPlan, guess: FirstGuess, blur: float | None, dark_smoothing: float) -> Estimate:
     """Thresholds and noise at one smoothing of the dark phases."""
     options = plan.options
-    steps = Bins(0.0, guess.bins.high - guess.bins.low, 4096)
+    steps = Bins(0.0, guess.bins.high - guess.bins.low, DIFFERENCE_BINS)
     margin = _edge_margin(blur)
     halo = halo_width(options.smoothing, options.collector, dark_smoothing) + max(sharpness.LAG, margin)
     count = dask.delayed(_count_block, pure=False)
@@ -157,13 +161,13 @@ def _thresholds_at(plan: PhasesPlan, guess: FirstGuess, blur: float | None, dark
         },
     )
     total = {name: decode_sum([part[name] for part in found]) for name in found[0]}
-    warnings: list[str] = []
-    noise = noise_of_differences(total["noise"] if total["noise"].sum() > 1000 else total["noise_all"], steps)
+    noise = noise_of_differences(total["noise"] if total["noise"].sum() > LEAST_PAIRS else total["noise_all"], steps)
+    warnings: Sequence[str] = ()
     if options.thresholds is None:
-        thresholds = _otsu_thresholds(options, total, guess, steps, warnings)
+        thresholds, warnings = _otsu_thresholds(options, total, guess, steps)
     else:
         thresholds = _given_thresholds(options, plan.info)
-    low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in (0.005, 0.995))
+    low, high = (quantile(total["flat"], guess.bins, fraction) for fraction in PERCENTILES)
     thresholds = replace(thresholds, dark_smoothing=dark_smoothing)
     return Estimate(
         thresholds, guess.bins, (low, high), noise, None if thresholds.active is None else blur, tuple(warnings)
@@ -181,9 +185,10 @@ def _edge_margin(blur: float | None) -> int:
 
 
 def _otsu_thresholds(
-    options: PhasesOptions, total: Mapping[str, Counts], guess: FirstGuess, steps: Bins, warnings: list[str]
-) -> Thresholds:
-    """Thresholds by multi-Otsu; a class that noise alone could make is left out, with a warning."""
+    options: PhasesOptions, total: Mapping[str, Counts], guess: FirstGuess, steps: Bins
+) -> tuple[Thresholds, list[str]]:
+    """Thresholds by multi-Otsu, and warnings of classes that are left out because noise alone could make them."""
+    warnings: list[str] = []
     bins, least_share = guess.bins, LEAST_BRIGHT if guess.rare else LEAST_SHARE
     enough = total["uniform"].sum() > 0.1 * total["smooth"].sum()
     grey = total["uniform"] if enough else total["smooth"]
@@ -198,17 +203,17 @@ def _otsu_thresholds(
             warnings.append("no current collector: its grey level cannot be distinguished from the others")
     if not are_distinct(grey, bins, bright, noise, least_share):
         warnings.append("one phase only: dark and bright grey values differ by no more than noise; all voxels are pore")
-        return Thresholds()
+        return Thresholds(), warnings
     thresholds = bright_thresholds(grey, bins, bright)
     if options.phases == 3:
         between = multi_otsu(total["dark"], bins, 2) if np.count_nonzero(total["dark"]) > 1 else None
         if between is not None and _has_binder(total, bins, between, steps):
-            return replace(thresholds, cbd=float(between[0]))
+            return replace(thresholds, cbd=float(between[0])), warnings
         warnings.append(
             "no carbon-binder domain: its grey level cannot be distinguished from that of pores; "
             "give thresholds to set it"
         )
-    return thresholds
+    return thresholds, warnings
 
 
 def _has_binder(total: Mapping[str, Counts], bins: Bins, threshold: NDArray[np.float64], steps: Bins) -> bool:

@@ -22,7 +22,7 @@ from tomostat.phases.kernels.filters import Thresholds, uniform_voxels
 from tomostat.phases.kernels.outside import Outside
 from tomostat.phases.kernels.thresholds import noise_of_differences
 from tomostat.phases.options import PhasesOptions
-from tomostat.phases.plan import PhasesPlan, read_block
+from tomostat.phases.plan import DIFFERENCE_BINS, LEAST_PAIRS, PERCENTILES, PhasesPlan, read_block
 from tomostat.phases.segment import BYTES_PER_VOXEL, LABEL, find_field_of_view, levels_and_shares, phase_counts
 from tomostat.volume import describe, read_box, update_attributes, write_shading
 
@@ -30,9 +30,6 @@ logger = logging.getLogger(__name__)
 
 ROUNDING = 12**-0.5
 """Standard deviation of what rounding adds to whole grey values: the least noise of such an image."""
-
-LEAST_PAIRS = 1000
-"""Fewest pairs of voxels deep in active material from which noise is found; of all voxels where there are fewer."""
 
 
 def describe_phases(
@@ -75,7 +72,7 @@ def describe_phases(
     plan = find_field_of_view(PhasesPlan(info, options, shape, execution))
     write_shading(path, None)
     bins = Bins(*find_grey_range(plan), 1024)
-    steps = Bins(0.0, bins.high - bins.low, 4096)
+    steps = Bins(0.0, bins.high - bins.low, DIFFERENCE_BINS)
     count = dask.delayed(_count_block, pure=False)
     tasks = {b.key: count(plan.path, b, plan.outside, bins, steps) for b in plan.blocks(halo)}
     found = plan.run("levels", tasks)
@@ -84,7 +81,7 @@ def describe_phases(
     deep, every = (decode_sum([part[name] for part in found]) for name in ("noise", "noise_all"))
     noise = noise_of_differences(deep if deep.sum() > LEAST_PAIRS else every, steps)
     inside = counts[0, : Phase.OUTSIDE].sum(axis=0)
-    low, high = (quantile(inside, bins, fraction) for fraction in (0.005, 0.995))
+    low, high = (quantile(inside, bins, fraction) for fraction in PERCENTILES)
     fit = PhaseFit(
         levels=levels,
         shares=shares,

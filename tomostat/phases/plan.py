@@ -17,6 +17,13 @@ from tomostat.phases.kernels.outside import HALO, Outside, outside_mask
 from tomostat.phases.options import PhasesOptions
 from tomostat.volume import VolumeInfo, read_box, without_shading
 
+DIFFERENCE_BINS = 4096
+"""Intervals of the histograms of grey-value differences, from which noise is found."""
+LEAST_PAIRS = 1000
+"""Fewest pairs of voxels deep in active material from which noise is found; of all voxels where there are fewer."""
+PERCENTILES = (0.005, 0.995)
+"""Shares of the grey values that lie below those of `PhaseFit.percentiles`."""
+
 
 @dataclass(frozen=True)
 class PhasesPlan:

@@ -109,6 +109,19 @@ def _tracks_to_decide(edits: Sequence[Edit], particle: pd.Series) -> list[int]:
     return tracks
 
 
+def _sizes(pairs: pd.DataFrame, first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Voxels of every particle, from the pairs that it is in, those with background included.
+
+    Pairs of z with the next view add up to the sizes of z, and pairs with z to those of all other views.
+    """
+    size = np.zeros(count, np.int64)
+    with_z, voxels = pairs["a"] == 0, pairs["voxels"].to_numpy(np.int64)
+    for end, rows in ((first, with_z & (pairs["b"] == 1)), (second, with_z)):
+        counted = rows.to_numpy() & (end >= 0)
+        np.add.at(size, end[counted], voxels[counted])
+    return size
+
+
 @dataclass(frozen=True, eq=False)
 class _Views:
     """Particles of all views, and which of them are one; arrays (n,) view by view.
@@ -139,11 +152,7 @@ class _Views:
         pairs = _pairs_of_particles(pairs, graphs[0].tracks["particle"].to_numpy(np.int64))
         first, second = (_indices(pairs[of], pairs[end], numbers) for of, end in (("a", "first"), ("b", "second")))
         voxels = pairs["voxels"].to_numpy(np.int64)
-        # pairs with none included: those of z with the next view add up to its sizes, and those with z to all others
-        size = np.zeros(len(seen), np.int64)
-        for end, rows in ((first, (pairs["a"] == 0) & (pairs["b"] == 1)), (second, pairs["a"] == 0)):
-            counted = rows.to_numpy() & (end >= 0)
-            np.add.at(size, end[counted], voxels[counted])
+        size = _sizes(pairs, first, second, len(seen))
         confidence = np.concatenate([graph.particles["confidence"].to_numpy() for graph in graphs])
         decided = (view == 0) & np.isin(seen, graphs[0].tracks["particle"].loc[list(by_hand)])
         found = ViewParticles(len(graphs), view, size, confidence, decided)

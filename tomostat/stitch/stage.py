@@ -22,7 +22,7 @@ class Stitch(FieldStage[StitchOptions]):
     help = "Join detections of neighbouring slices into particles, or correct them by hand."
     options = StitchOptions
     version = 14
-    reads = ("instances", "phases")
+    reads = ("grey", "instances", "phases")
     writes = ("merge graph", "particles")
 
     def given(self, field: Field) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shapes import ball
 from tomostat.kernels.smoothing import Floats
-from tomostat.measure.contact.classify import SMALLEST_CONTACT, SMALLEST_GAP, locate_borders, remove_small_regions
+from tomostat.measure.contact.classify import SMALLEST_CONTACT, SMALLEST_GAP, classify_contact, remove_small_regions
 from tomostat.measure.contact.mixture import Component, Mixture
 from tomostat.measure.shape.averaging import SmoothingWeights, smoothing_weights
 from tomostat.measure.shape.surface import Surface, extract_surface
@@ -58,7 +58,7 @@ def test_borders_lie_where_the_layer_crosses_the_limit(surface: Surface, weights
     mixture = Mixture(Component(0.0, 0.1, 1), Component(0.8, 0.1, 1), share=0.95)
     along = surface.point[:, 0] - surface.point[:, 0].mean()
     layer = np.clip(0.4 + 0.08 * along, 0.0, 0.8).astype(np.float32)
-    contact = locate_borders(layer, surface.area, mixture, weights)
+    contact = classify_contact(layer, surface.area, mixture, weights)
     assert ((contact > 0.5) == (layer > mixture.limit)).all()
     assert set(np.unique(contact[np.abs(along) > 12])) == {0.0, 1.0}
     share = float((contact * surface.area).sum() / surface.area.sum())

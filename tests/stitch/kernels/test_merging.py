@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from properties import examples
 from shapes import ball_at
 from stitching import graph_of, particles_of
-from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry
-from tomostat.stitch.kernels.merging import ROUNDER, WEIGHTS, decide, sphere_likeness
+from tomostat.stitch.kernels.candidates import LINK_WEIGHTS, Candidates, TrackGeometry
+from tomostat.stitch.kernels.merging import CONSTANT, ROUNDER, TERM_WEIGHTS, decide, sphere_likeness
 
 
 def test_a_ball_has_the_sphere_likeness_of_a_ball() -> None:
@@ -104,7 +104,8 @@ def plain_best_first(tracks: TrackGeometry, candidates: Candidates) -> list[int]
             for e in range(len(candidates)):
                 a, b = int(candidates.a[e]), int(candidates.b[e])
                 if group(a) is not group(b) and (ambiguous[a] or ambiguous[b]) == late and e not in refused:
-                    open_.append((-float(np.dot(WEIGHTS, evidence(e))), e))
+                    weights = [*LINK_WEIGHTS, *TERM_WEIGHTS, CONSTANT]
+                    open_.append((-float(np.dot(weights, evidence(e))), e))
             if not open_ or min(open_)[0] >= 0:
                 break
             e = min(open_)[1]

@@ -14,13 +14,18 @@ from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surf
 BORDER_SLOPE = 2.0
 """Contact gained where the layer gains the contrast of carbon-binder and void, near a border."""
 
+BORDER_ROUNDS, BORDER_SHARE = 4, 0.05
+"""Rounds of averaging that make up the neighbourhood of a point, and the least share of it that void and carbon-binder
+each must have for the point to lie near a border."""
 
-def locate_borders(
+
+def classify_contact(
     layer: Floats, open_area: Floats, mixture: Mixture, weights: SmoothingWeights, level: float = 1.0
 ) -> Floats:
     """Decide between void and carbon-binder, at the limit between their levels (`Mixture.limit`).
 
-    Shares do not count: by them, the more frequent of the two would win wherever a value is in doubt, and gaps shrink.
+    Shares do not count here, though they do for the uncertainty (`contact_share_std`): by them, the more frequent of
+    the two would win wherever a value is in doubt, and gaps shrink.
 
     Parameters
     ----------
@@ -39,13 +44,14 @@ def locate_borders(
         (n,) float32: contact, 0 (void) or 1 (carbon-binder), between them near a border with 1/2 on it.
     """
     mixture = replace(mixture, binder=mixture.binder._replace(mean=level * mixture.binder.mean))
-    place = 0.5 + (layer.astype(np.float64) - mixture.limit) / mixture.contrast
-    full, is_open = place > 0.5, open_area > 0
-    sides = np.stack([full & is_open, ~full & is_open], axis=1).astype(np.float32)
-    around = average_over_surface(weights, sides, 4)
-    near = around[:, 0] / np.maximum(around.sum(axis=1), 1e-12)
-    gradual = np.clip(0.5 + BORDER_SLOPE * (place - 0.5), 0, 1)
-    return np.where((near > 0.05) & (near < 0.95), gradual, full).astype(np.float32)
+    relative = 0.5 + (layer.astype(np.float64) - mixture.limit) / mixture.contrast  # 1/2 at the limit
+    is_binder, is_open = relative > 0.5, open_area > 0
+    kinds = np.stack([is_binder & is_open, ~is_binder & is_open], axis=1).astype(np.float32)
+    around = average_over_surface(weights, kinds, BORDER_ROUNDS)
+    binder_around = around[:, 0] / np.maximum(around.sum(axis=1), 1e-12)
+    near_border = (binder_around > BORDER_SHARE) & (binder_around < 1 - BORDER_SHARE)
+    gradual = np.clip(0.5 + BORDER_SLOPE * (relative - 0.5), 0, 1)
+    return np.where(near_border, gradual, is_binder).astype(np.float32)
 
 
 SMALLEST_CONTACT, SMALLEST_GAP, MODEST_BLUR = 25.0, 12.0, 1.2

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.kernels.smoothing import Floats
-from tomostat.measure.contact.classify import contact_share_std, locate_borders, remove_small_regions
+from tomostat.measure.contact.classify import classify_contact, contact_share_std, remove_small_regions
 from tomostat.measure.contact.mixture import Mixture, fit_mixture, histogram, homogeneity_weights
 from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
@@ -28,6 +28,9 @@ COLLECTOR_DISTANCE = 2.5
 
 LEAST_USABLE = 0.15
 """Share of usable voxels beyond the edge below which contact is unknown."""
+
+ACTIVE_SHARE = 0.6
+"""Share of the level of active material above which a layer is another particle's, wherever outlines are drawn."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def find_layers(
     value = np.stack([layers[:, :depth].mean(axis=1) for depth in TOLERANCES])
     layer = value[TOLERANCES.index(tolerance)]
     active, metal = (_relative_level(level, levels) for level in (levels.active, levels.collector))
-    particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE) | (layer > 0.6 * active)
+    particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE) | (layer > ACTIVE_SHARE * active)
     collector = _lies_beyond(surface, surroundings.collector, COLLECTOR_DISTANCE)
     collector = collector & ~particle & (layer > 0.5 + 0.5 * metal)
     beyond = (POSITIONS > 0) & (POSITIONS <= tolerance + 1)
@@ -200,12 +203,12 @@ def decide_contact(
     deviation = float("nan")
     for depth, value, prior in zip(TOLERANCES, layers.value, priors, strict=True):
         mixture = fit_mixture(value.astype(np.float64), homogeneity_weights(value, area, layers.weights), prior)
-        contact = locate_borders(value, area, mixture, layers.weights)
+        contact = classify_contact(value, area, mixture, layers.weights)
         certainty = mixture.certainty(value)
         found.append(cleaned(contact, certainty))
         if depth == tolerance:
             deviation = contact_share_std(value, area, mixture, face)
-            others = [locate_borders(value, area, mixture, layers.weights, level) for level in LEVELS]
+            others = [classify_contact(value, area, mixture, layers.weights, level) for level in LEVELS]
             at_level = [cleaned(other, certainty) for other in others]
     total = float(area.sum(dtype=np.float64))
     return SurfaceContact(

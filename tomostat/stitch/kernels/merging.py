@@ -28,23 +28,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tomostat.kernels.heap import change, new_heap, pop, push
-from tomostat.stitch.kernels.candidates import LINK_WEIGHTS, Candidates, TrackGeometry, link_evidence
+from tomostat.stitch.kernels.candidates import Candidates, TrackGeometry, link_evidence
 from tomostat.stitch.kernels.disjoint_sets import find_root, find_roots
 
-WEIGHTS = np.array([*LINK_WEIGHTS, 3.0, 2.5, -2.5, -4.0, 1.5])
-"""Coefficients of IoU, containment, share, shape, alongside, neck, and the constant."""
+TERMS = ("share", "shape", "alongside", "neck")
+"""Evidence that depends on what has been joined before."""
+TERM_WEIGHTS = np.array([3.0, 2.5, -2.5, -4.0])
+"""Coefficients of `TERMS`; those of IoU and containment, which never change, are `LINK_WEIGHTS`."""
+CONSTANT = 1.5
+"""Score of a candidate without any evidence."""
+SHAPE_LIMITS = (-3.0, 1.5)
+"""Least and largest change of shape that counts."""
+SMALL = 0.02
+"""The smaller part's share of the voxels with which shape counts half, because it can hardly change the joint one."""
 COARSE = 200.0
 """Voxels of a particle whose shape counts half, because it is coarsely sampled."""
 ROUNDER = 0.05
 """Shape from which on the pieces on both sides of an ambiguous mask are one particle in pieces, not two that touch."""
-TERMS = ("share", "shape", "alongside", "neck")
-"""Evidence that depends on what has been joined before."""
+
+_SHARE, _SHAPE, _ALONGSIDE, _NECK = range(len(TERMS))
+
+
+class _Pairs(NamedTuple):
+    """Candidates, and the part of their score that never changes."""
+
+    a: NDArray[np.int32]
+    b: NDArray[np.int32]
+    fixed: NDArray[np.float64]
+    overlap: NDArray[np.int32]
+    contact: NDArray[np.int32]
+
+
+class _Parts(NamedTuple):
+    """What the score depends on of every track, which the kernel changes: at roots it is that of whole particles."""
+
+    volume: NDArray[np.float64]
+    moments: NDArray[np.float64]
+    first: NDArray[np.int32]
+    last: NDArray[np.int32]
+    peak: NDArray[np.int32]
 
 
 class Reason(IntEnum):
@@ -107,10 +136,9 @@ def decide(
     cuts
         Pairs of tracks, counted from 0, that are kept in different particles, (c, 2).
     """
-    fixed = link_evidence(candidates.iou, candidates.containment) + WEIGHTS[6]
-    pairs = (candidates.a, candidates.b, fixed, candidates.overlap, candidates.contact)
-    # the kernel changes these in place
-    parts = tuple(getattr(tracks, name).copy() for name in ("volume", "moments", "first", "last", "peak"))
+    fixed = link_evidence(candidates.iou, candidates.containment) + CONSTANT
+    pairs = _Pairs(candidates.a, candidates.b, fixed, candidates.overlap, candidates.contact)
+    parts = _Parts(*(getattr(tracks, name).copy() for name in _Parts._fields))
     no_cuts = np.zeros((0, 2), np.int64)
     root, score, terms, reason = _best_first(pairs, parts, tracks.ambiguous, no_cuts if cuts is None else cuts)
     joined = root[candidates.a] == root[candidates.b]
@@ -134,33 +162,35 @@ def sphere_likeness(volume, sums):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _score(e, c, d, tracks, candidates, score, terms):  # type: ignore[no-untyped-def]
-    """Write the evidence and the score of candidate e, which joins the particles c and d."""
-    volume, sums, first, last, peak = tracks
-    _, _, fixed, overlap, contact = candidates
-    if volume[c] < volume[d]:
-        c, d = d, c
-    joint = volume[c] + volume[d]
-    m = volume[d] / joint
-    gain = (sphere_likeness(joint, sums[c] + sums[d]) - sphere_likeness(volume[c], sums[c])) / m
-    common = min(last[c], last[d]) - max(first[c], first[d]) + 1
-    terms[e, 0] = min(1.0, contact[e] / volume[d])
-    terms[e, 1] = min(max(gain, -3.0), 1.5) * m / (m + 0.02) * joint / (joint + COARSE)
-    terms[e, 2] = max(0, common) / (min(last[c] - first[c], last[d] - first[d]) + 1)
-    terms[e, 3] = 1 - np.sqrt(min(1.0, max(overlap[e], contact[e]) / min(peak[c], peak[d])))
-    score[e] = fixed[e]
-    for k in range(4):
-        score[e] += WEIGHTS[2 + k] * terms[e, k]
+def _score(e, one, other, parts, pairs, score, terms):  # type: ignore[no-untyped-def]
+    """Write the evidence and the score of candidate e, which joins two particles, given by their roots."""
+    volume, moments, first, last, peak = parts
+    large, small = (other, one) if volume[one] < volume[other] else (one, other)
+    joint = volume[large] + volume[small]
+    share = volume[small] / joint
+    likeness = sphere_likeness(joint, moments[large] + moments[small])
+    gain = (likeness - sphere_likeness(volume[large], moments[large])) / share
+    gain = min(max(gain, SHAPE_LIMITS[0]), SHAPE_LIMITS[1])
+    common = min(last[large], last[small]) - max(first[large], first[small]) + 1
+    shorter = min(last[large] - first[large], last[small] - first[small]) + 1
+    neck = max(pairs.overlap[e], pairs.contact[e]) / min(peak[large], peak[small])
+    terms[e, _SHARE] = min(1.0, pairs.contact[e] / volume[small])
+    terms[e, _SHAPE] = gain * share / (share + SMALL) * joint / (joint + COARSE)
+    terms[e, _ALONGSIDE] = max(0, common) / shorter
+    terms[e, _NECK] = 1 - np.sqrt(min(1.0, neck))
+    score[e] = pairs.fixed[e]
+    for k in range(len(TERM_WEIGHTS)):
+        score[e] += TERM_WEIGHTS[k] * terms[e, k]
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge(root, gone, parent, size, tracks):  # type: ignore[no-untyped-def]
+def _merge(root, gone, parent, size, parts):  # type: ignore[no-untyped-def]
     """Join two particles; the lower number stays root."""
-    volume, sums, first, last, peak = tracks
+    volume, moments, first, last, peak = parts
     parent[gone] = root
     size[root] += size[gone]
     volume[root] += volume[gone]
-    sums[root] += sums[gone]
+    moments[root] += moments[gone]
     first[root], last[root] = min(first[root], first[gone]), max(last[root], last[gone])
     peak[root] = max(peak[root], peak[gone])
 
@@ -191,23 +221,22 @@ def _candidate_lists(a, b, n):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _reason(e, c, d, late, score, terms, parent, size, ambiguous, candidates, cuts):  # type: ignore[no-untyped-def]
+def _reason(e, one, other, late, score, terms, parent, size, ambiguous, pairs, cuts):  # type: ignore[no-untyped-def]
     """Whether to join the best candidate left, `_BEST`, or why not."""
-    a, b = candidates[0], candidates[1]
-    if c == d:
+    if one == other:
         return _IMPLIED
     if score[e] <= 0:
         return _SCORE
-    alone = (ambiguous[a[e]] and size[c] == 1) or (ambiguous[b[e]] and size[d] == 1)
-    if late and not alone and terms[e, 1] <= ROUNDER:
+    alone = (ambiguous[pairs.a[e]] and size[one] == 1) or (ambiguous[pairs.b[e]] and size[other] == 1)
+    if late and not alone and terms[e, _SHAPE] <= ROUNDER:
         return _SHARED
-    return _CUT if _forbidden(c, d, parent, cuts) else _BEST
+    return _CUT if _forbidden(one, other, parent, cuts) else _BEST
 
 
 @numba.njit(cache=True, nogil=True)
-def _best_first(candidates, tracks, ambiguous, cuts):  # type: ignore[no-untyped-def]
+def _best_first(pairs, parts, ambiguous, cuts):  # type: ignore[no-untyped-def]
     """Join best first; see `decide`. At the roots, what describes tracks then describes whole particles."""
-    a, b = candidates[0], candidates[1]
+    a, b = pairs.a, pairs.b
     count, n = len(a), len(ambiguous)
     parent, size = np.arange(n), np.ones(n, np.int64)
     score, terms, reason = np.zeros(count), np.zeros((count, 4)), np.zeros(count, np.int8)
@@ -217,16 +246,16 @@ def _best_first(candidates, tracks, ambiguous, cuts):  # type: ignore[no-untyped
         for e in range(count):
             c, d = find_root(parent, a[e]), find_root(parent, b[e])
             if (ambiguous[a[e]] or ambiguous[b[e]]) == late and c != d:
-                _score(e, c, d, tracks, candidates, score, terms)
+                _score(e, c, d, parts, pairs, score, terms)
                 push(heap, e, -score[e])
         while heap.size[0] > 0:
             e = pop(heap)
             c, d = find_root(parent, a[e]), find_root(parent, b[e])
-            reason[e] = _reason(e, c, d, late, score, terms, parent, size, ambiguous, candidates, cuts)
+            reason[e] = _reason(e, c, d, late, score, terms, parent, size, ambiguous, pairs, cuts)
             if reason[e] != _BEST:
                 continue
             root, gone = min(c, d), max(c, d)
-            _merge(root, gone, parent, size, tracks)
+            _merge(root, gone, parent, size, parts)
             following[tail[root]], tail[root] = head[gone], tail[gone]
             end = head[root]
             while end >= 0:
@@ -234,6 +263,6 @@ def _best_first(candidates, tracks, ambiguous, cuts):  # type: ignore[no-untyped
                 end = following[end]
                 c, d = find_root(parent, a[f]), find_root(parent, b[f])
                 if heap.slot[f] >= 0 and c != d:
-                    _score(f, c, d, tracks, candidates, score, terms)
+                    _score(f, c, d, parts, pairs, score, terms)
                     change(heap, f, -score[f])
     return find_roots(parent), score, terms, reason

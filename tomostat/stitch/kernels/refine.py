@@ -3,8 +3,8 @@
 Within `margin` voxels of the edge of the painted masks, active voxels are added to the nearest particle (so that
 touching particles are separated where the masks are), and voxels that are not active are removed where they are
 connected to the outside. Thin cracks stay filled even where they are open to the outside, and voids deeper than the
-margin stay filled because the mask is. Every rule depends on at most `halo` voxels around, so that blocks with this
-halo give the same labels as the whole volume.
+margin stay filled because the mask is. Every rule depends on at most `refine_halo` voxels around, so that blocks with
+this halo give the same labels as the whole volume.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def refine_labels(labels: NDArray[np.uint32], phases: NDArray[np.uint8], margin:
     Returns
     -------
     ndarray
-        (z, y, x) uint32; exact from `halo` voxels inside the box, and where the box ends with the volume.
+        (z, y, x) uint32; exact from `refine_halo` voxels inside the box, and where the box ends with the volume.
     """
     if margin == 0:
         return np.where(phases == _OUTSIDE, np.uint32(0), labels)
