@@ -74,7 +74,22 @@ def api() -> str:
         found = getattr(tomostat, name)
         if hasattr(found, "__module__"):
             lines += [f"::: {found.__module__}.{name}", ""]
+    lines += ["## For measures of your own", ""]
+    for name in MEASURING:
+        lines += [f"::: {name}", ""]
     return "\n".join(lines)
+
+
+MEASURING = (
+    "tomostat.measure.particle.Particle",
+    "tomostat.measure.particle.ParticleBox",
+    "tomostat.measure.shape.surface.Surface",
+    "tomostat.measure.field.FieldParticles",
+    "tomostat.measure.measures.Measure",
+    "tomostat.measure.measures.of_particle",
+    "tomostat.measure.measures.of_field",
+)
+"""What the functions of measures get, and how they are declared."""
 
 
 PAGES: dict[str, Callable[[], str]] = {

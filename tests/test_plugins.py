@@ -15,10 +15,12 @@ import yaml
 
 from studies import BRIEF, UP_TO_ANALYSIS
 from tomostat import cli
+from tomostat.cli.studies import study_of
 from tomostat.datasets import open_dataset, open_particles
 from tomostat.detect import DETECTORS
 from tomostat.instances import read_metadata
 from tomostat.manifest import Content
+from tomostat.measure.options import MeasureOptions
 from tomostat.options import as_dict
 from tomostat.phantom import PhantomOptions, make_scene, render
 from tomostat.plugins import Registry
@@ -171,7 +173,7 @@ def test_a_study_file_names_no_objects(volume, tmp_path, capsys):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     assert cli.main(["run", str(tmp_path / "study.yaml")]) == 2
     said = capsys.readouterr().err
-    assert "a study file names installed plugins only, not objects: give it by --detect.detector on the command" in said
+    assert "a study file names installed plugins only, not objects: give --detect.detector os:system on the" in said
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
@@ -184,6 +186,28 @@ def test_an_object_by_a_flag_is_not_imported_again_from_the_record(results, envi
     assert Content.read(out).stages["scan/detect"].options["detector"] == detector[1]
     said = tomostat("detect", out, *words, environment=environment, status=2)
     assert "give --detector tomostat_example.detector:make again" in said
+
+
+def test_what_a_study_file_names_is_accepted_with_the_same_flag(volume, tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        yaml.safe_dump({"samples": [{"name": "a", "fields": [str(volume)]}], "measure": {"extra": ["a:b", "c:d"]}})
+    )
+    with pytest.raises(ValueError, match=r"extra is 'a:b', 'c:d'; .* give --measure.extra a:b c:d on the command line"):
+        study_of(path, None, None, None, None, {})
+    flag = MeasureOptions(extra=("e:f",))
+    assert study_of(path, None, None, None, None, {"measure": flag}).options["measure"].extra == ("e:f",)
+
+
+def test_an_edited_module_is_another_version(tmp_path, monkeypatch):
+    module = tmp_path / "edited_greeting.py"
+    module.write_text("HELLO = 'hello'")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[str] = Registry("greeting", "tomostat.greetings", lambda value: isinstance(value, str), "text")
+    first = registry.get("edited_greeting:HELLO").identity
+    assert registry.get("edited_greeting:HELLO").identity == first
+    module.write_text("HELLO = 'good day'")
+    assert registry.get("edited_greeting:HELLO").identity != first
 
 
 def test_objects_of_another_kind_are_refused():

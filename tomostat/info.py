@@ -175,7 +175,7 @@ def _graph_lines(path: Path) -> str:
     lines += [f"  by hand: {edit.action} {edit.a} {edit.b}" for edit in graph.edits]
     closest = pairs.iloc[pairs.score.abs().argsort(kind="stable")[:CLOSEST]]
     if len(closest):
-        lines += ["", f"{'closest pairs':<16}{'particles':<14}{'score':>8}  {'place z y x':<22}decision"]
+        lines += ["", f"{'closest pairs':<16}{'particles':<14}{'score':>8}  {'place z y x (um)':<22}decision"]
     known = tracks.to_dict("index")
     for pair in closest.to_dict("records"):
         a, b = known[pair["a"]], known[pair["b"]]

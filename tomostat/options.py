@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -130,11 +130,7 @@ def from_dict(
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from None
     if not objects:
-        for name, value in plugin_objects(options).items():
-            raise ValueError(
-                f"{where}: {name} is {shorten(value)}; a study file names installed plugins only, not objects: give it "
-                f"by --{where}.{name.replace('_', '-')} on the command line, or install its package"
-            )
+        refuse_objects(options, where)
     return options
 
 
@@ -143,21 +139,47 @@ def plugin_name(default: Any) -> Any:
     return dataclasses.field(default=default, metadata={PLUGIN: True})
 
 
-def plugin_objects(options: Any) -> dict[str, str]:
-    """Options that name a plugin as ``module:object``, which is code that a command would import.
+def plugin_objects(options: Any) -> dict[str, list[str]]:
+    """Options that name plugins as ``module:object``, which is code that a command would import.
 
     Returns
     -------
     dict
-        Name of the object, by name of the option.
+        Names of the objects, by name of the option.
     """
     found = {}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name) if field.metadata.get(PLUGIN) else None
-        for name in value if isinstance(value, tuple) else (value,):
-            if name is not None and ":" in name:
-                found[field.name] = name
+        names = [name for name in (value if isinstance(value, tuple) else (value,)) if name is not None and ":" in name]
+        if names:
+            found[field.name] = names
     return found
+
+
+def refuse_objects(options: Any, where: str, given: Collection[str] = ()) -> None:
+    """Refuse options of a file that name plugins as ``module:object``.
+
+    Parameters
+    ----------
+    options
+        Options that were read from a file.
+    where
+        Section of the file, for the message.
+    given
+        Names of options that a flag replaces.
+
+    Raises
+    ------
+    ValueError
+        With the flag that names the objects.
+    """
+    for name, objects in plugin_objects(options).items():
+        if name not in given:
+            flag = f"--{where}.{name.replace('_', '-')} {' '.join(objects)}"
+            raise ValueError(
+                f"{where}: {name} is {', '.join(map(repr, objects))}; a study file names installed plugins only, not "
+                f"objects: give {flag} on the command line, or install the package"
+            )
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -7,12 +7,13 @@ A package offers its own by Python entry points, in the groups ``tomostat.reader
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +35,7 @@ class Plugin(Generic[Kind]):
     name
         As a study file and the command line name it.
     version
-        Version of the package that offers it; empty if unknown.
+        Version of the package that offers it, or digest of the module that was named; empty if unknown.
     value
         The object itself.
     """
@@ -117,7 +118,8 @@ class Registry(Generic[Kind]):
         """
         if ":" in name:
             module, _, attribute = name.partition(":")
-            return self._checked(name, "", lambda: getattr(_import(module), attribute))
+            found = self._checked(name, "", lambda: getattr(_import(module), attribute))
+            return replace(found, version=_digest(module))
         if name in self.built_in():
             module = f"{self.package}.{name}"
             return self._checked(name, "", lambda: getattr(importlib.import_module(module), self.attribute))
@@ -151,6 +153,12 @@ def _import(module: str) -> ModuleType:
         sys.path.append(folder)  # workers that this process starts take it over
         importlib.invalidate_caches()
         return importlib.import_module(module)
+
+
+def _digest(module: str) -> str:
+    """First digits of the SHA-256 of a module's file: what an edited function returns is another result."""
+    file = getattr(sys.modules[module], "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""
 
 
 def _version(point: EntryPoint) -> str:

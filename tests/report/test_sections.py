@@ -15,8 +15,8 @@ from tomostat.report import figures, write_report
 from tomostat.report.sections import all_parts
 
 HEADINGS = [
-    "At a glance", "Explore", "Detachment", "Size", "Resistance, density, shape", "Fields of view", "Particles in 3D",
-    "Structure", "Single particles", "What to check", "How it was made",
+    "At a glance", "Explore", "Detachment", "Size", "Detachment and other quantities", "Fields of view",
+    "Particles in 3D", "Structure", "Single particles", "What to check", "How it was made",
 ]  # fmt: skip
 
 LAYERS = """
@@ -63,7 +63,7 @@ def test_a_section_of_a_new_module_appears(add_module: Callable[[str], None], tm
     page = write_report(tmp_path / "report", particles, analyze_particles(particles, options=FEW), {})
     html = page.read_text(encoding="utf-8")
     assert html.index("<h2>Size</h2>") < html.index("More about sizes.") < html.index("<h2>Layers</h2>")
-    assert html.index("<h2>Layers</h2>") < html.index("<h2>Resistance, density, shape</h2>")
+    assert html.index("<h2>Layers</h2>") < html.index("<h2>Detachment and other quantities</h2>")
     assert '<a href="#layers">Layers</a>' in html
     assert 'href="figures/layers.svg"' in html
     assert (page.parent / "figures" / "layers.svg").is_file()

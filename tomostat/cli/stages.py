@@ -43,7 +43,7 @@ def run(
     """
     from tomostat.info import summarize
 
-    layout = run_stages(study_of(source, spacing, out, name, given).with_options(**options), None, place, again)
+    layout = run_stages(study_of(source, spacing, out, name, given, options), None, place, again)
     print(summarize(layout.root))
 
 
@@ -98,7 +98,7 @@ def plan(
     from tomostat.costs import read_costs
     from tomostat.plan import plan_study, plan_table
 
-    study = study_of(source, spacing, out, name, given).with_options(**options)
+    study = study_of(source, spacing, out, name, given, options)
     print(plan_table(plan_study(study, read_costs(like or (study.output,)), capacities_of(cluster, workers))))
 
 
@@ -135,7 +135,7 @@ def try_settings(
     from tomostat.blocks import parse_box
     from tomostat.preview import preview
 
-    study = study_of(source, spacing, out.with_suffix(""), None, None).with_options(**options)
+    study = study_of(source, spacing, out.with_suffix(""), None, None, options)
     found = preview(study, out, field=field, box=None if box is None else parse_box(box))
     print("\n".join([*found.lines(), f"picture: {out}"]))
 
@@ -157,7 +157,8 @@ def ingest(
     place: Place | None = None,
 ) -> None:
     """Read a volume, or all volumes of a study file, into OME-Zarr."""
-    run_stage(study_of(source, spacing, out, name, given), "ingest", options, place, again)
+    study = study_of(source, spacing, out, name, given, {"ingest": options})
+    run_stage(study, "ingest", options, place, again)
 
 
 @app.command(sort_key=5)

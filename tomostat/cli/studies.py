@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,16 @@ if TYPE_CHECKING:
     from tomostat.study import Study
 
 
-def study_of(source: Path | None, spacing: Any, out: Path | None, name: str | None, given: Given | None) -> Study:
-    """The study that a study file, a single volume, or labels and phases alone stand for."""
+def study_of(
+    source: Path | None,
+    spacing: Any,
+    out: Path | None,
+    name: str | None,
+    given: Given | None,
+    options: Mapping[str, StageOptions | None],
+) -> Study:
+    """The study that a study file, a single volume, or labels and phases alone stand for, with options by flags."""
+    from tomostat.options import refuse_objects
     from tomostat.study import load_study, study_of_volume
 
     images = {} if given is None else {key: value for key, value in vars(given).items() if value is not None}
@@ -28,13 +36,17 @@ def study_of(source: Path | None, spacing: Any, out: Path | None, name: str | No
         for flag, value in {"spacing": spacing, "name": name, **images}.items():
             if value is not None:
                 raise ValueError(f"--{flag.replace('_', '-')} goes with a volume; for a study write it into {source}")
-        study = load_study(source)
+        study = load_study(source, record=True)
+        for stage, of_file in study.options.items():
+            by_flags = options.get(stage)
+            refuse_objects(of_file, stage, () if by_flags is None else by_flags.given)
+        study = study.with_options(**options)
         return study if out is None else dataclasses.replace(study, output=out)
     if out is None:
         raise ValueError("--out is missing: name the output folder")
     if "phase_codes" in images:
         images["phase_codes"] = _phase_codes(images["phase_codes"])
-    return study_of_volume(source, out, spacing=spacing, name=name, **images)
+    return study_of_volume(source, out, spacing=spacing, name=name, **images).with_options(**options)
 
 
 def _phase_codes(pairs: Sequence[str]) -> dict[int, str]:
@@ -72,7 +84,8 @@ def run_stage(study: Study, stage: str, options: StageOptions | None, place: Pla
 
     for name, value in plugin_objects(study.options[stage]).items():
         if options is None or name not in options.given:
-            raise ValueError(f"{stage} was run with {name} {value!r}; give --{name} {value} again, to import it anew")
+            flag = f"--{name} {' '.join(value)}"
+            raise ValueError(f"{stage} was run with {name} {', '.join(value)}; give {flag} again, to import that anew")
     layout = run_stages(study.with_options(**{stage: options}), [stage], place, [stage] if again else [])
     print(f"{stage} is finished in {layout.root}")
 

@@ -68,7 +68,11 @@ def test_particles_that_are_likely_wrong_are_counted(tmp_path: Path) -> None:
     )  # fmt: skip
     assert expected(data) == ""
     known = np.array([0.5] * 4 + [1.0] * 5 + [np.nan])
-    assert "some 2 of 9 particles" in expected(replace(data, particles=replaced(particles, confidence=known)))
+    said = expected(replace(data, particles=replaced(particles, confidence=known)))
+    assert "about 2.0 of 9 particles" in said
+    assert (
+        f"The least certain labels: {particles['label'].values[0]} of {particles['field'].values[0]} (0.50), " in said
+    )
 
 
 def test_a_picture_of_a_decision(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ from tomostat.report.text import PERCENT, file_name, percent
 FIRST, SECOND = PALETTE[0], PALETTE[4]
 """Colours of the outlines of two particles that meet."""
 
+LEAST_CERTAIN = 5
+"""Particles of least confidence that are named."""
+
 
 def quality(data: ReportData) -> str:
     """Problems, accuracy, warnings, flagged particles and doubtful decisions."""
@@ -85,15 +88,25 @@ def audited(data: ReportData) -> str:
 
 def expected(data: ReportData) -> str:
     """How many particles are likely to be wrong, by their own confidence."""
-    known = data.counted["confidence"].to_numpy() if "confidence" in data.counted else np.zeros(0)
-    known = known[np.isfinite(known)]
+    if "confidence" not in data.counted:
+        return ""
+    particles = data.counted.isel(particle=np.isfinite(data.counted["confidence"].to_numpy()))
+    known = particles["confidence"].to_numpy()
     if not len(known):
         return ""
     wrong = (1 - known).sum()
-    share, particles = percent(wrong / len(known), 1), plural(len(known), "particle")
+    share, number = percent(wrong / len(known), 1), plural(len(known), "particle")
+    least = particles.isel(particle=np.argsort(known, kind="stable")[:LEAST_CERTAIN])
+    named = ", ".join(
+        f"{label} of {escape(str(field))} ({confidence:.2f})"
+        for label, field, confidence in zip(
+            least["label"].to_numpy(), least["field"].to_numpy(), least["confidence"].to_numpy(), strict=True
+        )
+    )
     return (
-        f"<p>By their confidence (column <code>confidence</code>), some {wrong:.0f} of {particles} ({share}) are not "
-        "one particle, or not the whole of it. It is calibrated on simulated electrodes, and odd shapes lower it.</p>"
+        f"<p>By their confidence (column <code>confidence</code>), about {wrong:.1f} of {number} ({share}) are not "
+        "one particle, or not the whole of it. It is calibrated on simulated electrodes, and odd shapes lower it. "
+        f"The least certain labels: {named}.</p>"
     )
 
 

@@ -119,4 +119,4 @@ def round_gap_resistance() -> tuple[Array, Array, Array]:
     return (1 - np.cos(angle)) / 2, mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
-RELATIONS = Section(anchor="relations", heading="Resistance, density, shape", position=40, make=relations)
+RELATIONS = Section(anchor="relations", heading="Detachment and other quantities", position=40, make=relations)
