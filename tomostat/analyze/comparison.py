@@ -12,7 +12,8 @@ from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimate, difference, group_numbers, permutation_p, permute_groups
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import SIZES, Results
-from tomostat.analyze.table import Mask, Table
+from tomostat.analyze.table import Table
+from tomostat.kernels.arrays import Mask
 
 Summaries = Mapping[int, Estimate]
 """Estimates of mean, median, peak and spread of one condition, by size group."""

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.options import check
-
-Array = NDArray[np.float64]
 
 CHARGES = (0.3, 0.5, 0.8)
 """States of charge whose curves are given."""
@@ -88,9 +87,9 @@ class Contributions:
         The lower of the two.
     """
 
-    electrical: Array
-    ionic: Array
-    contribution: Array
+    electrical: Doubles
+    ionic: Doubles
+    contribution: Doubles
 
 
 def contributions(
@@ -130,7 +129,7 @@ def contributions(
     return Contributions(electrical, ionic, np.minimum(electrical, ionic))
 
 
-def best_detachment(charge: ArrayLike | None = None, model: ContributionModel | None = None) -> Array:
+def best_detachment(charge: ArrayLike | None = None, model: ContributionModel | None = None) -> Doubles:
     """Detachment at which a particle contributes most, for every state of charge.
 
     The electrical conductance falls and the ionic one rises, so the best is where they meet, or 0 where the electrical
@@ -180,7 +179,7 @@ def particle_contributions(particles: xr.Dataset, model: ContributionModel | Non
     )
 
 
-def model_curves(degrees: Array, model: ContributionModel | None = None) -> xr.Dataset:
+def model_curves(degrees: Doubles, model: ContributionModel | None = None) -> xr.Dataset:
     """The curves of the model at the states of charge `CHARGES`.
 
     Parameters

@@ -12,7 +12,8 @@ from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimator, sign_flip_p
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import interval_variable
-from tomostat.analyze.table import Array, Mask, Table
+from tomostat.analyze.table import Table
+from tomostat.kernels.arrays import Doubles, Mask
 
 ALL = "all conditions"
 LEAST = 3
@@ -32,7 +33,7 @@ class Dispersion:
     """
 
     ratio: float
-    interval: Array
+    interval: Doubles
     p: float
     ways: float
 
@@ -64,7 +65,7 @@ def compare_dispersion(table: Table, options: AnalyzeOptions, *stream: int) -> D
     values = table.detachment[mask]
     small, big = ([pair[side][mask] for pair in groups] for side in (0, 1))
 
-    def log_ratio(weights: Array) -> Array:
+    def log_ratio(weights: Doubles) -> Doubles:
         found = [_mean_deviation(values, weights, masks) for masks in (small, big)]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(found[0] * found[1] > 0, np.log(found[0] / found[1]), np.nan))
@@ -76,7 +77,7 @@ def compare_dispersion(table: Table, options: AnalyzeOptions, *stream: int) -> D
     return Dispersion(ratio, np.exp(one.interval(options.confidence)), p if np.isfinite(ratio) else np.nan, ways)
 
 
-def _mean_deviation(values: Array, weights: Array, masks: list[Mask]) -> Array:
+def _mean_deviation(values: Doubles, weights: Doubles, masks: list[Mask]) -> Doubles:
     """Mean absolute deviation (r,) of particles from the median of their own of several groups."""
     shares = np.stack([weights[:, mask].sum(axis=1) for mask in masks])
     found = np.stack([statistics.mean_deviation(values[mask], weights[:, mask]) for mask in masks])
@@ -84,7 +85,7 @@ def _mean_deviation(values: Array, weights: Array, masks: list[Mask]) -> Array:
     return np.divide((shares * found).sum(axis=0), total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
-def _contrasts(table: Table, groups: list[Mask]) -> Array:
+def _contrasts(table: Table, groups: list[Mask]) -> Doubles:
     """Deviation of small less that of big particles (units,), each unit weighted by what it tells of the difference."""
     deviation = np.zeros(len(table.weight))
     for mask in groups:

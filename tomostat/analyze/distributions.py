@@ -22,8 +22,9 @@ from tomostat.analyze.relations import correlations, relations
 from tomostat.analyze.results import DEGREES, QUANTILES, SIZES, Results, empty_results
 from tomostat.analyze.sensitivity import sensitivity
 from tomostat.analyze.sizes import sizes
-from tomostat.analyze.table import Array, Table, read_table
+from tomostat.analyze.table import Table, read_table
 from tomostat.analyze.variance import variance
+from tomostat.kernels.arrays import Doubles
 from tomostat.options import as_dict
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ def _estimate_condition(results: Results, index: int, table: Table, options: Ana
     return {place: found["summary", (index, place)] for place in range(len(SIZES))}
 
 
-def _trend(table: Table, volumes: Array) -> Array:
+def _trend(table: Table, volumes: Doubles) -> Doubles:
     """Quantiles of the detachment among particles of about a volume (volume, quantile)."""
     volume = table.quantities.get("volume", np.full(len(table.weight), np.nan))
     used = table.kept & np.isfinite(table.detachment) & (volume > 0)

@@ -12,7 +12,8 @@ from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimate, Estimator, Key, estimate
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import BINS, DEGREES
-from tomostat.analyze.table import Array, Mask, Table
+from tomostat.analyze.table import Table
+from tomostat.kernels.arrays import Doubles, Mask
 
 
 class Stream(IntEnum):
@@ -26,7 +27,7 @@ class Stream(IntEnum):
     SIZES = 8
 
 
-EFFECT_SIZES: tuple[tuple[Callable[..., Array], tuple[float, float]], ...] = (
+EFFECT_SIZES: tuple[tuple[Callable[..., Doubles], tuple[float, float]], ...] = (
     (statistics.standardized_difference, (-np.inf, np.inf)),
     (statistics.dominance, (-1.0, 1.0)),
 )
@@ -57,7 +58,7 @@ def estimate_in(
     )
 
 
-def summarize(values: Array, width: float, weights: Array) -> Array:
+def summarize(values: Doubles, width: float, weights: Doubles) -> Doubles:
     """Mean, median, peak and spread of the detachment.
 
     Parameters
@@ -114,7 +115,7 @@ def quantity_estimators(table: Table) -> dict[tuple[str, int, tuple[int, ...]], 
     return found
 
 
-def effect_estimators(values: Array, second: Mask, mask: Mask) -> list[Estimator]:
+def effect_estimators(values: Doubles, second: Mask, mask: Mask) -> list[Estimator]:
     """Estimators of the effect sizes between two groups, in the order of `EFFECTS`.
 
     Parameters
@@ -130,7 +131,7 @@ def effect_estimators(values: Array, second: Mask, mask: Mask) -> list[Estimator
     ]
 
 
-def by_name(function: Callable[..., Array]) -> Callable[[Array], Array]:
+def by_name(function: Callable[..., Doubles]) -> Callable[[Doubles], Doubles]:
     """Call with the weights by name."""
     return lambda weights: function(weights=weights)
 
@@ -140,7 +141,7 @@ def _size_difference(table: Table, mask: Mask) -> Estimator:
     values, small = table.detachment[mask], table.small[mask]
     groups = [(group, statistics.bandwidth(values[group], table.weight[mask][group])) for group in (small, ~small)]
 
-    def difference(weights: Array) -> Array:
+    def difference(weights: Doubles) -> Doubles:
         of_small, of_big = (summarize(values[group], width, weights[:, group]) for group, width in groups)
         return of_small - of_big
 

@@ -15,7 +15,8 @@ from tomostat.analyze.kernels import statistics
 from tomostat.analyze.kernels.resample import Estimator
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import QUANTILES, interval_variable
-from tomostat.analyze.table import COVARIATES, Array, Mask, Table
+from tomostat.analyze.table import COVARIATES, Table
+from tomostat.kernels.arrays import Doubles, Mask
 
 STEPS = 41
 """Places along a covariate at which quantiles are taken."""
@@ -75,7 +76,7 @@ def _matrix_estimator(table: Table, mask: Mask, members: list[int]) -> Estimator
     return Estimator(mask, by_name(partial(statistics.rank_correlations, columns)), (-1.0, 1.0))
 
 
-def _adjusted(p: Array) -> Array:
+def _adjusted(p: Doubles) -> Doubles:
     """p-values (k, k) adjusted for the number of pairs that are known."""
     adjusted = np.full(p.shape, np.nan)
     rows, columns = np.triu_indices(len(p), 1)
@@ -86,7 +87,7 @@ def _adjusted(p: Array) -> Array:
     return adjusted
 
 
-def _correlation_dataset(names: list[str], rho: Array, interval: Array, p: Array, q: Array) -> xr.Dataset:
+def _correlation_dataset(names: list[str], rho: Doubles, interval: Doubles, p: Doubles, q: Doubles) -> xr.Dataset:
     dims = ("condition", "measure", "other")
     text = "Spearman rank correlation"
     columns = ("quantity", "condition")
@@ -161,7 +162,7 @@ def relations(table: Table) -> xr.Dataset:
     )
 
 
-def _scaled(name: str, values: Array) -> Array:
+def _scaled(name: str, values: Doubles) -> Doubles:
     """A covariate on the scale on which distances are taken; NaN where it has no place there."""
     if name not in LOGARITHMIC:
         return values

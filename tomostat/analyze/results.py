@@ -11,7 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tomostat.analyze.kernels.resample import Estimate
-from tomostat.analyze.table import Array, Table
+from tomostat.analyze.table import Table
+from tomostat.kernels.arrays import Doubles
 
 SIZES = ("all", "small", "big")
 STATISTICS = ("mean", "median", "peak", "spread")
@@ -141,8 +142,8 @@ def empty_results(table: Table, particles: xr.Dataset) -> Results:
 
 
 def interval_variable(
-    name: str, dims: tuple[str, ...], interval: Array, units: str, long_name: str
-) -> dict[str, tuple[tuple[str, ...], Array, dict[str, str]]]:
+    name: str, dims: tuple[str, ...], interval: Doubles, units: str, long_name: str
+) -> dict[str, tuple[tuple[str, ...], Doubles, dict[str, str]]]:
     """The variable NAME_interval of a dataset, with the dim ``bound`` after those of NAME."""
     attributes = {"units": units, "long_name": f"confidence interval: {long_name}"}
     return {f"{name}_interval": ((*dims, "bound"), interval, attributes)}
@@ -150,7 +151,7 @@ def interval_variable(
 
 def estimates_variables(
     name: str, dims: tuple[str, ...], found: Sequence[Estimate], confidence: float, units: str, long_name: str
-) -> dict[str, tuple[tuple[str, ...], Array, dict[str, str]]]:
+) -> dict[str, tuple[tuple[str, ...], Doubles, dict[str, str]]]:
     """Variable NAME and NAME_interval of a dataset, from one estimate for each place along the first of the dims."""
     value = np.stack([one.value for one in found])
     interval = np.stack([one.interval(confidence) for one in found])
@@ -162,7 +163,7 @@ def _text(values: Any) -> NDArray[np.str_]:
     return np.array(list(values), dtype=str)
 
 
-def _volumes(table: Table) -> Array:
+def _volumes(table: Table) -> Doubles:
     """Volumes in even steps of their logarithm, over the range of the table."""
     volume = table.quantities.get("volume", np.array([]))
     volume = volume[np.isfinite(volume) & (volume > 0)]

@@ -13,9 +13,7 @@ from skimage.filters import threshold_otsu
 from tomostat.analyze.kernels.resample import Codes, Level, group_numbers, hierarchy
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.datasets import counted_once, shown_in
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from tomostat.kernels.arrays import Doubles, Mask
 
 UNKNOWN = "unknown"
 """Name of a condition, sample or field that the table does not give."""
@@ -50,13 +48,13 @@ class Table:
         Diameter in micrometers from which on a particle is big.
     """
 
-    detachment: Array
-    diameter: Array
+    detachment: Doubles
+    diameter: Doubles
     condition: NDArray[np.str_]
     sample: NDArray[np.str_]
     field: NDArray[np.str_]
-    weight: Array
-    quantities: dict[str, Array]
+    weight: Doubles
+    quantities: dict[str, Doubles]
     conditions: tuple[str, ...]
     split: float
 
@@ -66,7 +64,7 @@ class Table:
         return self.weight > 0
 
     @property
-    def measures(self) -> dict[str, Array]:
+    def measures(self) -> dict[str, Doubles]:
         """The detachment, and the columns that are shown in statistics, by name."""
         return {DETACHMENT: self.detachment, **self.quantities}
 
@@ -158,7 +156,7 @@ def read_table(particles: xr.Dataset, options: AnalyzeOptions, conditions: Seque
     )
 
 
-def best_split(diameter: Array, weight: Array) -> float:
+def best_split(diameter: Doubles, weight: Doubles) -> float:
     """Diameter that separates small from big particles best: Otsu's threshold of its logarithm.
 
     Parameters
@@ -181,14 +179,14 @@ def best_split(diameter: Array, weight: Array) -> float:
     return float(np.sqrt(diameter[used][below].max() * diameter[used][~below].min()))
 
 
-def _numbers(particles: xr.Dataset, name: str) -> Array:
+def _numbers(particles: xr.Dataset, name: str) -> Doubles:
     column = particles[name]
     if column.dims != ("particle",):
         raise ValueError(f"column {name!r} has dims {column.dims}; expected ('particle',)")
     return column.to_numpy().astype(np.float64)
 
 
-def _degrees(values: Array) -> Array:
+def _degrees(values: Doubles) -> Doubles:
     """Detachments with rounding errors clipped."""
     off = (values < -1e-6) | (values > 1 + 1e-6)
     if off.any():
@@ -206,7 +204,7 @@ def _names(particles: xr.Dataset, name: str) -> NDArray[np.str_]:
     return np.array(names, dtype=str)
 
 
-def _weights(particles: xr.Dataset, options: AnalyzeOptions) -> Array:
+def _weights(particles: xr.Dataset, options: AnalyzeOptions) -> Doubles:
     """Weight of every particle, 0 for those left out at the border."""
     count = particles.sizes["particle"]
     border = np.zeros(count, bool)

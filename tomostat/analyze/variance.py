@@ -14,7 +14,8 @@ from tomostat.analyze.kernels.resample import Codes, group_numbers
 from tomostat.analyze.kernels.variance import LEVELS, nested_anova, variance_shares
 from tomostat.analyze.options import AnalyzeOptions
 from tomostat.analyze.results import interval_variable
-from tomostat.analyze.table import Array, Table
+from tomostat.analyze.table import Table
+from tomostat.kernels.arrays import Doubles
 
 DIFFERENCES = (0.02, 0.05, 0.1, 0.15, 0.2)
 """Differences of the mean detachment for which the power is given."""
@@ -41,7 +42,7 @@ class Design:
     samples: float
     fields: float
     particles: float
-    variances: Array
+    variances: Doubles
 
     @property
     def by_samples(self) -> bool:
@@ -55,7 +56,7 @@ class Design:
             return ()
         return tuple(unit for unit, one in zip(LEVELS, self.variances, strict=True) if np.isfinite(one))
 
-    def power(self, difference: float, unit: str, count: Array, level: float) -> Array:
+    def power(self, difference: float, unit: str, count: Doubles, level: float) -> Doubles:
         """Power with another number of one unit in each group of the next, the others as they are.
 
         Parameters
@@ -133,7 +134,7 @@ def variance(table: Table, options: AnalyzeOptions) -> xr.Dataset:
     return found.merge(_power(_design(table, components[0], sample, field), 1 - options.confidence))
 
 
-def _design(table: Table, variances: Array, sample: Codes, field: Codes) -> Design:
+def _design(table: Table, variances: Doubles, sample: Codes, field: Codes) -> Design:
     """The study's own design, averaged over conditions that have particles."""
     used = table.measured_groups()[0]
     conditions, samples, fields = (max(len(np.unique(codes[used])), 1) for codes in (table.stratum, sample, field))

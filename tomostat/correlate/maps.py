@@ -11,8 +11,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.measure import label
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from tomostat.kernels.arrays import Doubles, Mask
 
 AXES = "zyx"
 LEAST_PIXELS = 50
@@ -33,7 +32,7 @@ class PlaneMap:
         What it is, for axes and titles.
     """
 
-    values: Array
+    values: Doubles
     pixel: float | None
     name: str
 

@@ -12,9 +12,10 @@ import tifffile
 
 from tomostat.correlate.kernels.blocks import BlockCorrelation, block_correlation, block_side, ranked
 from tomostat.correlate.kernels.registration import Placement, Search, place, register
-from tomostat.correlate.maps import LEAST_PIXELS, Array, Mask, PlaneMap
+from tomostat.correlate.maps import LEAST_PIXELS, PlaneMap
 from tomostat.correlate.options import CorrelateOptions
 from tomostat.files import atomic, write_text
+from tomostat.kernels.arrays import Doubles, Mask
 from tomostat.options import as_dict
 
 SIGNS = {"either": 0, "positive": 1, "negative": -1}
@@ -42,8 +43,8 @@ class Correlation:
         What limits the result, in sentences.
     """
 
-    first: Array
-    second: Array
+    first: Doubles
+    second: Doubles
     mask: Mask
     placement: Placement
     pearson: BlockCorrelation

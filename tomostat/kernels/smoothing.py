@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Mask = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from tomostat.kernels.arrays import ByteMask, Floats
+
 Spacing = tuple[float, float, float]
 
 SIGMA = 1.0
@@ -44,7 +44,7 @@ def _smooth_rows(source: Floats, weights: Floats, axis: int, out: Floats) -> Non
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _smooth_x(source: Mask | Floats, weights: Floats, out: Floats) -> None:
+def _smooth_x(source: ByteMask | Floats, weights: Floats, out: Floats) -> None:
     """Convolve along x."""
     nz, ny, nx = source.shape
     radius = len(weights) - 1
@@ -70,7 +70,7 @@ def _smooth_x(source: Mask | Floats, weights: Floats, out: Floats) -> None:
                     row[x] += weights[k] * (a[x] + b[x])
 
 
-def smooth(image: Mask | Floats, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
+def smooth(image: ByteMask | Floats, sigma: float = SIGMA, radius: int = RADIUS) -> Floats:
     """Smooth a mask or an image with a Gaussian of `sigma` voxels along each axis.
 
     Voxels at the box's edge are repeated outwards: a particle cut by the field goes on behind the cut. An axis of one

@@ -13,12 +13,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tomostat.datasets import open_particles
+from tomostat.kernels.arrays import Doubles
 from tomostat.measure.contact_table import read_contacts, write_contacts
 from tomostat.measure.sampling.overlap import duplicates
 from tomostat.measure.sampling.window import Window, overlap, union_weights
 from tomostat.measure.table import concatenate_particles, write_particles
-
-Doubles = NDArray[np.float64]
 
 
 def collect_particles(

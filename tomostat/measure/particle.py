@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.arrays import Floats, Mask
 from tomostat.measure.contact.layers import (
     TOLERANCES,
     Layers,
@@ -38,8 +38,6 @@ from tomostat.phase import Phase
 
 PAD = 10
 """Voxels around a particle's bounding box: room for profiles beyond the edge and for the blur of other particles."""
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from tomostat.phantom.kernels.model import Floats
+from tomostat.kernels.arrays import Doubles
 
 NEIGHBOURS = 40
 """Nearest points to which each point is joined by a straight line: directions some 9 degrees apart."""
@@ -15,7 +15,7 @@ TO_BORDER = 0.3
 the mean over caps of a ball is that of theory."""
 
 
-def surface_detour(points: Floats, area: Floats, contact: NDArray[np.bool_]) -> Floats:
+def surface_detour(points: Doubles, area: Doubles, contact: NDArray[np.bool_]) -> Doubles:
     """Shortest way along a surface from each of its points to the nearest contact.
 
     Parameters

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.phantom.kernels.model import Floats, Particles, Surroundings
+from tomostat.kernels.arrays import Doubles
+from tomostat.phantom.kernels.model import Particles, Surroundings
 from tomostat.phantom.kernels.packing import cut_necks, pack_particles
 from tomostat.phantom.kernels.rules import FILM, OPEN, are_visible, ball_fraction, states_at, web_at_points
 from tomostat.phantom.kernels.shape import SIDE, directions, fill_radius, fill_waves, split_radius
@@ -44,7 +45,7 @@ class Scene:
     particles: Particles
     surroundings: Surroundings
     count: int
-    intended: Floats
+    intended: Doubles
 
 
 def make_scene(options: PhantomOptions) -> Scene:
@@ -82,7 +83,7 @@ def make_scene(options: PhantomOptions) -> Scene:
     return _assemble(options, particles, intended, rng)
 
 
-def _assemble(options: PhantomOptions, particles: Particles, intended: Floats, rng: np.random.Generator) -> Scene:
+def _assemble(options: PhantomOptions, particles: Particles, intended: Doubles, rng: np.random.Generator) -> Scene:
     """Order particles by position, visible ones first, and set the volume fraction of CBD."""
     in_view = are_visible(particles, np.array(options.shape), np.array(options.spacing), circle_radius(options))
     order = np.lexsort((*particles.centre.T[::-1], ~in_view))
@@ -101,7 +102,7 @@ def _assemble(options: PhantomOptions, particles: Particles, intended: Floats, r
     return Scene(options, particles, surroundings._replace(threshold=threshold), int(in_view.sum()), intended[order])
 
 
-def _electrode(options: PhantomOptions) -> tuple[Floats, Floats]:
+def _electrode(options: PhantomOptions) -> tuple[Doubles, Doubles]:
     """Corners of the electrode in the field of view, between collector and headspace, in micrometers."""
     start = -0.5 * np.array(options.spacing)
     stop = start + np.array(options.shape) * options.spacing
@@ -109,7 +110,9 @@ def _electrode(options: PhantomOptions) -> tuple[Floats, Floats]:
     return start, stop
 
 
-def _shifted(options: PhantomOptions, centres: Floats, size: Floats, box: Floats, rng: np.random.Generator) -> Floats:
+def _shifted(
+    options: PhantomOptions, centres: Doubles, size: Doubles, box: Doubles, rng: np.random.Generator
+) -> Doubles:
     """Shift a periodic packing so that the field of view holds about the volume fraction of the options.
 
     A small field holds few particles, so that its volume fraction varies much with its position in the packing.
@@ -161,7 +164,7 @@ def _walls(options: PhantomOptions) -> NDArray[np.bool_]:
     return np.array([bounded and axis == options.depth_axis for axis in range(3)])
 
 
-def _box(options: PhantomOptions) -> Floats:
+def _box(options: PhantomOptions) -> Doubles:
     """Box (2, 3) that particles fill, in micrometers: the field of view, and a margin where it cuts the electrode."""
     largest = 1.1 * options.diameters[1] * (1 + options.elongation)
     spacing = np.array(options.spacing)
@@ -176,11 +179,11 @@ def _box(options: PhantomOptions) -> Floats:
     return box
 
 
-def _diameters(options: PhantomOptions, box: Floats, rng: np.random.Generator) -> Floats:
+def _diameters(options: PhantomOptions, box: Doubles, rng: np.random.Generator) -> Doubles:
     """Draw diameters until the particles have the wanted volume."""
     low, high = options.diameters
     wanted = options.active_fraction * float(np.prod(box[1] - box[0]))
-    drawn: list[Floats] = []
+    drawn: list[Doubles] = []
     volume = 0.0
     while volume < wanted:
         if options.distribution == "uniform":
@@ -195,21 +198,21 @@ def _diameters(options: PhantomOptions, box: Floats, rng: np.random.Generator) -
     return diameters[: int(np.searchsorted(volumes, wanted))]
 
 
-def _waves(count: int, low: float, high: float, rng: np.random.Generator) -> Floats:
+def _waves(count: int, low: float, high: float, rng: np.random.Generator) -> Doubles:
     """Random cosines over directions (count, 5), together of variance 1: frequency vector, phase, amplitude."""
     frequency = _unit(rng.normal(size=(count, 3))) * rng.uniform(low, high, (count, 1))
     phase = rng.uniform(0, 2 * np.pi, (count, 1))
     return np.hstack([frequency, phase, np.full((count, 1), np.sqrt(2 / count))])
 
 
-def _unit(vectors: Floats) -> Floats:
+def _unit(vectors: Doubles) -> Doubles:
     """Vectors scaled to length 1."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
 def _surfaces(
-    options: PhantomOptions, diameters: Floats, vectors: Floats, weights: Floats, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], Floats]:
+    options: PhantomOptions, diameters: Doubles, vectors: Doubles, weights: Doubles, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Doubles]:
     """Bumpy surfaces with the drawn volumes, some split in two: radius (n, SIDE, SIDE) and split (n, 8)."""
     n = len(diameters)
     radius = np.empty((n, SIDE, SIDE), np.float32)
@@ -232,7 +235,7 @@ def _surfaces(
     return radius, split
 
 
-def _split(radius: float, rng: np.random.Generator) -> Floats:
+def _split(radius: float, rng: np.random.Generator) -> Doubles:
     """Crack through a whole particle: its plane passes beside the centre, the far part moves outwards and sideways."""
     normal = _unit(rng.normal(size=3))
     sideways = np.cross(normal, rng.normal(size=3))
@@ -242,13 +245,13 @@ def _split(radius: float, rng: np.random.Generator) -> Floats:
 
 def _make_particles(
     options: PhantomOptions,
-    centres: Floats,
+    centres: Doubles,
     radius: NDArray[np.float32],
-    split: Floats,
-    vectors: Floats,
-    weights: Floats,
+    split: Doubles,
+    vectors: Doubles,
+    weights: Doubles,
     rng: np.random.Generator,
-) -> tuple[Particles, Floats]:
+) -> tuple[Particles, Doubles]:
     """Particles with cores, cracks, grains and gaps, and their intended degree of detachment."""
     n = len(centres)
     size = np.cbrt((radius.astype(np.float64) ** 3 * weights).sum(axis=(1, 2)) / (4 * np.pi / 3))
@@ -275,7 +278,7 @@ def _make_particles(
     return particles, intended
 
 
-def _intended_detachment(options: PhantomOptions, diameters: Floats, rng: np.random.Generator) -> Floats:
+def _intended_detachment(options: PhantomOptions, diameters: Doubles, rng: np.random.Generator) -> Doubles:
     """Draw degrees of detachment from beta distributions of one mean, which are wider for small particles."""
     mean = options.detachment_mean
     if mean in (0.0, 1.0) or options.detachment_spread == 0:
@@ -287,10 +290,10 @@ def _intended_detachment(options: PhantomOptions, diameters: Floats, rng: np.ran
 
 
 def _detachment_fields(
-    intended: Floats,
+    intended: Doubles,
     radius: NDArray[np.float32],
-    vectors: Floats,
-    weights: Floats,
+    vectors: Doubles,
+    weights: Doubles,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Smooth functions of direction (n, SIDE, SIDE), positive on the intended share of the area of each surface."""
@@ -309,12 +312,12 @@ def _detachment_fields(
     return fields
 
 
-def _cracks(options: PhantomOptions, size: Floats, rng: np.random.Generator) -> tuple[NDArray[np.int64], Floats]:
+def _cracks(options: PhantomOptions, size: Doubles, rng: np.random.Generator) -> tuple[NDArray[np.int64], Doubles]:
     """Radial cracks: wavy half planes around a common axis through the core, some of which reach the surface.
 
     Returns `crack_start` and `crack` of `Particles`.
     """
-    cracks: list[Floats] = []
+    cracks: list[Doubles] = []
     start = np.zeros(len(size) + 1, np.int64)
     for i, radius in enumerate(size):
         count = int(rng.choice([1, 2, 3, 4, 6, 8])) if rng.random() < options.cracked else 0

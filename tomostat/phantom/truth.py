@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.phantom.detour import surface_detour
-from tomostat.phantom.kernels.model import Floats, Particles, Surroundings
+from tomostat.phantom.kernels.model import Particles, Surroundings
 from tomostat.phantom.kernels.rules import ACTIVE, CBD, COLLECTOR, in_circle, phase_at
 from tomostat.phantom.kernels.shape import directions, even_directions, interpolate
 from tomostat.phantom.kernels.voxels import interior_of, void_at
@@ -53,7 +54,7 @@ def _normal(radii: NDArray[np.float32], z: float, y: float, x: float, step: floa
 
 @numba.njit(cache=True, nogil=True)
 def _what_is_beside(
-    particles: Particles, surroundings: Surroundings, i: int, near: NDArray[np.int64], point: Floats, outwards: Floats
+    particles: Particles, surroundings: Surroundings, i: int, near: NDArray[np.int64], point: Doubles, outwards: Doubles
 ) -> int:
     """What is next to a point of the surface of one particle: `ON_CBD` and the others."""
     for attempt in range(1, 4):  # a rough surface may fold over itself: go further out
@@ -74,12 +75,12 @@ def surface_pieces(
     surroundings: Surroundings,
     i: int,
     near: NDArray[np.int64],
-    rays: Floats,
+    rays: Doubles,
     step: float,
-    size: Floats,
-    spacing: Floats,
+    size: Doubles,
+    spacing: Doubles,
     circle: float,
-) -> tuple[Floats, Floats, NDArray[np.uint8]]:
+) -> tuple[Doubles, Doubles, NDArray[np.uint8]]:
     """Pieces of the surface of one particle, one per direction.
 
     Parameters
@@ -132,7 +133,7 @@ def surface_pieces(
 
 
 @numba.njit(cache=True, nogil=True)
-def void_share(particles: Particles, i: int, rays: Floats, depths: int) -> float:
+def void_share(particles: Particles, i: int, rays: Doubles, depths: int) -> float:
     """Share of one particle's volume that is crack, core or pore, at some depths of equal volume along rays (n, 3)."""
     interior = interior_of(particles, i)
     void = total = 0.0
@@ -214,7 +215,7 @@ def truth_table(scene: Scene, *, rays: int = 4000) -> pd.DataFrame:
     )
 
 
-def _surfaces(scene: Scene, rays: int) -> Iterator[tuple[Floats, Floats, NDArray[np.uint8]]]:
+def _surfaces(scene: Scene, rays: int) -> Iterator[tuple[Doubles, Doubles, NDArray[np.uint8]]]:
     """Places, areas and neighbours of the surface of each particle in the field of view."""
     if scene.count == 0:
         return
@@ -230,7 +231,7 @@ def _surfaces(scene: Scene, rays: int) -> Iterator[tuple[Floats, Floats, NDArray
         yield surface_pieces(particles, scene.surroundings, i, near, vectors, step, shape, spacing, circle)
 
 
-def _figures(resistance: Floats, area: Floats) -> tuple[float, float, float]:
+def _figures(resistance: Doubles, area: Doubles) -> tuple[float, float, float]:
     """Mean over the surface, largest value and standard deviation; NaN where there is no way to a contact."""
     if not np.isfinite(resistance).all():
         return math.nan, math.nan, math.nan
@@ -238,7 +239,7 @@ def _figures(resistance: Floats, area: Floats) -> tuple[float, float, float]:
     return mean, float(resistance.max()), math.sqrt(float(np.average((resistance - mean) ** 2, weights=area)))
 
 
-def _moments(particles: Particles, count: int) -> tuple[Floats, Floats]:
+def _moments(particles: Particles, count: int) -> tuple[Doubles, Doubles]:
     """Volumes (count,) and centroids (count, 3) of the first particles, from their surfaces."""
     vectors, weights = directions()
     radius = particles.radius[:count].astype(np.float64)

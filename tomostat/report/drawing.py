@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import find_contours
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.report.fields import Plane, Section
 from tomostat.report.style import INK, MUTED, PHASES, degrees_map, frameless
-
-Array = NDArray[np.float64]
 
 UNCOLOURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 """Colours of particles by label, where there is no detachment to colour them by."""
@@ -33,7 +32,7 @@ def any_known(degrees: Mapping[int, float]) -> bool:
     return bool(np.isfinite(list(degrees.values())).any())
 
 
-def label_colours(labels: NDArray[Any], degrees: Mapping[int, float]) -> Array:
+def label_colours(labels: NDArray[Any], degrees: Mapping[int, float]) -> Doubles:
     """Colour of every label up to the largest (labels + 1, 4): by degree of detachment, else by the label itself."""
     count = int(labels.max(initial=0)) + 1
     if not any_known(degrees):
@@ -43,7 +42,7 @@ def label_colours(labels: NDArray[Any], degrees: Mapping[int, float]) -> Array:
     return np.asarray(degrees_map()(np.ma.masked_invalid(values)))
 
 
-def outlines(labels: NDArray[Any], extent: tuple[float, float, float, float]) -> tuple[list[Array], list[int]]:
+def outlines(labels: NDArray[Any], extent: tuple[float, float, float, float]) -> tuple[list[Doubles], list[int]]:
     """Closed lines around the labels of an image.
 
     Returns

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from tomostat.datasets import write_dataset
 from tomostat.files import atomic
+from tomostat.kernels.arrays import Doubles
 from tomostat.xanes.kernels.drift import drift, shifted
 from tomostat.xanes.kernels.spectra import half_step_energy, normalise, prepare, white_line_energy
 from tomostat.xanes.options import XanesOptions
 
 logger = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
 
 EDGES = {"half": half_step_energy, "white_line": white_line_energy}
 BAND = 64
@@ -33,7 +33,7 @@ STRONGEST = 0.99
 
 def valence_map(
     stack: NDArray[np.generic] | da.Array,
-    energy: Sequence[float] | Array,
+    energy: Sequence[float] | Doubles,
     *,
     standards: Sequence[tuple[float, float]] = (),
     options: XanesOptions | None = None,
@@ -98,14 +98,14 @@ def valence_map(
     return xr.Dataset({**variables, "shift": drifted}, coordinates)
 
 
-def _edges(block: Array, energy: Array, fit: object, options: XanesOptions) -> Array:
+def _edges(block: Doubles, energy: Doubles, fit: object, options: XanesOptions) -> Doubles:
     """Step and edge energy (2, rows, columns) of a block of spectra (n, rows, columns)."""
     spectra, step = normalise(block.reshape(len(block), -1).astype(np.float64), fit)  # type: ignore[arg-type]
     edge = EDGES[options.method](energy, spectra, options.edge)
     return np.stack([step, edge]).reshape(2, *block.shape[1:])
 
 
-def _checked(energy: Array, shape: tuple[int, ...], options: XanesOptions) -> Array:
+def _checked(energy: Doubles, shape: tuple[int, ...], options: XanesOptions) -> Doubles:
     """Energies that are what they must be."""
     if len(shape) != 3 or energy.shape != shape[:1]:
         raise ValueError(f"stack has shape {shape}, energy {energy.shape}; expected (n, y, x) and (n,)")
@@ -158,7 +158,7 @@ def open_stack(path: str | Path) -> da.Array:
     return da.concatenate(images)
 
 
-def read_energies(path: str | Path) -> Array:
+def read_energies(path: str | Path) -> Doubles:
     """Energies from a text file, one a line.
 
     Raises

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shapes import ball
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.arrays import Floats
 from tomostat.measure.contact.classify import SMALLEST_CONTACT, SMALLEST_GAP, classify_contact, remove_small_regions
 from tomostat.measure.contact.mixture import Component, Mixture
 from tomostat.measure.shape.averaging import SmoothingWeights, smoothing_weights

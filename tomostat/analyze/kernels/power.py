@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import comb, nctdtr, ndtr, stdtrit
 
-Array = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
 
 CERTAIN = 6.0
 """Standard errors beyond the critical value from which on a difference is found for certain."""
@@ -15,7 +15,7 @@ NORMAL = 200
 """Degrees of freedom from which on Student's distribution is the normal one."""
 
 
-def attainable_level(units: ArrayLike, level: float) -> Array:
+def attainable_level(units: ArrayLike, level: float) -> Doubles:
     """Largest level, not above the given one, that a permutation test of two groups of so many units can have.
 
     Parameters
@@ -35,7 +35,7 @@ def attainable_level(units: ArrayLike, level: float) -> Array:
     return np.asarray(np.floor(level / step * (1 + 1e-12)) * step)
 
 
-def comparison_power(difference: ArrayLike, variance: ArrayLike, units: ArrayLike, level: float) -> Array:
+def comparison_power(difference: ArrayLike, variance: ArrayLike, units: ArrayLike, level: float) -> Doubles:
     """Probability that two conditions are found to differ.
 
     Parameters

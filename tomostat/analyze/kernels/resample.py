@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
-Array = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
+
 Codes = NDArray[np.intp]
-Statistic = Callable[[Array], Array]
+Statistic = Callable[[Doubles], Doubles]
 Key = TypeVar("Key", bound=Hashable)
 
 CHUNK = 1_000_000
@@ -84,19 +85,19 @@ class Estimate:
         Smallest and largest value that there can be.
     """
 
-    value: Array
-    below: Array
-    above: Array
-    freedom: Array
+    value: Doubles
+    below: Doubles
+    above: Doubles
+    freedom: Doubles
     bounds: tuple[float, float] = (-np.inf, np.inf)
 
-    def interval(self, confidence: float) -> Array:
+    def interval(self, confidence: float) -> Doubles:
         """Confidence interval (..., 2)."""
         reach = stdtrit(self.freedom, (1 + confidence) / 2)
         ends = np.stack([self.value - reach * self.below, self.value + reach * self.above], axis=-1)
         return np.clip(ends, *self.bounds)
 
-    def p_value(self, null: float = 0.0) -> Array:
+    def p_value(self, null: float = 0.0) -> Doubles:
         """Two-sided p-values (...): one less the confidence of the interval that ends at `null`."""
         distance = np.abs(self.value - null)
         error = np.where(self.value > null, self.below, self.above)
@@ -151,7 +152,7 @@ def units_and_freedom(level: Level, mask: NDArray[np.bool_]) -> tuple[int, int]:
 
 def estimate(
     estimators: Mapping[Key, Estimator],
-    weight: Array,
+    weight: Doubles,
     levels: Sequence[Level],
     *,
     confidence: float,
@@ -189,17 +190,17 @@ def estimate(
     return found
 
 
-def _without_error(one: Estimator, weight: Array) -> Estimate:
+def _without_error(one: Estimator, weight: Doubles) -> Estimate:
     value = one.function(weight[None, one.mask])[0]
     unknown = np.full(value.shape, np.nan)
     return Estimate(value, unknown, unknown, unknown, one.bounds)
 
 
 def _evaluate(
-    estimators: Mapping[Key, Estimator], weight: Array, level: Level, resamples: int, rng: np.random.Generator
-) -> dict[Key, Array]:
+    estimators: Mapping[Key, Estimator], weight: Doubles, level: Level, resamples: int, rng: np.random.Generator
+) -> dict[Key, Doubles]:
     """Statistics of all resamples of one level."""
-    parts: dict[Key, list[Array]] = {key: [] for key in estimators}
+    parts: dict[Key, list[Doubles]] = {key: [] for key in estimators}
     for count in _portions(resamples if estimators else 0, len(weight)):
         weights = resample_units(level.parent, count, rng)[:, level.unit] * weight
         for key, one in estimators.items():
@@ -214,7 +215,7 @@ def _portions(total: int, width: int) -> Iterator[int]:
         yield min(step, total - start)
 
 
-def _with_errors(one: Estimate, drawn: Array, units: int, freedom: int, confidence: float) -> Estimate:
+def _with_errors(one: Estimate, drawn: Doubles, units: int, freedom: int, confidence: float) -> Estimate:
     """The estimate with errors from the percentiles of its resamples.
 
     The bootstrap over k units underestimates the variance by the factor (k - 1) / k, and Student's t replaces the
@@ -292,7 +293,7 @@ def permute_groups(first: int, second: int, limit: int, rng: np.random.Generator
     return np.concatenate([observed[None], random]), possible
 
 
-def permutation_p(function: Statistic, weight: Array, unit: Codes, ways: NDArray[np.bool_]) -> Array:
+def permutation_p(function: Statistic, weight: Doubles, unit: Codes, ways: NDArray[np.bool_]) -> Doubles:
     """Two-sided p-value: the share of ways whose difference is at least as large as the observed one.
 
     Parameters
@@ -319,7 +320,7 @@ def permutation_p(function: Statistic, weight: Array, unit: Codes, ways: NDArray
     return np.where(np.isnan(observed), np.nan, share)
 
 
-def sign_flip_p(contrast: Array, limit: int, rng: np.random.Generator) -> tuple[float, float]:
+def sign_flip_p(contrast: Doubles, limit: int, rng: np.random.Generator) -> tuple[float, float]:
     """Two-sided p-value of the sum of contrasts that are as likely negative as positive.
 
     Parameters

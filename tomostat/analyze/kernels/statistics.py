@@ -13,25 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-Array = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
 
 MIN_BANDWIDTH = 0.02
 MAX_BANDWIDTH = 0.25
 
 
-def _divide(numerator: Array, denominator: Array) -> Array:
+def _divide(numerator: Doubles, denominator: Doubles) -> Doubles:
     """Quotient, NaN where the denominator is zero."""
     out = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
     np.divide(numerator, denominator, out=out, where=denominator > 0)
     return out
 
 
-def mean(values: Array, weights: Array) -> Array:
+def mean(values: Doubles, weights: Doubles) -> Doubles:
     """Weighted means (r,)."""
     return _divide(weights @ values, weights.sum(axis=1))
 
 
-def spread(values: Array, weights: Array) -> Array:
+def spread(values: Doubles, weights: Doubles) -> Doubles:
     """Weighted standard deviations (r,), about the mean of each row; NaN for a single value."""
     if values.size < 2:
         return np.full(len(weights), np.nan)
@@ -40,7 +40,7 @@ def spread(values: Array, weights: Array) -> Array:
     return np.sqrt(np.maximum(squares, 0.0))
 
 
-def quantile(values: Array, weights: Array, probability: float) -> Array:
+def quantile(values: Doubles, weights: Doubles, probability: float) -> Doubles:
     """Weighted quantiles (r,): the inverse of the distribution function, averaged where it is flat.
 
     For whole weights this is ``numpy.quantile`` of the repeated values with method ``averaged_inverted_cdf``
@@ -60,7 +60,7 @@ def quantile(values: Array, weights: Array, probability: float) -> Array:
     return np.where(reached[:, -1] > 0, found, np.nan)
 
 
-def size_percentiles(diameter: Array, weights: Array, percentiles: Sequence[float], power: int) -> Array:
+def size_percentiles(diameter: Doubles, weights: Doubles, percentiles: Sequence[float], power: int) -> Doubles:
     """Percentiles of the diameter and their span.
 
     Parameters
@@ -84,27 +84,27 @@ def size_percentiles(diameter: Array, weights: Array, percentiles: Sequence[floa
     return np.stack([low, middle, high, (high - low) / middle], axis=-1)
 
 
-def histogram(values: Array, weights: Array, edges: Array) -> Array:
+def histogram(values: Doubles, weights: Doubles, edges: Doubles) -> Doubles:
     """Probability densities (r, bins) in bins between ascending edges; the last bin holds its upper edge."""
     place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     counts = _collect(place, np.ones_like(values), weights, len(edges) - 1)
     return _divide(counts, weights.sum(axis=1, keepdims=True)) / np.diff(edges)
 
 
-def _collect(columns: NDArray[np.intp], shares: Array, weights: Array, width: int) -> Array:
+def _collect(columns: NDArray[np.intp], shares: Doubles, weights: Doubles, width: int) -> Doubles:
     """Sum of weights per column (r, width), each value adding its share to one column."""
     rows = np.arange(len(columns))
     table = sparse.csr_array((shares, (rows, columns)), shape=(len(columns), width))
     return np.asarray((table.T @ weights.T).T)
 
 
-def effective_number(weights: Array) -> Array:
+def effective_number(weights: Doubles) -> Doubles:
     """How many values of equal weight count as much (...): (sum w)^2 / sum w^2 along the last axis; 0 without any."""
     squares = (weights**2).sum(axis=-1)
     return np.asarray(np.divide(weights.sum(axis=-1) ** 2, squares, out=np.zeros_like(squares), where=squares > 0))
 
 
-def silverman_width(values: Array, weights: Array) -> float:
+def silverman_width(values: Doubles, weights: Doubles) -> float:
     """Kernel width by Silverman's rule, 0.9 min(spread, IQR / 1.34) n^(-1/5); 0 for values that do not vary.
 
     Parameters
@@ -120,12 +120,12 @@ def silverman_width(values: Array, weights: Array) -> float:
     return float(0.9 * scale * effective_number(weights) ** -0.2)
 
 
-def bandwidth(values: Array, weights: Array) -> float:
+def bandwidth(values: Doubles, weights: Doubles) -> float:
     """Width by Silverman's rule of the kernel of a density on [0, 1], kept within 0.02 and 0.25."""
     return float(np.clip(silverman_width(values, weights), MIN_BANDWIDTH, MAX_BANDWIDTH))
 
 
-def density(values: Array, weights: Array, grid: Array, width: float) -> Array:
+def density(values: Doubles, weights: Doubles, grid: Doubles, width: float) -> Doubles:
     """Kernel estimates (r, grid) of the probability density on [0, 1], reflected at both ends.
 
     Reflection keeps the part of a kernel that would lie beyond 0 and 1, so that the estimate integrates to one and is
@@ -149,7 +149,7 @@ def density(values: Array, weights: Array, grid: Array, width: float) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _kernel(nodes: bytes, width: float) -> Array:
+def _kernel(nodes: bytes, width: float) -> Doubles:
     """Reflected Gaussian of every node (row), integrating to one by the trapezoidal rule.
 
     Resamples share their kernels: the nodes come as bytes, so that a kernel is computed once.
@@ -162,13 +162,13 @@ def _kernel(nodes: bytes, width: float) -> Array:
     return kernel
 
 
-def peak(densities: Array, grid: Array) -> Array:
+def peak(densities: Doubles, grid: Doubles) -> Doubles:
     """Place (r,) of the highest density."""
     found = grid[np.argmax(densities, axis=1)]
     return np.where(np.isnan(densities[:, 0]), np.nan, found)
 
 
-def ranks(values: Array, weights: Array) -> Array:
+def ranks(values: Doubles, weights: Doubles) -> Doubles:
     """Middle ranks (r, n) among the weighted values; ties share their rank."""
     if not values.size:
         return weights
@@ -182,7 +182,7 @@ def ranks(values: Array, weights: Array) -> Array:
     return out
 
 
-def spearman(first: Array, second: Array, weights: Array) -> Array:
+def spearman(first: Doubles, second: Doubles, weights: Doubles) -> Doubles:
     """Weighted rank correlations (r,) of two columns; NaN where one of them does not vary."""
     if first.size < 2:
         return np.full(len(weights), np.nan)
@@ -192,7 +192,7 @@ def spearman(first: Array, second: Array, weights: Array) -> Array:
     return _divide((weights * a * b).sum(axis=1), np.where(squares > 1e-12, np.sqrt(squares), 0.0))
 
 
-def rank_correlations(columns: Array, weights: Array) -> Array:
+def rank_correlations(columns: Doubles, weights: Doubles) -> Doubles:
     """Weighted rank correlations (r, k, k) between all of (k, n) columns; NaN where one of them does not vary."""
     total = weights.sum(axis=1, keepdims=True)
     centred = np.stack([(ranks(column, weights) - total / 2) * np.sqrt(weights) for column in columns], axis=1)
@@ -202,7 +202,7 @@ def rank_correlations(columns: Array, weights: Array) -> Array:
     return np.clip(_divide(products, np.where(both > 1e-12, np.sqrt(both), 0.0)), -1.0, 1.0)
 
 
-def mean_deviation(values: Array, weights: Array) -> Array:
+def mean_deviation(values: Doubles, weights: Doubles) -> Doubles:
     """Weighted mean absolute deviations (r,) from the median of each row; NaN for a single value."""
     if values.size < 2:
         return np.full(len(weights), np.nan)
@@ -210,7 +210,7 @@ def mean_deviation(values: Array, weights: Array) -> Array:
     return _divide((weights * distances).sum(axis=1), weights.sum(axis=1))
 
 
-def standardized_difference(values: Array, second: NDArray[np.bool_], weights: Array) -> Array:
+def standardized_difference(values: Doubles, second: NDArray[np.bool_], weights: Doubles) -> Doubles:
     """Difference (r,) of the means of two groups over the root mean square of their standard deviations.
 
     Cohen, Statistical power analysis for the behavioral sciences, 1988, with both groups counting alike.
@@ -227,7 +227,7 @@ def standardized_difference(values: Array, second: NDArray[np.bool_], weights: A
     return _divide(means[1] - means[0], np.sqrt((spreads[0] ** 2 + spreads[1] ** 2) / 2))
 
 
-def dominance(values: Array, second: NDArray[np.bool_], weights: Array) -> Array:
+def dominance(values: Doubles, second: NDArray[np.bool_], weights: Doubles) -> Doubles:
     """Cliff's delta (r,): how much more often a value of the second group is the larger one of a pair than the smaller.
 
     Cliff, Psychological Bulletin 114, 494 (1993); 1 where all values of the second group are larger, 0 for equal
@@ -242,14 +242,14 @@ def dominance(values: Array, second: NDArray[np.bool_], weights: Array) -> Array
 
 
 def running_quantiles(
-    values: Array,
-    places: Array,
-    weights: Array,
-    at: Array,
+    values: Doubles,
+    places: Doubles,
+    weights: Doubles,
+    at: Doubles,
     width: float,
     probabilities: tuple[float, ...],
     least: float,
-) -> Array:
+) -> Doubles:
     """Weighted quantiles of values around places, with Gaussian weights of the distance.
 
     Parameters

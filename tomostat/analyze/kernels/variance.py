@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
+
 Codes = NDArray[np.intp]
 
 LEVELS = ("sample", "field", "particle")
@@ -29,11 +30,11 @@ class NestedAnova:
         (3, 3) how often the variance of every level (column) is contained in the mean square of each (row).
     """
 
-    squares: Array
-    freedom: Array
-    counts: Array
+    squares: Doubles
+    freedom: Doubles
+    counts: Doubles
 
-    def components(self, squares: Array | None = None) -> Array:
+    def components(self, squares: Doubles | None = None) -> Doubles:
         """Variance of every level (..., 3), none below 0, from mean squares (..., 3); its own when not given.
 
         NaN where a level has no degrees of freedom. Where each sample has one field, the two cannot be distinguished,
@@ -49,7 +50,7 @@ class NestedAnova:
         return found
 
 
-def nested_anova(values: Array, stratum: Codes, sample: Codes, field: Codes) -> NestedAnova:
+def nested_anova(values: Doubles, stratum: Codes, sample: Codes, field: Codes) -> NestedAnova:
     """Analysis of variance of an unbalanced nested design.
 
     Searle, Linear models, 1971, chapter 11: mean squares equal their expectations.
@@ -83,7 +84,7 @@ def nested_anova(values: Array, stratum: Codes, sample: Codes, field: Codes) -> 
     return NestedAnova(squares, freedom, counts)
 
 
-def variance_shares(anova: NestedAnova, confidence: float, rng: np.random.Generator) -> tuple[Array, Array]:
+def variance_shares(anova: NestedAnova, confidence: float, rng: np.random.Generator) -> tuple[Doubles, Doubles]:
     """Shares of the levels in the variance within a condition, with intervals.
 
     Generalised confidence intervals (Weerahandi, Journal of the American Statistical Association 88, 899, 1993): the
@@ -106,6 +107,6 @@ def variance_shares(anova: NestedAnova, confidence: float, rng: np.random.Genera
     return own, interval
 
 
-def _shares(components: Array) -> Array:
+def _shares(components: Doubles) -> Doubles:
     total = np.nansum(components, axis=-1, keepdims=True)
     return np.divide(components, total, out=np.full(components.shape, np.nan), where=total > 0)

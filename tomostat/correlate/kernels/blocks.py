@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 from scipy.special import stdtrit
 from scipy.stats import rankdata
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from tomostat.kernels.arrays import Doubles, Mask
 
 LEAST_BLOCKS = 4
 """Fewest blocks that the mask must hold for an interval."""
@@ -30,10 +28,10 @@ class BlockCorrelation:
     """
 
     value: float
-    interval: Array
+    interval: Doubles
 
 
-def correlation_length(values: Array, mask: Mask) -> float:
+def correlation_length(values: Doubles, mask: Mask) -> float:
     """Distance in pixels at which the autocorrelation of a map inside a mask falls below 1/e.
 
     Masked autocorrelation by Fourier transforms, averaged over directions.
@@ -56,7 +54,7 @@ def correlation_length(values: Array, mask: Mask) -> float:
     return last + float((curve[last] - curve[0] / np.e) / (curve[last] - curve[last + 1]))
 
 
-def block_side(first: Array, second: Array, mask: Mask) -> int:
+def block_side(first: Doubles, second: Doubles, mask: Mask) -> int:
     """Side of blocks for the bootstrap: four times the shorter of the correlation lengths.
 
     The product of two maps, on which their correlation rests, is alike over about the shorter of their lengths.
@@ -65,7 +63,14 @@ def block_side(first: Array, second: Array, mask: Mask) -> int:
 
 
 def block_correlation(
-    first: Array, second: Array, mask: Mask, *, side: int, confidence: float, resamples: int, rng: np.random.Generator
+    first: Doubles,
+    second: Doubles,
+    mask: Mask,
+    *,
+    side: int,
+    confidence: float,
+    resamples: int,
+    rng: np.random.Generator,
 ) -> BlockCorrelation:
     """Pearson's correlation inside a mask, with an interval by a moving-block bootstrap.
 
@@ -98,7 +103,7 @@ def block_correlation(
     return BlockCorrelation(value, np.tanh(np.array([middle - reach, middle + reach])))
 
 
-def _window_sums(parts: Array, side: int) -> Array:
+def _window_sums(parts: Doubles, side: int) -> Doubles:
     """Sums over all square windows of a side that touch the maps, along the last two axes."""
     padded = np.pad(parts, ((0, 0), (side, side - 1), (side, side - 1)))
     total = padded.cumsum(axis=1).cumsum(axis=2)
@@ -106,14 +111,14 @@ def _window_sums(parts: Array, side: int) -> Array:
     return total[:, high, high] - total[:, low, high] - total[:, high, low] + total[:, low, low]
 
 
-def ranked(values: Array, mask: Mask) -> Array:
+def ranked(values: Doubles, mask: Mask) -> Doubles:
     """A map with the ranks of its values inside a mask, 0 outside: Pearson's correlation of ranks is Spearman's."""
     ranks = np.zeros(values.shape)
     ranks[mask] = rankdata(values[mask])
     return ranks
 
 
-def _pearson(sums: Array) -> Array:
+def _pearson(sums: Doubles) -> Doubles:
     """Correlations (r,) from rows of count, sums, sums of squares and of products (r, 6)."""
     count, a, b, aa, bb, ab = sums.T
     variances = (count * aa - a**2) * (count * bb - b**2)

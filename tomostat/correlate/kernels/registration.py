@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from tomostat.kernels.arrays import Doubles, Mask
+
 Spectrum = NDArray[np.complex128]
 
 COARSE = 40
@@ -54,7 +54,7 @@ class Placement:
     shift: tuple[float, float]
     flip: bool
 
-    def transform(self, shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[Array, Array]:
+    def transform(self, shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[Doubles, Doubles]:
         """Matrix (2, 2) and offset (2,) from a pixel of the first map to one of the second, of these shapes."""
         angle = np.deg2rad(self.rotation)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -108,7 +108,7 @@ class Search:
     sign: int
     outline: bool
 
-    def score(self, correlation: Array, overlap: Array, pixels: tuple[Array | float, Array | float]) -> Array:
+    def score(self, correlation: Doubles, overlap: Doubles, pixels: tuple[Doubles | float, Doubles | float]) -> Doubles:
         """Score of placements from the correlation and the overlap in pixels with masks of so many pixels."""
         found = np.abs(correlation) if self.sign == 0 else self.sign * correlation
         if self.outline:
@@ -127,15 +127,15 @@ class Search:
             yield Placement(float(scale), float(angle), (0.0, 0.0), flip)
 
 
-def fill_outside(values: Array, mask: Mask) -> Array:
+def fill_outside(values: Doubles, mask: Mask) -> Doubles:
     """A map whose pixels outside a mask have the value of the nearest one inside, so that interpolation is safe."""
     nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
     return np.asarray(values[tuple(nearest)])
 
 
 def place(
-    values: Array, mask: Mask, placement: Placement, shape: tuple[int, ...], order: int = 3
-) -> tuple[Array, Mask]:
+    values: Doubles, mask: Mask, placement: Placement, shape: tuple[int, ...], order: int = 3
+) -> tuple[Doubles, Mask]:
     """A second map, and its mask, on the pixels of the first.
 
     Parameters
@@ -152,24 +152,26 @@ def place(
     return _moved(fill_outside(values, mask), mask, placement, shape, order)
 
 
-def _moved(filled: Array, mask: Mask, placement: Placement, shape: tuple[int, ...], order: int) -> tuple[Array, Mask]:
+def _moved(
+    filled: Doubles, mask: Mask, placement: Placement, shape: tuple[int, ...], order: int
+) -> tuple[Doubles, Mask]:
     """As `place`, of a map that is filled outside its mask already."""
     matrix, offset = placement.transform(shape, filled.shape)
     if placement.scale < 1:  # a Gaussian as wide as the pixel of the first map, in addition to the second's own
         filled = ndimage.gaussian_filter(filled, np.sqrt((placement.scale**-2 - 1) / 12), mode="nearest")
-    moved: Array = ndimage.affine_transform(filled, matrix, offset, output_shape=shape, order=order, mode="nearest")  # type: ignore[call-overload]
-    inside: Array = ndimage.affine_transform(mask.astype(np.float64), matrix, offset, output_shape=shape, order=1)
+    moved: Doubles = ndimage.affine_transform(filled, matrix, offset, output_shape=shape, order=order, mode="nearest")  # type: ignore[call-overload]
+    inside: Doubles = ndimage.affine_transform(mask.astype(np.float64), matrix, offset, output_shape=shape, order=1)
     return moved, inside > 0.5
 
 
-def correlation(first: Array, second: Array, mask: Mask) -> float:
+def correlation(first: Doubles, second: Doubles, mask: Mask) -> float:
     """Pearson's correlation of two maps inside a mask; 0 where one of them does not vary."""
     a, b = (values[mask] - values[mask].mean() if mask.any() else values[mask] for values in (first, second))
     norm = np.sqrt((a @ a) * (b @ b))
     return float(a @ b / norm) if norm > 0 else 0.0
 
 
-def register(first: Array, mask: Mask, second: Array, other: Mask, search: Search) -> Registered:
+def register(first: Doubles, mask: Mask, second: Doubles, other: Mask, search: Search) -> Registered:
     """Find where a second map lies on a first.
 
     Parameters
@@ -207,7 +209,7 @@ def register(first: Array, mask: Mask, second: Array, other: Mask, search: Searc
     return Registered(best, score, ended[1][0] if len(ended) > 1 else -np.inf)
 
 
-def _shrunk(values: Array, mask: Mask, factor: float) -> tuple[Array, Mask]:
+def _shrunk(values: Doubles, mask: Mask, factor: float) -> tuple[Doubles, Mask]:
     """A map with pixels larger by a factor, and its mask."""
     if factor <= 1:
         return values, mask
@@ -216,7 +218,9 @@ def _shrunk(values: Array, mask: Mask, factor: float) -> tuple[Array, Mask]:
     return place(values, mask, Placement(1 / factor, 0.0, (0.0, 0.0), False), shape, order=1)
 
 
-def _ranked(first: Array, mask: Mask, second: Array, other: Mask, search: Search) -> Iterator[tuple[float, Placement]]:
+def _ranked(
+    first: Doubles, mask: Mask, second: Doubles, other: Mask, search: Search
+) -> Iterator[tuple[float, Placement]]:
     """Score and placement of every scale, rotation and flip at its best shift."""
     size = max(*first.shape, int(np.ceil(np.hypot(*second.shape) * search.scale * (1 + search.tolerance))))
     shape = (fft.next_fast_len(first.shape[0] + size), fft.next_fast_len(first.shape[1] + size))
@@ -235,7 +239,7 @@ def _ranked(first: Array, mask: Mask, second: Array, other: Mask, search: Search
         yield float(score.max()), Placement(one.scale, one.rotation, (float(shift[0]), float(shift[1])), one.flip)
 
 
-def _spectra(values: Array, mask: Mask, shape: tuple[int, int]) -> tuple[Spectrum, ...]:
+def _spectra(values: Doubles, mask: Mask, shape: tuple[int, int]) -> tuple[Spectrum, ...]:
     """Fourier transforms of a mask, and of the values and their squares inside it."""
     weight = mask.astype(np.float64)
     centred = np.where(mask, values - values[mask].mean(), 0.0)
@@ -244,11 +248,11 @@ def _spectra(values: Array, mask: Mask, shape: tuple[int, int]) -> tuple[Spectru
 
 def _correlations(
     fixed: tuple[Spectrum, ...], moving: tuple[Spectrum, ...], shape: tuple[int, int]
-) -> tuple[Array, Array]:
+) -> tuple[Doubles, Doubles]:
     """Correlation and overlap in pixels at every shift."""
     conjugate = [part.conj() for part in moving]
 
-    def product_of(a: Spectrum, b: Spectrum) -> Array:
+    def product_of(a: Spectrum, b: Spectrum) -> Doubles:
         return np.asarray(fft.irfft2(a * b, shape))
 
     overlap = np.maximum(np.rint(product_of(fixed[0], conjugate[0])), 0)
@@ -265,19 +269,19 @@ def _correlations(
 
 
 def _refine(
-    first: Array, mask: Mask, second: Array, other: Mask, start: Placement, search: Search, order: int
+    first: Doubles, mask: Mask, second: Doubles, other: Mask, start: Placement, search: Search, order: int
 ) -> tuple[float, Placement]:
     """Improve scale, rotation and shift by the simplex method."""
     pixels, limit = float(mask.sum()), np.log1p(search.tolerance)
     reach, filled = max(first.shape) / 2, fill_outside(second, other)
 
-    def placed(step: Array) -> Placement:
+    def placed(step: Doubles) -> Placement:
         bend = np.clip(np.log(start.scale / search.scale) + step[0] / reach, -limit, limit)
         turn = start.rotation + np.rad2deg(step[1] / reach)
         return Placement(float(search.scale * np.exp(bend)), float(turn),
                          (start.shift[0] + float(step[2]), start.shift[1] + float(step[3])), start.flip)  # fmt: skip
 
-    def loss(step: Array) -> float:
+    def loss(step: Doubles) -> float:
         one = placed(step)
         moved, inside = _moved(filled, other, one, first.shape, order)
         both = mask & inside

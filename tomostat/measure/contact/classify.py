@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.arrays import Floats
 from tomostat.measure.contact.mixture import Mixture
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface, connected_regions
 

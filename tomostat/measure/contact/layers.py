@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.arrays import Floats
 from tomostat.measure.contact.classify import classify_contact, contact_share_std, remove_small_regions
 from tomostat.measure.contact.mixture import Mixture, fit_mixture, histogram, homogeneity_weights
 from tomostat.measure.contact.profiles import POSITIONS, GreyLevels, blurred_solid, fit_layers, sample_profiles

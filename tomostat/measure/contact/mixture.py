@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.arrays import Doubles, Floats
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface
-
-Doubles = NDArray[np.float64]
 
 
 class Component(NamedTuple):

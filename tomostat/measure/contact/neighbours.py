@@ -17,7 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tomostat.kernels.smoothing import Floats, Spacing
+from tomostat.kernels.arrays import Floats
+from tomostat.kernels.smoothing import Spacing
 from tomostat.measure.contact.closeness import ball_gap, closeness, reduced_radius
 from tomostat.measure.shape.surface import Surface
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Mask, Spacing
+from tomostat.kernels.arrays import ByteMask
+from tomostat.kernels.smoothing import Spacing
 from tomostat.measure.contact.neighbours import count_contacts, nearest_distances
 from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, Values, of_field, of_particle
 from tomostat.measure.shape.distance import distance_to
@@ -70,7 +71,7 @@ def shell(particle: Particle) -> Values:
 
 
 def shell_columns(
-    mask: Mask, other: NDArray[np.bool_], outside: NDArray[np.bool_], thickness: float, spacing: Spacing
+    mask: ByteMask, other: NDArray[np.bool_], outside: NDArray[np.bool_], thickness: float, spacing: Spacing
 ) -> dict[str, float]:
     """How densely other particles lie around one.
 

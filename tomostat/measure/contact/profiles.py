@@ -18,10 +18,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Floats, smooth
+from tomostat.kernels.arrays import Doubles, Floats
+from tomostat.kernels.smoothing import smooth
 from tomostat.measure.shape.surface import Surface
-
-Doubles = NDArray[np.float64]
 
 POSITIONS = np.arange(-1.0, 7.0)
 """Positions along the normal at which profiles are sampled, in voxels from the surface point."""

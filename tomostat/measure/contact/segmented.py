@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.arrays import Floats
 from tomostat.measure.contact.layers import LEVELS, TOLERANCES, SurfaceContact, Surroundings, face_area, touched
 from tomostat.measure.shape.neighbourhood import STEPS
 from tomostat.measure.shape.surface import Surface

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.kernels.smoothing import Mask, Spacing
+from tomostat.kernels.arrays import ByteMask
+from tomostat.kernels.smoothing import Spacing
 from tomostat.measure.measures import TOO_SMALL, Measure, Value, Values, of_particle
 from tomostat.measure.shape.crofton import crofton_area
 
@@ -46,7 +47,7 @@ def cracks(particle: Particle) -> Values:
     return crack_columns(particle.mask, solid, particle.spacing, particle.crofton_area)
 
 
-def inner_voids(mask: Mask, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def inner_voids(mask: ByteMask, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Voids of a particle that reach deeper than `EDGE` voxels.
 
     Parameters
@@ -73,7 +74,7 @@ def inner_voids(mask: Mask, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(reaches[pieces])
 
 
-def crack_columns(mask: Mask, solid: NDArray[np.bool_], spacing: Spacing, whole: float) -> dict[str, Value]:
+def crack_columns(mask: ByteMask, solid: NDArray[np.bool_], spacing: Spacing, whole: float) -> dict[str, Value]:
     """Fragments, and the surface of cracks and pores inside a particle.
 
     Parameters

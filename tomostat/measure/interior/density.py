@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.measure.interior.grey import SHELL
 from tomostat.measure.measures import TOO_SMALL, Arrays, Measure, of_field
 
 if TYPE_CHECKING:
     from tomostat.measure.field import FieldParticles
 
-Doubles = NDArray[np.float64]
 Branch = Literal["charged", "discharged"]
 
 ELECTRON_RADIUS = 2.8179e-5

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Mask, Spacing
+from tomostat.kernels.arrays import ByteMask
+from tomostat.kernels.smoothing import Spacing
 from tomostat.measure.measures import TOO_SMALL, Arrays, Axis, Measure, Value, Values, of_field, of_particle
 from tomostat.measure.shape.distance import distance_to
 from tomostat.measure.shape.moments import grey_statistics
@@ -97,7 +98,7 @@ def inner_grey(particle: Particle) -> Values:
     return found | {"layer_grey": layer_means(grey, depth, thickness)}
 
 
-def depth_below_surface(mask: Mask, spacing: Spacing) -> NDArray[np.float64]:
+def depth_below_surface(mask: ByteMask, spacing: Spacing) -> NDArray[np.float64]:
     """Distance (z, y, x) to the nearest voxel outside a particle, micrometers; 0 where it fills its box."""
     depth = distance_to(mask == 0, spacing)
     depth[~np.isfinite(depth)] = 0.0
@@ -125,7 +126,7 @@ def layer_means(grey: NDArray[np.float32], depth: NDArray[np.float64], thickness
 
 
 def grey_columns(
-    mask: Mask,
+    mask: ByteMask,
     active: NDArray[np.bool_],
     grey: NDArray[np.float32],
     depth: NDArray[np.float64],

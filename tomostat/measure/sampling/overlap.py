@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-Doubles = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
 
 LEAST_SHARE = 0.25
 """Least share of the smaller of two equivalent balls that lies in the other for both to be one particle."""

@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-Doubles = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
 
 POINTS = 14
 """Log2 of the places that a union of windows is sampled at: weights are good to some 0.3 %."""

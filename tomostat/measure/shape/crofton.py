@@ -6,12 +6,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import ByteMask
 from tomostat.kernels.directions import DIRECTIONS, crofton_weights
-from tomostat.kernels.smoothing import Mask, Spacing
+from tomostat.kernels.smoothing import Spacing
 
 
 @njit(cache=True, nogil=True)
-def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int64]:
+def _transitions(padded: ByteMask, directions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Transitions between particle and background along each direction, in a box with an empty voxel on all sides."""
     nz, ny, nx = padded.shape
     counts = np.zeros(len(directions), np.int64)
@@ -28,7 +29,7 @@ def _transitions(padded: Mask, directions: NDArray[np.int64]) -> NDArray[np.int6
     return counts
 
 
-def crofton_area(mask: Mask, spacing: Spacing) -> float:
+def crofton_area(mask: ByteMask, spacing: Spacing) -> float:
     """Area of a particle's whole surface from intersections with lines in 13 directions, micrometer^2.
 
     An independent check of the faces' sum: it needs no normals, but is off by some 2 % on planes.

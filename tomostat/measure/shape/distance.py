@@ -6,9 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.kernels.smoothing import Spacing
-
-Doubles = NDArray[np.float64]
 
 FAR = 1e20
 """Squared distance where there is no target."""

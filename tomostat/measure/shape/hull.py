@@ -12,14 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from tomostat.kernels.smoothing import Floats, Mask, Spacing, smooth
+from tomostat.kernels.arrays import ByteMask, Doubles, Floats, Ints
+from tomostat.kernels.smoothing import Spacing, smooth
 from tomostat.measure.shape.neighbourhood import STEPS
-
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 LEAST_CELLS, MOST_CELLS = 8, 16
 """Least and largest number of cells along an edge of the cube of directions, in each of which one point is kept."""
@@ -47,7 +44,7 @@ class FeretDiameters:
     shortest: float
 
 
-def convex_hull(mask: Mask, spacing: Spacing) -> ConvexHull:
+def convex_hull(mask: ByteMask, spacing: Spacing) -> ConvexHull:
     """The convex hull of a particle.
 
     Parameters
@@ -71,13 +68,13 @@ def convex_hull(mask: Mask, spacing: Spacing) -> ConvexHull:
         return ConvexHull(_corners(mask) * size)
 
 
-def _corners(mask: Mask) -> Doubles:
+def _corners(mask: ByteMask) -> Doubles:
     """Corners of all voxels, (n, 3), in voxels."""
     return (np.argwhere(mask)[:, None] - 0.5 + np.array(list(np.ndindex(2, 2, 2)))).reshape(-1, 3)
 
 
 @njit(cache=True, nogil=True)
-def _surface_points(mask: Mask, f: Floats) -> Doubles:
+def _surface_points(mask: ByteMask, f: Floats) -> Doubles:
     """Centres of the boundary voxels, and the places between them and the outside where `f` is one half; in voxels."""
     nz, ny, nx = mask.shape
     points = np.empty((1024, 3))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
-from tomostat.kernels.smoothing import RADIUS, Floats, Mask, Spacing, smooth
+from tomostat.kernels.arrays import ByteMask, Floats
+from tomostat.kernels.smoothing import RADIUS, Spacing, smooth
 from tomostat.measure.shape.voids import fill_voids
 
 CLEAR = 0.02
@@ -86,7 +87,7 @@ def particle_mesh(
     )
 
 
-def smooth_level(mask: Mask) -> Floats:
+def smooth_level(mask: ByteMask) -> Floats:
     """The smoothed mask, above 1/2 in all of its voxels and below in all others."""
     level = smooth(mask)
     return np.where(mask > 0, np.maximum(level, 0.5 + CLEAR), np.minimum(level, 0.5 - CLEAR)).astype(np.float32)

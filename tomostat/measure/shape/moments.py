@@ -14,9 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import Ints
 from tomostat.phase import Phase
-
-Ints = NDArray[np.int64]
 
 PHASES = len(Phase)
 """Number of phase codes."""

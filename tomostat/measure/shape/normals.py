@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Floats, Spacing
+from tomostat.kernels.arrays import Floats
+from tomostat.kernels.smoothing import Spacing
 
 ROUNDS, LONG = 3, 1.5
 """Rounds of voting, one more for voxels that are `LONG` times longer than wide: a single one leaves the steps of planes

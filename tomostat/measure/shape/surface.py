@@ -17,7 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Floats, Mask, Spacing, gradient, smooth
+from tomostat.kernels.arrays import ByteMask, Floats
+from tomostat.kernels.smoothing import Spacing, gradient, smooth
 from tomostat.measure.shape.neighbourhood import STEPS, list_neighbours
 from tomostat.measure.shape.normals import nearness_weights, vote_normal, vote_normals
 
@@ -51,7 +52,7 @@ class Surface:
         Voxel size (z, y, x) in micrometers.
     """
 
-    mask: Mask
+    mask: ByteMask
     voxel: NDArray[np.int32]
     point: Floats
     normal: Floats
@@ -77,7 +78,7 @@ class Surface:
 
 
 @njit(cache=True, nogil=True)
-def _mark_boundary(mask: Mask, flat: bool, edge: Mask) -> int:
+def _mark_boundary(mask: ByteMask, flat: bool, edge: ByteMask) -> int:
     """Mark voxels with a face on the outside or on the box's edge; rows along x are the inner, vectorised loop."""
     nz, ny, nx = mask.shape
     count = 0
@@ -104,7 +105,7 @@ def _mark_boundary(mask: Mask, flat: bool, edge: Mask) -> int:
 
 @njit(cache=True, nogil=True)
 def _collect(
-    edge: Mask,
+    edge: ByteMask,
     f: Floats,
     spacing: NDArray[np.float64],
     voxel: NDArray[np.int32],
@@ -164,9 +165,9 @@ def _place_of_face(
 
 @njit(cache=True, nogil=True)
 def _face_areas(
-    mask: Mask,
+    mask: ByteMask,
     f: Floats,
-    outside: Mask,
+    outside: ByteMask,
     spacing: NDArray[np.float64],
     flat: bool,
     voxel: NDArray[np.int32],
@@ -206,7 +207,7 @@ def _face_areas(
                 area[n] += share
 
 
-def extract_surface(mask: Mask, spacing: Spacing, *, outside: NDArray[Any] | None = None) -> Surface:
+def extract_surface(mask: ByteMask, spacing: Spacing, *, outside: NDArray[Any] | None = None) -> Surface:
     """The surface of a filled particle.
 
     Parameters

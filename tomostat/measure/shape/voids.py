@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from tomostat.kernels.smoothing import Mask
+from tomostat.kernels.arrays import ByteMask
 
 
-def fill_voids(mask: Mask) -> Mask:
+def fill_voids(mask: ByteMask) -> ByteMask:
     """Fill the voids that a particle encloses.
 
     Parameters

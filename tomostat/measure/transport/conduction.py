@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg, splu
 from scipy.special import ndtri
 
+from tomostat.kernels.arrays import Doubles, Ints32
 from tomostat.kernels.smoothing import SIGMA, Spacing, smooth
 from tomostat.measure.measures import TOO_SMALL, Measure, Values, of_particle
 from tomostat.measure.shape.neighbourhood import STEPS
@@ -26,8 +27,6 @@ from tomostat.measure.shape.surface import Surface
 if TYPE_CHECKING:
     from tomostat.measure.particle import Particle
 
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int32]
 
 BUDGET = 250_000
 """Largest number of cells: particles with more voxels are solved on blocks of voxels."""
@@ -104,7 +103,7 @@ class Conduction:
 
 
 @njit(cache=True, nogil=True)
-def _number_cells(solid: NDArray[np.bool_], edge: int) -> tuple[Ints, int]:
+def _number_cells(solid: NDArray[np.bool_], edge: int) -> tuple[Ints32, int]:
     """Number the pieces that faces join within each block of `edge` voxels; -1 outside the solid."""
     nz, ny, nx = solid.shape
     number = np.full(solid.shape, -1, np.int32)
@@ -136,7 +135,7 @@ def _number_cells(solid: NDArray[np.bool_], edge: int) -> tuple[Ints, int]:
 
 
 @njit(cache=True, nogil=True)
-def _sum_cells(number: Ints, count: int) -> tuple[NDArray[np.int64], Doubles]:
+def _sum_cells(number: Ints32, count: int) -> tuple[NDArray[np.int64], Doubles]:
     """Voxels of each cell and the mean of their indices."""
     nz, ny, nx = number.shape
     voxels, middle = np.zeros(count, np.int64), np.zeros((count, 3))
@@ -154,7 +153,7 @@ def _sum_cells(number: Ints, count: int) -> tuple[NDArray[np.int64], Doubles]:
     return voxels, middle
 
 
-def _link_cells(number: Ints, centre: Doubles, spacing: Spacing) -> csr_array:
+def _link_cells(number: Ints32, centre: Doubles, spacing: Spacing) -> csr_array:
     """Conductance between cells, (n, n) symmetric: area of the faces that they share over their centres' distance."""
     rows, columns, values = [], [], []
     for axis in range(3):
@@ -171,7 +170,7 @@ def _link_cells(number: Ints, centre: Doubles, spacing: Spacing) -> csr_array:
     return csr_array(half + half.T)
 
 
-def _electrode_links(cell: Ints, area: NDArray[np.floating], below: Doubles, least: float, count: int) -> Doubles:
+def _electrode_links(cell: Ints32, area: NDArray[np.floating], below: Doubles, least: float, count: int) -> Doubles:
     """Conductance from each cell to the electrode: area over mean distance below the surface, at least `least`."""
     whole = np.bincount(cell, area, count)
     distance = np.bincount(cell, area * below, count) / np.where(whole > 0, whole, 1)

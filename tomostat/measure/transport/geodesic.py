@@ -6,11 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import ByteMask, Doubles, Floats
 from tomostat.kernels.heap import POPPED, new_heap, pop, push
-from tomostat.kernels.smoothing import Floats, Mask
 from tomostat.measure.shape.surface import Surface
-
-Doubles = NDArray[np.float64]
 
 LONGEST = 8.0
 """Longest straight step in voxels."""
@@ -21,7 +19,7 @@ points near it have them."""
 
 
 @njit(cache=True, nogil=True)
-def _edge_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
+def _edge_path(mask: ByteMask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
     """As `face_path`, for neighbours in the particle that share a face or an edge."""
     if abs(dz) + abs(dy) + abs(dx) == 1:
         return True
@@ -33,7 +31,7 @@ def _edge_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) ->
 
 
 @njit(cache=True, nogil=True)
-def face_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
+def face_path(mask: ByteMask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> bool:
     """Whether faces inside the particle join a voxel to its neighbour at (dz, dy, dx), each -1, 0 or 1.
 
     Written out rather than recursive: a recursive function does not survive numba's cache.
@@ -50,7 +48,7 @@ def face_path(mask: Mask, z: int, y: int, x: int, dz: int, dy: int, dx: int) -> 
 
 
 @njit(cache=True, nogil=True)
-def _open_steps(mask: Mask, voxel: NDArray[np.int32], index: NDArray[np.int32]) -> NDArray[np.uint32]:
+def _open_steps(mask: ByteMask, voxel: NDArray[np.int32], index: NDArray[np.int32]) -> NDArray[np.uint32]:
     """For each boundary voxel a bit for every neighbour (of 26) on the boundary that faces join it to.
 
     Walls of a narrow crack touch at corners and edges of voxels; there is no way across.

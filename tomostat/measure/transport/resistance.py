@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.kernels.smoothing import Floats
+from tomostat.kernels.arrays import Floats
 from tomostat.measure.measures import TOO_SMALL, Measure, Value, Values, of_particle
 
 if TYPE_CHECKING:

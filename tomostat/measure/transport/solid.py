@@ -6,17 +6,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import ByteMask, Doubles, Floats, Ints32
 from tomostat.kernels.heap import POPPED, new_heap, pop, push
-from tomostat.kernels.smoothing import Floats, Mask
 from tomostat.measure.shape.surface import Surface
 from tomostat.measure.transport.geodesic import face_path
 
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int32]
-
 
 @njit(cache=True, nogil=True)
-def _place(node: Ints, index: Ints, point: Floats, spacing: Doubles, out: Doubles) -> None:
+def _place(node: Ints32, index: Ints32, point: Floats, spacing: Doubles, out: Doubles) -> None:
     """Where a voxel lies: boundary voxels on the surface, others at their centre."""
     number = index[node[0], node[1], node[2]]
     for a in range(3):
@@ -24,7 +21,7 @@ def _place(node: Ints, index: Ints, point: Floats, spacing: Doubles, out: Double
 
 
 @njit(cache=True, nogil=True)
-def _apart(i: Ints, j: Ints, index: Ints, point: Floats, spacing: Doubles, p: Doubles, q: Doubles) -> float:
+def _apart(i: Ints32, j: Ints32, index: Ints32, point: Floats, spacing: Doubles, p: Doubles, q: Doubles) -> float:
     """Straight distance of two voxels in micrometers."""
     _place(i, index, point, spacing, p)
     _place(j, index, point, spacing, q)
@@ -32,7 +29,7 @@ def _apart(i: Ints, j: Ints, index: Ints, point: Floats, spacing: Doubles, p: Do
 
 
 @njit(cache=True, nogil=True)
-def _visible(solid: Mask, i: Ints, j: Ints) -> bool:
+def _visible(solid: ByteMask, i: Ints32, j: Ints32) -> bool:
     """Whether the straight line between two voxels stays in the solid, looked at every half voxel."""
     longest = max(abs(i[0] - j[0]), abs(i[1] - j[1]), abs(i[2] - j[2]))
     steps = 2 * longest
@@ -48,7 +45,7 @@ def _visible(solid: Mask, i: Ints, j: Ints) -> bool:
 
 @njit(cache=True, nogil=True)
 def _margin(
-    voxel: Ints, start: NDArray[np.int64], neighbour: Ints, point: Floats, contact: Floats, out: Doubles
+    voxel: Ints32, start: NDArray[np.int64], neighbour: Ints32, point: Floats, contact: Floats, out: Doubles
 ) -> None:
     """How far the contact reaches beyond each of its points towards the nearest one without."""
     out[:] = 0.0
@@ -69,10 +66,10 @@ def _margin(
 
 @njit(cache=True, nogil=True)
 def _flow(
-    solid: Mask,
-    number: Ints,
-    node: Ints,
-    index: Ints,
+    solid: ByteMask,
+    number: Ints32,
+    node: Ints32,
+    index: Ints32,
     point: Floats,
     spacing: Doubles,
     contact: Floats,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
 
 
 class Particles(NamedTuple):
@@ -41,20 +41,20 @@ class Particles(NamedTuple):
         inward), waviness, reach along its axis.
     """
 
-    centre: Floats
+    centre: Doubles
     radius: NDArray[np.float32]
     detached: NDArray[np.float32]
-    bound: Floats
-    gap: Floats
-    core: Floats
-    core_scale: Floats
-    pore: Floats
-    grain: Floats
-    density: Floats
+    bound: Doubles
+    gap: Doubles
+    core: Doubles
+    core_scale: Doubles
+    pore: Doubles
+    grain: Doubles
+    density: Doubles
     seed: NDArray[np.int64]
-    split: Floats
+    split: Doubles
     crack_start: NDArray[np.int64]
-    crack: Floats
+    crack: Doubles
 
 
 class Surroundings(NamedTuple):

@@ -6,7 +6,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.phantom.kernels.model import Floats, Particles, Surroundings
+from tomostat.kernels.arrays import Doubles
+from tomostat.phantom.kernels.model import Particles, Surroundings
 from tomostat.phantom.kernels.noise import gradient_noise
 from tomostat.phantom.kernels.shape import grid_cell, interpolate_cell
 from tomostat.phase import Phase
@@ -108,7 +109,7 @@ def phase_at(
 
 
 @numba.njit(cache=True, nogil=True)
-def states_at(particles: Particles, film: float, points: Floats) -> NDArray[np.uint8]:
+def states_at(particles: Particles, film: float, points: Doubles) -> NDArray[np.uint8]:
     """States (n,) of points (n, 3), in micrometers, relative to all particles."""
     states = np.zeros(points.shape[0], np.uint8)
     for i in range(particles.centre.shape[0]):
@@ -118,7 +119,7 @@ def states_at(particles: Particles, film: float, points: Floats) -> NDArray[np.u
 
 
 @numba.njit(cache=True, nogil=True)
-def ball_fraction(centres: Floats, radii: Floats, points: Floats) -> float:
+def ball_fraction(centres: Doubles, radii: Doubles, points: Doubles) -> float:
     """Share of points (n, 3) in balls with centres (k, 3) and radii (k,), which do not overlap."""
     count = 0
     for i in range(centres.shape[0]):
@@ -131,7 +132,7 @@ def ball_fraction(centres: Floats, radii: Floats, points: Floats) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def web_at_points(surroundings: Surroundings, points: Floats) -> Floats:
+def web_at_points(surroundings: Surroundings, points: Doubles) -> Doubles:
     """Web noise (n,) at points (n, 3) in micrometers."""
     noise = np.empty(points.shape[0])
     for p in range(points.shape[0]):
@@ -140,7 +141,7 @@ def web_at_points(surroundings: Surroundings, points: Floats) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
-def are_visible(particles: Particles, shape: NDArray[np.int64], spacing: Floats, circle: float) -> NDArray[np.bool_]:
+def are_visible(particles: Particles, shape: NDArray[np.int64], spacing: Doubles, circle: float) -> NDArray[np.bool_]:
     """Whether each particle holds at least one voxel centre of the field of view.
 
     Parameters

@@ -7,7 +7,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.phantom.kernels.model import Floats, Particles, Surroundings
+from tomostat.kernels.arrays import Doubles
+from tomostat.phantom.kernels.model import Particles, Surroundings
 from tomostat.phantom.kernels.noise import gradient_noise, noise_row
 from tomostat.phantom.kernels.rules import ACTIVE, CBD, OCTAVES, PARTICLE, PORE, phase_between, state_near
 
@@ -27,8 +28,8 @@ class Interior(NamedTuple):
     pore: float
     core: float
     core_scale: float
-    split: Floats
-    crack: Floats
+    split: Doubles
+    crack: Doubles
 
 
 @numba.njit(cache=True, nogil=True)
@@ -116,9 +117,9 @@ def paint_particles(
     particles: Particles,
     film: float,
     chosen: NDArray[np.int64],
-    origin: Floats,
-    spacing: Floats,
-    levels: Floats,
+    origin: Doubles,
+    spacing: Doubles,
+    levels: Doubles,
     labels: NDArray[np.uint32],
     states: NDArray[np.uint8],
     grey: NDArray[np.float32],
@@ -176,9 +177,9 @@ def _paint_particle(
     detached: NDArray[np.float32],
     gap: float,
     film: float,
-    centre: Floats,
-    origin: Floats,
-    spacing: Floats,
+    centre: Doubles,
+    origin: Doubles,
+    spacing: Doubles,
     solid: float,
     texture: float,
     labels: NDArray[np.uint32],
@@ -212,7 +213,14 @@ def _paint_particle(
 
 @numba.njit(cache=True, nogil=True)
 def _noise_along_row(
-    surroundings: Surroundings, z: float, y: float, first: float, step: float, row: Floats, web: Floats, texture: Floats
+    surroundings: Surroundings,
+    z: float,
+    y: float,
+    first: float,
+    step: float,
+    row: Doubles,
+    web: Doubles,
+    texture: Doubles,
 ) -> None:
     """Write the web noise and the texture of the CBD for voxels along x, from index `first` on."""
     web[:] = 0.0
@@ -228,9 +236,9 @@ def _noise_along_row(
 @numba.njit(cache=True, nogil=True)
 def paint_surroundings(
     surroundings: Surroundings,
-    origin: Floats,
-    spacing: Floats,
-    levels: Floats,
+    origin: Doubles,
+    spacing: Doubles,
+    levels: Doubles,
     states: NDArray[np.uint8],
     phases: NDArray[np.uint8],
     grey: NDArray[np.float32],

@@ -11,11 +11,10 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomostat.kernels.arrays import Floats, Mask
 from tomostat.kernels.smoothing import smooth
 from tomostat.phase import Phase
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
 
 TRUNCATE = 3.0

@@ -17,6 +17,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
 from tomostat.blocks import Box, Shape
+from tomostat.kernels.arrays import Doubles
 from tomostat.phases.kernels.counts import Bins, Counts
 from tomostat.phases.kernels.thresholds import multi_otsu
 
@@ -35,8 +36,6 @@ ROUNDS = 5
 REWEIGHTINGS = 6
 """Iterations of the robust fit."""
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class ShadingFit:
@@ -50,7 +49,7 @@ class ShadingFit:
         (bins,) int64 histogram of the whole volume without its shading.
     """
 
-    cells: Floats
+    cells: Doubles
     counts: Counts
 
 
@@ -134,7 +133,7 @@ def fit_shading(counts: Counts, bins: Bins, classes: int) -> ShadingFit:
     return ShadingFit((shading * bins.width).reshape(cells), total)
 
 
-def _aligned(flat: Floats, shading: Floats) -> Counts:
+def _aligned(flat: Doubles, shading: Doubles) -> Counts:
     """Sum of the histograms of the cells, each shifted back by its shading (in bins)."""
     positions = np.arange(flat.shape[1])
     shifted = np.zeros(flat.shape[1])
@@ -144,7 +143,7 @@ def _aligned(flat: Floats, shading: Floats) -> Counts:
     return np.rint(shifted).astype(np.int64)
 
 
-def _peaks(flat: Floats, smoothed: Floats, width: float, thresholds: Floats, shading: Floats) -> Floats:
+def _peaks(flat: Doubles, smoothed: Doubles, width: float, thresholds: Doubles, shading: Doubles) -> Doubles:
     """Peaks (n, 4) of the histograms, smoothed by `width` bins: cell, phase, position in bins, weight."""
     median_mass = np.median(flat.sum(axis=1)[flat.any(axis=1)])
     found = []
@@ -161,7 +160,7 @@ def _peaks(flat: Floats, smoothed: Floats, width: float, thresholds: Floats, sha
     return np.array(found, dtype=np.float64).reshape(-1, 4)
 
 
-def _mode(histogram: Floats) -> float:
+def _mode(histogram: Doubles) -> float:
     """Position of the highest point of a smooth histogram, by a parabola through it and its neighbours."""
     i = int(np.argmax(histogram))
     if not 0 < i < len(histogram) - 1:
@@ -171,7 +170,7 @@ def _mode(histogram: Floats) -> float:
     return i + 0.5 + (0.5 * (before - after) / curve if curve < 0 else 0.0)
 
 
-def _smooth_fit(peaks: Floats, penalty: Any, shading: Floats, number: int) -> Floats:
+def _smooth_fit(peaks: Doubles, penalty: Any, shading: Doubles, number: int) -> Doubles:
     """Shading (cells,) that fits the peaks, in bins, by iteratively reweighted least squares.
 
     Parameters
@@ -231,7 +230,7 @@ def _second_differences(cells: Sequence[int]) -> Any:
     return total.tocsr()
 
 
-def shading_grid(cells: Floats, shape: Shape) -> NDArray[np.float32]:
+def shading_grid(cells: Doubles, shape: Shape) -> NDArray[np.float32]:
     """Interpolate the shading of cells at nodes spread evenly from the first to the last voxel.
 
     Parameters

@@ -9,8 +9,8 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import UNCOLOURED, draw_section, scale_bar
 from tomostat.report.fields import FieldView
@@ -20,8 +20,6 @@ from tomostat.report.sections import Section
 from tomostat.report.style import degrees_map, frameless, new_figure
 from tomostat.report.tables import particle_rows
 from tomostat.report.text import file_name
-
-Array = NDArray[np.float64]
 
 
 def gallery(data: ReportData) -> str:
@@ -93,7 +91,7 @@ def _tile(data: ReportData, views: Mapping[str, FieldView], row: int) -> str:
     )
 
 
-def draw_particle(view: FieldView, label: int, centre: Array, diameter: float, degree: float) -> Figure:
+def draw_particle(view: FieldView, label: int, centre: Doubles, diameter: float, degree: float) -> Figure:
     """A slice through a particle's middle and the particle in 3D, at one scale."""
     reach = reach_of(diameter)
     labels, spacing = view.labels_around(centre, reach), view.info.spacing

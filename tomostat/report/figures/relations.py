@@ -6,16 +6,13 @@ from html import escape
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.report.data import ReportData
 from tomostat.report.scatter import ReferenceCurve, against_detachment
 from tomostat.report.sections import Section
 from tomostat.report.tables import condition_cell, particle_rows, table, with_interval
 from tomostat.report.text import RHO, condition_names, significant, unit_text
-
-Array = NDArray[np.float64]
-
 
 SHOWN = 2
 """Columns beside each other in the figure of `other_columns`."""
@@ -107,7 +104,7 @@ def _round_gap_curves() -> dict[str, ReferenceCurve]:
     }
 
 
-def round_gap_resistance() -> tuple[Array, Array, Array]:
+def round_gap_resistance() -> tuple[Doubles, Doubles, Doubles]:
     """Detachment, and mean and spread of the relative resistance, of a ball with one round gap around a pole.
 
     The gap has half-angle t0, so its share of the surface is (1 - cos t0) / 2; a point at angle t from the pole is

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tomostat.kernels.arrays import Doubles
 from tomostat.report.data import ReportData
 from tomostat.report.drawing import any_known, degree_bar, label_colours
 from tomostat.report.kernels import raycast
@@ -19,8 +20,6 @@ from tomostat.report.style import MUTED, new_figure
 from tomostat.report.tables import particle_rows
 from tomostat.report.text import file_name
 from tomostat.volume import Spacing
-
-Array = NDArray[np.float64]
 
 MOST = 4
 """Conditions of which a field is shown."""
@@ -71,7 +70,7 @@ def draw_scene(labels: NDArray[Any], spacing: Spacing, degrees: Mapping[int, flo
     return figure
 
 
-def _box(axes: Axes, size: Array, behind: bool) -> None:
+def _box(axes: Axes, size: Doubles, behind: bool) -> None:
     """Edges of the field: those that meet at the corner farthest from the viewer, or the others, with their lengths."""
     corners = np.array([[z, y, x] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
     far = corners[np.argmin(raycast.project(corners * size)[:, 2])]
@@ -90,7 +89,7 @@ def _box(axes: Axes, size: Array, behind: bool) -> None:
         _lengths(axes, size, far)
 
 
-def _lengths(axes: Axes, size: Array, far: NDArray[np.int64]) -> None:
+def _lengths(axes: Axes, size: Doubles, far: NDArray[np.int64]) -> None:
     """Lengths of the field's edges, written beside the lowest and outermost ones."""
     near = 1 - far
     for axis in range(3):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Floats = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
+
 Labels = NDArray[np.integer]
 
 AZIMUTH, ELEVATION = math.radians(28), math.radians(38)
@@ -20,20 +21,20 @@ LIGHT = np.array([0.62, -0.25, 0.55])
 """Where the light comes from: up, right, towards the viewer."""
 
 
-def view() -> Floats:
+def view() -> Doubles:
     """Axes of the camera, rows up, right and towards the viewer, each (z, y, x) of unit length; z points up."""
     sa, ca, se, ce = math.sin(AZIMUTH), math.cos(AZIMUTH), math.sin(ELEVATION), math.cos(ELEVATION)
     return np.array([[ce, -se * sa, -se * ca], [0.0, ca, -sa], [se, ce * sa, ce * ca]])
 
 
-def project(points: Floats) -> Floats:
+def project(points: Doubles) -> Doubles:
     """Points (n, 3) in micrometers z, y, x to (n, 3) up, right and towards the viewer."""
     return points @ view().T
 
 
 def render(
-    labels: Labels, spacing: tuple[float, float, float], colours: Floats, width: int, shown: Labels | None = None
-) -> tuple[Floats, Floats]:
+    labels: Labels, spacing: tuple[float, float, float], colours: Doubles, width: int, shown: Labels | None = None
+) -> tuple[Doubles, Doubles]:
     """Draw all particles of a label volume.
 
     Parameters
@@ -72,8 +73,8 @@ def render(
 
 
 def _shade(
-    hit: NDArray[np.int64], outlined: NDArray[Any], depth: Floats, normal: Floats, colours: Floats, pixel: float
-) -> Floats:
+    hit: NDArray[np.int64], outlined: NDArray[Any], depth: Doubles, normal: Doubles, colours: Doubles, pixel: float
+) -> Doubles:
     """Colours with light, with shadow in corners, and with dark outlines where `outlined` changes."""
     seen = hit > 0
     towards = view()
@@ -128,7 +129,7 @@ def _nearest_label(labels: NDArray[np.int64], z: float, y: float, x: float) -> i
 
 
 @numba.njit(cache=True, nogil=True)
-def _span(shape: tuple[int, int, int], start: Floats, ahead: Floats) -> tuple[float, float]:
+def _span(shape: tuple[int, int, int], start: Doubles, ahead: Doubles) -> tuple[float, float]:
     """Where a ray enters the volume and leaves it; the second is smaller where it misses."""
     first, last = 0.0, 1e18
     for d in range(3):
@@ -141,7 +142,7 @@ def _span(shape: tuple[int, int, int], start: Floats, ahead: Floats) -> tuple[fl
 
 
 @numba.njit(cache=True, nogil=True)
-def _first(solid: NDArray[np.float32], start: Floats, ahead: Floats, step: float) -> float:
+def _first(solid: NDArray[np.float32], start: Doubles, ahead: Doubles, step: float) -> float:
     """Distance to the first surface, by steps and then by halving; negative where there is none."""
     t, last = _span(solid.shape, start, ahead)
     while t < last:
@@ -167,13 +168,13 @@ def _first(solid: NDArray[np.float32], start: Floats, ahead: Floats, step: float
 def cast(
     solid: NDArray[np.float32],
     labels: NDArray[np.int64],
-    spacing: Floats,
-    axes: Floats,
-    corner: Floats,
+    spacing: Doubles,
+    axes: Doubles,
+    corner: Doubles,
     pixel: float,
     height: int,
     width: int,
-) -> tuple[NDArray[np.int64], Floats, Floats]:
+) -> tuple[NDArray[np.int64], Doubles, Doubles]:
     """First surface along parallel rays.
 
     Parameters

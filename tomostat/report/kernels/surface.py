@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
+from tomostat.kernels.arrays import Floats
 from tomostat.report.kernels.sections import grid_places
 
 STEPS = 254
@@ -19,8 +20,6 @@ STEPS = 254
 UNKNOWN = 255
 FAINT = 1e-3
 """Share of a cell's surroundings that must have a value."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

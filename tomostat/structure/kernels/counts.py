@@ -9,11 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomostat.blocks import Block, Shape
+from tomostat.kernels.arrays import Doubles, Ints
 from tomostat.kernels.directions import DIRECTIONS, crofton_weights
 from tomostat.phase import Phase
-
-Ints = NDArray[np.int64]
-Doubles = NDArray[np.float64]
 
 MOST_CELLS = 8
 """Most cells along an axis, a power of two."""

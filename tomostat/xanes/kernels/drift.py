@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
-Array = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
 
 FINENESS = 20
 """Shifts are found to a pixel over this."""
@@ -18,7 +17,7 @@ SMOOTHING = 1.0
 """Sigma in pixels of the images whose shift is found."""
 
 
-def drift(images: Iterable[Array]) -> Array:
+def drift(images: Iterable[Doubles]) -> Doubles:
     """Shifts (n, 2) in pixels that move every image onto the first; neighbours are compared, since contrast changes.
 
     Guizar-Sicairos, Thurman and Fienup, Optics Letters 33, 156 (2008), by scikit-image, on gradients: the edge changes
@@ -35,6 +34,6 @@ def drift(images: Iterable[Array]) -> Array:
     return np.array(found)
 
 
-def shifted(image: Array, shift: Array) -> Array:
+def shifted(image: Doubles, shift: Doubles) -> Doubles:
     """An image moved by a shift in pixels; what was not seen is NaN."""
     return np.asarray(ndimage.shift(image, shift, order=3, mode="constant", cval=np.nan))

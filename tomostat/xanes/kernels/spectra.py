@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from tomostat.kernels.arrays import Doubles
 
 LOOK = 60.0
 """Electronvolts to either side of the edge within which half step and white line are looked for."""
@@ -29,11 +28,11 @@ class Fit(NamedTuple):
         (n,) from absorption less that line to the step at the edge.
     """
 
-    line: Array
-    step: Array
+    line: Doubles
+    step: Doubles
 
 
-def prepare(energy: Array, edge: float, pre: tuple[float, float], post: tuple[float, float], order: int) -> Fit:
+def prepare(energy: Doubles, edge: float, pre: tuple[float, float], post: tuple[float, float], order: int) -> Fit:
     """Least-squares fits as matrices, so that a block of pixels is two products.
 
     Parameters
@@ -58,7 +57,7 @@ def prepare(energy: Array, edge: float, pre: tuple[float, float], post: tuple[fl
     return Fit(np.vander(relative, 2, increasing=True) @ line, after[0])
 
 
-def _polynomial(relative: Array, limits: tuple[float, float], order: int, where: str) -> Array:
+def _polynomial(relative: Doubles, limits: tuple[float, float], order: int, where: str) -> Doubles:
     """Map (order + 1, n) from values at all energies to the coefficients of a fit to those within limits."""
     chosen = (relative >= limits[0]) & (relative <= limits[1])
     if chosen.sum() < order + 2:
@@ -73,14 +72,14 @@ def _polynomial(relative: Array, limits: tuple[float, float], order: int, where:
     return found
 
 
-def normalise(absorption: Array, fit: Fit) -> tuple[Array, Array]:
+def normalise(absorption: Doubles, fit: Fit) -> tuple[Doubles, Doubles]:
     """Normalised spectra (n, k) and the steps (k,) of absorption (n, k); NaN where there is no step up."""
     flat = absorption - fit.line @ absorption
     step = fit.step @ flat
     return np.divide(flat, step, out=np.full(flat.shape, np.nan), where=step > 0), step
 
 
-def half_step_energy(energy: Array, spectra: Array, edge: float) -> Array:
+def half_step_energy(energy: Doubles, spectra: Doubles, edge: float) -> Doubles:
     """Energies (k,) at which normalised spectra (n, k) first pass 1/2 near the edge, interpolated; NaN where none."""
     near = np.flatnonzero(np.abs(energy - edge) <= LOOK)
     values = spectra[near]
@@ -98,7 +97,7 @@ def half_step_energy(energy: Array, spectra: Array, edge: float) -> Array:
     return np.where(known.any(axis=0), found, np.nan)
 
 
-def white_line_energy(energy: Array, spectra: Array, edge: float) -> Array:
+def white_line_energy(energy: Doubles, spectra: Doubles, edge: float) -> Doubles:
     """Energies (k,) of the maxima of normalised spectra (n, k) near the edge, by a parabola through three points."""
     near = np.flatnonzero(np.abs(energy - edge) <= LOOK)
     values = np.nan_to_num(spectra[near], nan=-np.inf)
