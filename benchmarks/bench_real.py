@@ -144,7 +144,7 @@ MEDIANS = {
     "equivalent_diameter": ("diameter", "micrometers"),
     "sphericity": ("sphericity", ""),
     "detachment": ("detachment", ""),
-    "detachment_uncertainty": ("its uncertainty", ""),
+    "detachment_std": ("its uncertainty", ""),
     "resistance_mean": ("resistance", ""),
     "neighbours": ("neighbours", ""),
 }

@@ -18,7 +18,7 @@ from tomostat.files import write_text
 @pytest.mark.parametrize("path", figures.PAGES, ids=lambda path: path.stem)
 def test_the_pages_say_what_the_files_say(path):
     page = path.read_text(encoding="utf-8")
-    assert "<!-- figures " in page
+    assert re.search("<!-- (figures|grid) ", page)
     assert figures.page_with_figures(page) == page, "run `python -m benchmarks.figures NAME TABLE`"
 
 
