@@ -9,7 +9,7 @@ import pytest
 from studies import SMALL, WATERSHED, at, first_field
 from tomostat import cli, pipeline
 from tomostat.cluster import capacities_of
-from tomostat.costs import Costs, Size, StageCost, read_costs
+from tomostat.costs import Costs, Size, StageCost, TaskCost, read_costs
 from tomostat.layout import Layout
 from tomostat.phases.options import PhasesOptions
 from tomostat.plan import plan_study, plan_table
@@ -58,7 +58,8 @@ def test_one_field_tells_what_two_take(study, pilot):
     for half, whole in zip(one.stages, two.stages, strict=True):
         assert (whole.blocks, whole.tasks) == (2 * half.blocks, 2 * half.tasks)
         assert whole.hours == pytest.approx(2 * half.hours)
-        assert whole.wall_seconds == pytest.approx(2 * half.wall_seconds)
+        idle = costs.stages[whole.stage].idle  # while the head works on one field, workers work on the other
+        assert whole.wall_seconds == pytest.approx(2 * (half.wall_seconds - idle) + idle)
         assert whole.peak_memory == half.peak_memory
 
 
@@ -93,6 +94,25 @@ def test_pictures_of_the_report_are_limited(study):
         limited = study.with_options(report=ReportOptions(pictured_particles=particles, pictured_fields=fields))
         (plan,) = plan_study(limited, costs, LAPTOP).stages
         assert (plan.tasks, plan.hours) == (expected, pytest.approx(expected / 3600))
+
+
+def test_figures_of_the_report_are_as_many_in_any_study(study):
+    figures = TaskCost(tasks=20, seconds=40, cpu_seconds=40)
+    took = StageCost(
+        scopes=1,
+        size=ONE,
+        tasks=30,
+        blocks=30,
+        workers=2,
+        seconds=50,
+        cpu_seconds=50,
+        fixed=figures,
+        idle=3,
+        working=25,
+    )
+    (plan,) = plan_study(study, Costs({"report": took}, disk=2, size=ONE, largest=ONE.voxels), LAPTOP).stages
+    assert (plan.tasks, plan.wall_seconds) == (40, 33)
+    assert 3600 * plan.hours == pytest.approx(60)
 
 
 def test_tasks_on_a_gpu_count_as_hours_of_gpus(study):

@@ -16,7 +16,7 @@ from tomostat.events import StageEnded, StageStarted, TaskEnded
 from tomostat.layout import Layout
 from tomostat.manifest import Content
 from tomostat.runlog import KINDS, read_run_log
-from tomostat.stage import all_stages
+from tomostat.stage import all_stages, stage_named
 from tomostat.volume import SHARD, describe, storage_layout
 from tomostat.workers import CPU
 
@@ -54,19 +54,47 @@ class Size:
 
 
 @dataclass(kw_only=True)
-class StageCost:
+class TaskCost:
+    """What some tasks took.
+
+    Attributes
+    ----------
+    tasks
+        Their number.
+    seconds, cpu_seconds
+        Their time, and their time on a processor.
+    bytes_read, bytes_written
+        Bytes that they read and wrote.
+    """
+
+    tasks: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Count a task."""
+        cost = event["cost"]
+        self.tasks += 1
+        self.seconds += cost["seconds"]
+        self.cpu_seconds += cost["cpu_seconds"]
+        self.bytes_read += cost["bytes_read"]
+        self.bytes_written += cost["bytes_written"]
+
+
+@dataclass(kw_only=True)
+class StageCost(TaskCost):
     """What a stage took, all fields and runs together.
 
     Attributes
     ----------
     scopes, size
         Fields, or studies, that it was run on, and their size.
-    blocks, tasks
-        Places where it worked, and tasks in all steps.
-    seconds, cpu_seconds
-        Time of its tasks, and time on a processor.
-    bytes_read, bytes_written
-        Bytes that its tasks read and wrote.
+    blocks
+        Places where it worked.
+    fixed
+        Tasks among them that are as many in any study, `Stage.fixed_steps`.
     working
         Wall time in which its tasks ran. Moments are shared with the tasks of other stages that ran then.
     idle
@@ -82,11 +110,7 @@ class StageCost:
     scopes: int = 0
     size: Size = Size()
     blocks: int = 0
-    tasks: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    bytes_read: int = 0
-    bytes_written: int = 0
+    fixed: TaskCost = field(default_factory=TaskCost)
     working: float = 0.0
     idle: float = 0.0
     workers: int = 0
@@ -100,13 +124,10 @@ class StageCost:
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Count a task."""
-        cost = event["cost"]
-        self.tasks += 1
-        self.seconds += cost["seconds"]
-        self.cpu_seconds += cost["cpu_seconds"]
-        self.bytes_read += cost["bytes_read"]
-        self.bytes_written += cost["bytes_written"]
-        self.peak_memory = max(self.peak_memory, int(cost["peak_memory"]))
+        super().add(event)
+        if event["step"] in stage_named(event["stage"]).fixed_steps:
+            self.fixed.add(event)
+        self.peak_memory = max(self.peak_memory, int(event["cost"]["peak_memory"]))
         self.resource = event.get("resource") or self.resource
 
 

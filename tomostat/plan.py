@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -126,23 +127,38 @@ def _scale(size: Size, measured: Size) -> float:
 def _plan_stage(
     stage: str, cost: StageCost, size: Size, scopes: int, most_tasks: float, capacity: Capacity
 ) -> StagePlan:
-    """Scale the cost of a stage: what its tasks took by size, what the head process did besides by fields."""
+    """Scale the cost of a stage: what its tasks took by size, what the head process did besides by fields.
+
+    While the head process works on one field, workers have tasks of others.
+    """
     growth = size.blocks / cost.size.blocks
-    done = min(1.0, most_tasks / max(cost.tasks * growth, 1))  # share of the tasks that there would be without a limit
-    scale, tasks = _scale(size, cost.size) * done, round(cost.tasks * growth * done)
-    seconds = cost.seconds * scale
+    growing = (cost.tasks - cost.fixed.tasks) * growth
+    done = min(1.0, most_tasks / max(growing, 1))  # share of the tasks that there would be without a limit
+    scale = _scale(size, cost.size) * done
+
+    def scaled(name: str, factor: float = scale) -> float:
+        fixed = getattr(cost.fixed, name)
+        return fixed * scopes / cost.scopes + (getattr(cost, name) - fixed) * factor
+
+    tasks, seconds = round(scaled("tasks", growth * done)), scaled("seconds")
     at_a_time = max(min(capacity.slots * cost.use, tasks), 1)
+    idle = cost.idle * _rounds(scopes, capacity.slots) / _rounds(cost.scopes, cost.workers)
     return StagePlan(
         stage=stage,
         blocks=round(cost.blocks * growth * done),
         tasks=tasks,
-        bytes_read=round(cost.bytes_read * scale),
-        bytes_written=round(cost.bytes_written * scale),
+        bytes_read=round(scaled("bytes_read")),
+        bytes_written=round(scaled("bytes_written")),
         peak_memory=cost.peak_memory,
-        hours=(cost.cpu_seconds * scale if cost.resource == CPU else seconds) / 3600,
-        wall_seconds=seconds / at_a_time + cost.idle * scopes / cost.scopes,
+        hours=(scaled("cpu_seconds") if cost.resource == CPU else seconds) / 3600,
+        wall_seconds=seconds / at_a_time + idle,
         resource=cost.resource,
     )
+
+
+def _rounds(fields: int, slots: int) -> int:
+    """Fields one after the other: as many as there are slots are worked on side by side."""
+    return math.ceil(fields / max(slots, 1))
 
 
 def _notes_on_options(study: Study, costs: Costs) -> Iterator[str]:

@@ -82,6 +82,8 @@ class Stage(ABC, Generic[Options]):
         Voxels of a study up to which its tasks take less time than workers take to start.
     part_of
         Stage with which this one is always run; it then has no command and no options of its own.
+    fixed_steps
+        Steps that have as many tasks in a small study as in a large one.
     """
 
     name: ClassVar[str]
@@ -93,6 +95,7 @@ class Stage(ABC, Generic[Options]):
     brings: ClassVar[tuple[str, ...]] = ()
     small: ClassVar[int] = 0
     part_of: ClassVar[str | None] = None
+    fixed_steps: ClassVar[tuple[str, ...]] = ()
 
     def options_of(self, study: Study) -> Options:
         """The study's options of this stage."""

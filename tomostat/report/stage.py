@@ -23,6 +23,7 @@ class Report(StudyStage[ReportOptions]):
     version = 5
     reads = ("particles of all fields", "analysis", "structure")
     writes = ("report",)
+    fixed_steps = ("figures",)
 
     def outputs(self, layout: Layout, scope: str) -> Sequence[Path]:
         """The page and its files."""
