@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -94,6 +95,13 @@ def test_pictures_of_the_report_are_limited(study):
         limited = study.with_options(report=ReportOptions(pictured_particles=particles, pictured_fields=fields))
         (plan,) = plan_study(limited, costs, LAPTOP).stages
         assert (plan.tasks, plan.hours) == (expected, pytest.approx(expected / 3600))
+
+
+def test_two_pilots_tell_as_much_as_one(study, pilot, tmp_path):
+    copied = shutil.copytree(pilot.root, tmp_path / "again")
+    once, twice = (plan_study(study, read_costs(folders), LAPTOP) for folders in ([pilot.root], [pilot.root, copied]))
+    assert twice.wall_seconds == pytest.approx(once.wall_seconds)
+    assert twice.hours("CPU") == pytest.approx(once.hours("CPU"))
 
 
 def test_figures_of_the_report_are_as_many_in_any_study(study):

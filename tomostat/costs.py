@@ -91,6 +91,8 @@ class StageCost(TaskCost):
     ----------
     scopes, size
         Fields, or studies, that it was run on, and their size.
+    rounds
+        Of fields that were run side by side, one after the other.
     blocks
         Places where it worked.
     fixed
@@ -109,6 +111,7 @@ class StageCost(TaskCost):
 
     scopes: int = 0
     size: Size = Size()
+    rounds: int = 0
     blocks: int = 0
     fixed: TaskCost = field(default_factory=TaskCost)
     working: float = 0.0
@@ -211,9 +214,16 @@ def _add(found: dict[str, StageCost], events: Sequence[Mapping[str, Any]], sizes
         cost.size += sizes[scope]
         cost.blocks += len({task for *_, task in mine})
         cost.workers = max(cost.workers, len({event["worker"] for event in mine.values()} - {""}) or CPU_COUNT)
+    for stage, scopes in Counter(stage for stage, _ in spans).items():
+        found[stage].rounds += rounds(scopes, found[stage].workers)
     for name, shares in _shares(tasks.values(), spans).items():
         found[name].working += shares[0]
         found[name].idle += shares[1]
+
+
+def rounds(scopes: int, workers: int) -> int:
+    """Rounds in which fields are worked on, as many side by side as there are workers."""
+    return math.ceil(scopes / max(workers, 1))
 
 
 def _spans(events: Iterable[Mapping[str, Any]]) -> dict[Scope, Span]:

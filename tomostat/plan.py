@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dask.utils import format_bytes
 
 from tomostat.blocks import check_memory
-from tomostat.costs import Costs, Size, StageCost
+from tomostat.costs import Costs, Size, StageCost, rounds
 from tomostat.ingest import field_shape
 from tomostat.ingest.stage import INGEST
 from tomostat.options import as_dict
@@ -142,7 +141,7 @@ def _plan_stage(
 
     tasks, seconds = round(scaled("tasks", growth * done)), scaled("seconds")
     at_a_time = max(min(capacity.slots * cost.use, tasks), 1)
-    idle = cost.idle * _rounds(scopes, capacity.slots) / _rounds(cost.scopes, cost.workers)
+    idle = cost.idle * rounds(scopes, capacity.slots) / max(cost.rounds, 1)
     return StagePlan(
         stage=stage,
         blocks=round(cost.blocks * growth * done),
@@ -154,11 +153,6 @@ def _plan_stage(
         wall_seconds=seconds / at_a_time + idle,
         resource=cost.resource,
     )
-
-
-def _rounds(fields: int, slots: int) -> int:
-    """Fields one after the other: as many as there are slots are worked on side by side."""
-    return math.ceil(fields / max(slots, 1))
 
 
 def _notes_on_options(study: Study, costs: Costs) -> Iterator[str]:

@@ -224,7 +224,9 @@ def _has_binder(total: Mapping[str, Counts], bins: Bins, threshold: NDArray[np.f
     only those are used, with a threshold of their own.
     """
     noise = [
-        noise_of_differences(total[name], steps) for name in ("dark_noise", "bright_noise") if total[name].sum() > 1000
+        noise_of_differences(total[name], steps)
+        for name in ("dark_noise", "bright_noise")
+        if total[name].sum() > LEAST_PAIRS
     ]
     far = total["far"] if total["far"].sum() > 0.05 * total["dark"].sum() else total["dark"]
     split = multi_otsu(far, bins, 2) if np.count_nonzero(far) > 1 else threshold
