@@ -86,7 +86,7 @@ def test_several_folders_add_up(folder, study, tmp_path):
         one.stages["ingest"],
         **{
             name: 2 * getattr(one.stages["ingest"], name)
-            for name in ("scopes", "blocks", "tasks", "seconds", "cpu_seconds", "working", "idle")
+            for name in ("scopes", "rounds", "blocks", "tasks", "seconds", "cpu_seconds", "working", "idle")
         },
         size=one.size + one.size,
         bytes_read=2 * one.stages["ingest"].bytes_read,
