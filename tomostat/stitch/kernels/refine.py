@@ -20,7 +20,9 @@ CRACK = 3
 STEP = 3
 """Distances are counted in thirds of a voxel: 3, 4 and 5 to neighbours over a face, an edge and a corner."""
 FAR = 255
-"""Distance of a voxel that has not been reached."""
+"""Distance of an open voxel that has not been reached."""
+CLOSED = 0
+"""Distance of a voxel that is not to be reached."""
 
 _OFFSETS = np.array([(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if z or y or x], np.int64)
 _COSTS = 2 + np.abs(_OFFSETS).sum(1)
@@ -59,11 +61,14 @@ def refine_labels(labels: NDArray[np.uint32], phases: NDArray[np.uint8], margin:
 @numba.njit(cache=True, nogil=True)
 def _refine(labels, phases, margin):  # type: ignore[no-untyped-def]
     """Grow, then trim, in place."""
+    limit = margin * STEP
     _clear_outside(labels, phases)
-    distance = np.full(labels.shape, FAR, np.uint8)
-    _grow(labels, phases, distance, margin * STEP)
-    distance[:] = FAR
-    _trim(labels, phases, distance, margin * STEP)
+    distance = np.empty(labels.shape, np.uint8)
+    _begin_at_particles(labels, phases, distance, limit)
+    _spread(labels, distance, limit)
+    _begin_at_outside(labels, phases, distance, limit)
+    _spread(labels, distance, limit)
+    _remove_reached(labels, distance, limit)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -87,58 +92,33 @@ def _push(heads, following, voxel, used, at, level):  # type: ignore[no-untyped-
 
 
 @numba.njit(cache=True, nogil=True)
-def _grow(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
-    """Add active voxels within reach to the nearest particle, going through active voxels only.
-
-    Dijkstra's method with a bucket per distance; of equally near particles the smaller number wins.
-    """
+def _begin_at_particles(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
+    """Active voxels without a label are open; those beside a painted mask begin with its distance and its label."""
     nz, ny, nx = labels.shape
-    heads = np.full(limit + 1, -1, np.int64)
-    following, voxel, used = np.empty(4096, np.int64), np.empty(4096, np.int64), 0
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
-                if labels[z, y, x] != 0 or phases[z, y, x] != _ACTIVE:
-                    continue
-                near, label = _painted_beside(labels, distance, z, y, x)
-                if near <= limit:
-                    distance[z, y, x], labels[z, y, x] = near, label
-                    at = (z * ny + y) * nx + x
-                    following, voxel, used = _push(heads, following, voxel, used, at, near)
-    for level in range(limit + 1):
-        entry = heads[level]
-        while entry >= 0:
-            at = voxel[entry]
-            entry = following[entry]
-            z, y, x = at // (ny * nx), at // nx % ny, at % nx
-            if distance[z, y, x] != level:
-                continue
-            for k in range(26):
-                v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
-                reached = level + _COSTS[k]
-                if reached > limit or not (0 <= v < nz and 0 <= w < ny and 0 <= u < nx):
-                    continue
-                if phases[v, w, u] != _ACTIVE or distance[v, w, u] < reached:
-                    continue
-                if distance[v, w, u] == FAR and labels[v, w, u] != 0:
-                    continue  # painted already
-                if distance[v, w, u] > reached:
-                    distance[v, w, u], labels[v, w, u] = reached, labels[z, y, x]
-                    following, voxel, used = _push(heads, following, voxel, used, (v * ny + w) * nx + u, reached)
-                elif labels[z, y, x] < labels[v, w, u]:
-                    labels[v, w, u] = labels[z, y, x]
+                is_open = labels[z, y, x] == 0 and phases[z, y, x] == _ACTIVE
+                distance[z, y, x] = FAR if is_open else CLOSED
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                if distance[z, y, x] == FAR:
+                    near, label = _painted_beside(labels, distance, z, y, x)
+                    if near <= limit:
+                        distance[z, y, x], labels[z, y, x] = near, label
 
 
 @numba.njit(cache=True, nogil=True)
 def _painted_beside(labels, distance, z, y, x):  # type: ignore[no-untyped-def]
-    """Distance and label of the nearest painted neighbour, `FAR` for none; grown ones have a distance already."""
+    """Distance and label of the nearest painted neighbour, `FAR` for none; open voxels do not count."""
     nz, ny, nx = labels.shape
     near, label = FAR, labels[z, y, x]
     for k in range(26):
         v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
         if not (0 <= v < nz and 0 <= w < ny and 0 <= u < nx):
             continue
-        if labels[v, w, u] == 0 or distance[v, w, u] != FAR:
+        if labels[v, w, u] == 0 or distance[v, w, u] != CLOSED:
             continue
         if _COSTS[k] < near or (_COSTS[k] == near and labels[v, w, u] < label):
             near, label = _COSTS[k], labels[v, w, u]
@@ -146,27 +126,37 @@ def _painted_beside(labels, distance, z, y, x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _trim(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
-    """Remove voxels that are not active within reach of the outside, going through such voxels only."""
+def _begin_at_outside(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
+    """Labelled voxels that are neither active nor in a crack are open; those beside the outside begin."""
     nz, ny, nx = labels.shape
-    heads = np.full(limit + 1, -1, np.int64)
-    following, voxel, used = np.empty(4096, np.int64), np.empty(4096, np.int64), 0
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
-                if labels[z, y, x] == 0 or phases[z, y, x] == _ACTIVE:
+                distance[z, y, x] = CLOSED
+                if labels[z, y, x] == 0 or phases[z, y, x] == _ACTIVE or _in_crack(labels, phases, z, y, x):
                     continue
+                near = FAR
                 for k in range(26):
                     v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
                     inside = 0 <= v < nz and 0 <= w < ny and 0 <= u < nx
                     if inside and labels[v, w, u] == 0 and phases[v, w, u] != _ACTIVE:
-                        distance[z, y, x] = min(distance[z, y, x], _COSTS[k])
-                if distance[z, y, x] != FAR:
-                    if _in_crack(labels, phases, z, y, x):
-                        distance[z, y, x] = FAR
-                        continue
-                    at = (z * ny + y) * nx + x
-                    following, voxel, used = _push(heads, following, voxel, used, at, distance[z, y, x])
+                        near = min(near, _COSTS[k])
+                distance[z, y, x] = near if near <= limit else FAR
+
+
+@numba.njit(cache=True, nogil=True)
+def _spread(labels, distance, limit):  # type: ignore[no-untyped-def]
+    """Reach open voxels from those that have a distance; they take the label of the nearest, the smaller of equals.
+
+    Dijkstra's method with a bucket per distance.
+    """
+    nz, ny, nx = labels.shape
+    heads = np.full(limit + 1, -1, np.int64)
+    following, voxel, used = np.empty(4096, np.int64), np.empty(4096, np.int64), 0
+    flat = distance.reshape(-1)
+    for at in range(flat.size):
+        if flat[at] != CLOSED and flat[at] != FAR:
+            following, voxel, used = _push(heads, following, voxel, used, at, flat[at])
     for level in range(limit + 1):
         entry = heads[level]
         while entry >= 0:
@@ -174,21 +164,25 @@ def _trim(labels, phases, distance, limit):  # type: ignore[no-untyped-def]
             entry = following[entry]
             z, y, x = at // (ny * nx), at // nx % ny, at % nx
             if distance[z, y, x] != level:
-                continue
+                continue  # a shorter way was found later
             for k in range(26):
                 v, w, u = z + _OFFSETS[k, 0], y + _OFFSETS[k, 1], x + _OFFSETS[k, 2]
                 reached = level + _COSTS[k]
                 if reached > limit or not (0 <= v < nz and 0 <= w < ny and 0 <= u < nx):
                     continue
-                if labels[v, w, u] == 0 or phases[v, w, u] == _ACTIVE or distance[v, w, u] <= reached:
-                    continue
-                if distance[v, w, u] == FAR and _in_crack(labels, phases, v, w, u):
-                    continue
-                distance[v, w, u] = reached
-                following, voxel, used = _push(heads, following, voxel, used, (v * ny + w) * nx + u, reached)
-    flat, far = labels.reshape(-1), distance.reshape(-1)
+                if distance[v, w, u] > reached:
+                    distance[v, w, u], labels[v, w, u] = reached, labels[z, y, x]
+                    following, voxel, used = _push(heads, following, voxel, used, (v * ny + w) * nx + u, reached)
+                elif distance[v, w, u] == reached and labels[z, y, x] < labels[v, w, u]:
+                    labels[v, w, u] = labels[z, y, x]
+
+
+@numba.njit(cache=True, nogil=True)
+def _remove_reached(labels, distance, limit):  # type: ignore[no-untyped-def]
+    """Voxels that were reached have no label."""
+    flat, reached = labels.reshape(-1), distance.reshape(-1)
     for i in range(flat.size):
-        if far[i] <= limit:
+        if CLOSED < reached[i] <= limit:
             flat[i] = 0
 
 
