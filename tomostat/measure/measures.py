@@ -200,7 +200,7 @@ MEASURES: Registry[ParticleGroup | FieldGroup] = Registry(
     "measure", "tomostat.measures", lambda value: isinstance(value, ParticleGroup | FieldGroup),
     "a function decorated with tomostat.measure.of_particle or of_field",
 )  # fmt: skip
-"""Measures of installed packages."""
+"""Measures that other packages offer; those of tomostat itself are `built_in`."""
 
 
 @dataclass(frozen=True)
