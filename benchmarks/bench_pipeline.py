@@ -220,7 +220,7 @@ def main() -> None:
     memory = Memory()
     print_results(
         "memory depends on the block, not on the volume: 512^3 over 256^3",
-        [Result("peak memory of a worker, ratio", memory.track_memory_ratio(), 1.15, "<=")],
+        [Result("peak memory of a worker, ratio", memory.track_memory_ratio(), 1.10, "<=")],
     )
     print(f"\n{time.perf_counter() - start:.0f} s in total")
 
