@@ -21,7 +21,7 @@ from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker, ge
 from tomostat.events import StepStarted, TaskEnded
 from tomostat.execution import Execution, Stopped, TasksFailed
 from tomostat.markers import read_markers
-from tomostat.tasks import PER_WORKER
+from tomostat.runners import PER_WORKER
 
 
 def note(folder: Path, key: str) -> str:

@@ -1,6 +1,6 @@
 """Runs the tasks of all stages where the user wants, marks those that end and reports their cost.
 
-`tomostat.tasks` hands them to threads or to dask.
+`tomostat.runners` hands them to threads or to dask.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dask.delayed import Delayed
 from tomostat.blocks import check_memory
 from tomostat.events import USER_ERRORS, Event, Listener, StepStarted, TaskEnded
 from tomostat.markers import open_markers, read_markers
-from tomostat.tasks import POLL, ClusterTasks, TaskResult, ThreadTasks, local_threads
+from tomostat.runners import POLL, ClusterTasks, TaskResult, ThreadTasks, local_threads
 from tomostat.workers import Workers
 
 if TYPE_CHECKING:

@@ -47,7 +47,8 @@ class PhaseFit:
     """Grey levels, thresholds, noise and blur of a field; stored with its labels ``phases``.
 
     `tomostat.phases.segment` and, for phases that a user gives, `tomostat.phases.given` write it into the attributes of
-    ``labels/phases``. Detect, stitch, measure and report open it with `tomostat.volume.metadata.read_fit`.
+    ``labels/phases``. Detect, stitch, measure, report, export and correlate open it with
+    `tomostat.volume.metadata.read_fit`.
 
     Attributes
     ----------

@@ -79,8 +79,8 @@ class Particle:
         carbon-binder.
     options
         What is measured and how.
-    segmented
-        Whether the field came as phases without grey values.
+    rendered
+        Whether the grey values of the field are an image of its phases, which came without any.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class Particle:
         levels: GreyLevels,
         mixtures: tuple[Mixture, ...] | None,
         options: MeasureOptions,
-        segmented: bool = False,
+        rendered: bool = False,
     ) -> None:
         self.box, self.levels, self.mixtures, self.options = box, levels, mixtures, options
-        self.segmented = segmented
+        self.rendered = rendered
 
     @property
     def label(self) -> int:
@@ -112,7 +112,7 @@ class Particle:
     @property
     def shows_binder(self) -> bool:
         """Whether carbon-binder is told from void in the field."""
-        return self.mixtures is not None or (self.segmented and self.levels.cbd is not None)
+        return self.mixtures is not None or (self.rendered and self.levels.cbd is not None)
 
     @cached_property
     def own(self) -> Mask:

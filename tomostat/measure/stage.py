@@ -41,7 +41,8 @@ class MeasureStage(FieldStage[MeasureOptions]):
     def depends(self, work: FieldWork) -> Sequence[Json]:
         """Sample and condition of the field, the density curve, and all columns and measures of other packages.
 
-        Columns stand here so that a measure that was added, or its declaration changed, is measured by the next run.
+        Names of columns stand here so that a measure that was added is measured by the next run; what else changes
+        raises the version.
         """
         from tomostat.manifest import content_hash
         from tomostat.measure import chosen_measures

@@ -1,8 +1,9 @@
 """Grey values -> pore, carbon-binder domain, active material, current collector, and what lies outside the field.
 
-Every estimate is one pass over the volume that adds up exact counts over blocks: the field of view, the shading, the
-blur, the noise and the thresholds between phases. `segment` runs the passes and writes the labels, `estimate` evaluates
-the sums, `kernels` hold what is computed for one block. The result is a `tomostat.phase.PhaseFit`.
+Every estimate adds up exact counts over blocks, or over slices and boxes whose places follow from the volume. `segment`
+calls them in order and writes the labels: `grey_range`, `first_guess` (shading), `blur`, and `estimate` (noise and the
+thresholds between phases) each make the tasks of their passes and evaluate the sums; `kernels` hold what is computed
+for one block. The result is a `tomostat.phase.PhaseFit`.
 """
 
 import lazy_loader

@@ -87,7 +87,7 @@ def find_phases(plan: PhasesPlan, guesses: Sequence[FirstGuess]) -> Estimate:
     plan
         The volume, options and execution.
     guesses
-        From `remove_shading`.
+        From `estimate_shading`.
     """
     first, *rare = guesses
     estimate = _find_thresholds(plan, first)

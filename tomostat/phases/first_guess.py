@@ -59,7 +59,7 @@ class FirstGuess:
         return f"{name}-rare" if self.rare else name
 
 
-def remove_shading(plan: PhasesPlan, grey_range: tuple[float, float]) -> tuple[list[FirstGuess], float]:
+def estimate_shading(plan: PhasesPlan, grey_range: tuple[float, float]) -> tuple[list[FirstGuess], float]:
     """Estimate the shading and store it with the volume.
 
     Parameters

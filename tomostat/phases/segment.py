@@ -17,7 +17,7 @@ from tomostat.messages import spans
 from tomostat.options import as_dict
 from tomostat.phase import Phase, PhaseFit, PhaseLevels, PhaseShares
 from tomostat.phases.estimate import Estimate, find_phases, widest_halo
-from tomostat.phases.first_guess import remove_shading
+from tomostat.phases.first_guess import estimate_shading
 from tomostat.phases.grey_range import find_grey_range
 from tomostat.phases.kernels.counts import Bins, Counts, decode_sum, encode, quantile
 from tomostat.phases.kernels.filters import Thresholds, classify, halo_width, uniform_voxels
@@ -88,7 +88,7 @@ def segment_phases(
     outer = [min(b + 2 * widest_halo(options), n) for b, n in zip(shape, info.shape, strict=True)]
     check_memory(BYTES_PER_VOXEL * math.prod(outer), execution.memory_per_task(), "phases")
     plan = find_field_of_view(PhasesPlan(info, options, shape, execution))
-    guesses, shading = remove_shading(plan, find_grey_range(plan))
+    guesses, shading = estimate_shading(plan, find_grey_range(plan))
     return _write_labels(plan, find_phases(plan, guesses), shading)
 
 

@@ -83,14 +83,14 @@ def test_the_limit_lies_between_the_middle_and_where_both_are_as_likely() -> Non
     alike = Mixture(Component(-0.1, 0.2, 1), Component(0.9, 0.2, 1))
     assert alike.limit == alike.middle == pytest.approx(0.4)
     porous = Mixture(Component(-0.1, 0.08, 1), Component(0.5, 0.2, 1))
-    assert porous.log_odds(np.array([porous.likelier]))[0] == pytest.approx(0, abs=1e-6)
-    assert porous.likelier < porous.limit < porous.middle
+    assert porous.log_odds(np.array([porous.equal_density]))[0] == pytest.approx(0, abs=1e-6)
+    assert porous.equal_density < porous.limit < porous.middle
     mirrored = Mixture(Component(-0.5, 0.2, 1), Component(0.1, 0.08, 1))
-    assert mirrored.likelier == pytest.approx(-porous.likelier)
+    assert mirrored.equal_density == pytest.approx(-porous.equal_density)
     assert Mixture(Component(0, 0.05, 1), Component(0.01, 2.0, 1)).limit == pytest.approx(0.005)
 
 
 def test_the_limit_is_the_middle_where_nothing_overlaps() -> None:
     segmented = Mixture(Component(0, 0.04, 1), Component(1, 0.08, 1))
-    assert segmented.likelier < 0.45
+    assert segmented.equal_density < 0.45
     assert segmented.limit == segmented.middle

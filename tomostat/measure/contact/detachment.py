@@ -23,11 +23,11 @@ IN_VOLUME = f"{TOO_SMALL}, and in a single slice"
 @of_particle(
     Measure(
         name="detachment", units="1", long_name="share of the outer surface without contact to carbon-binder",
-        definition="1 - contact_cbd / (outer surface not cut by the field). Contact is decided beyond the blur: the "
-        "grey value of the layer outside the edge, as deep as the option tolerance, against the levels of void and "
-        "carbon-binder; after Jiang et al. 2020. Surface that touches another particle or the current collector "
-        "counts as detached; the option exclude_particle_contact leaves out the former. In phases without grey values "
-        "the voxels beyond the outer faces decide.",
+        definition="1 - contact_cbd / (outer surface not cut by the field and known). Contact is decided beyond the "
+        "blur: the grey value of the layer outside the edge, as deep as the option tolerance, against the levels of "
+        "void and carbon-binder; after Jiang et al. 2020. Surface that touches another particle or the current "
+        "collector counts as detached; the option exclude_particle_contact leaves out the former. In phases without "
+        "grey values the voxels beyond the outer faces decide.",
         missing=f"{NO_BINDER}; where all of the surface is cut or unknown", shown=("report",),
     ),
     Measure(
@@ -57,13 +57,14 @@ IN_VOLUME = f"{TOO_SMALL}, and in a single slice"
     ),
     Measure(
         name="contact_particle", units="micrometer^2", long_name="outer surface that touches another particle",
-        definition="Area where another particle lies 1.2 voxels outside the edge, or the layer outside the edge is as "
-        "bright as active material.", missing=IN_VOLUME,
+        definition="Area where another particle lies 1.2 voxels outside the edge, or the layer outside the edge is "
+        "brighter than 0.6 of the level of active material above void.", missing=IN_VOLUME,
         needs_volume=True, shown=("report",), heading="particle contact", digits=1,
     ),
     Measure(
         name="contact_collector", units="micrometer^2", long_name="outer surface that touches the current collector",
-        definition="Area where the current collector lies 2.5 voxels outside the edge, and no other particle.",
+        definition="Area where the current collector lies 2.5 voxels outside the edge, and no other particle; the "
+        "layer there is nearer in grey to the collector than to carbon-binder.",
         missing=IN_VOLUME,
         needs_volume=True, digits=1,
     ),

@@ -15,7 +15,7 @@ from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surf
 from tomostat.measure.shape.surface import Surface
 
 TOLERANCES = (1, 2, 3)
-"""Contact tolerances in voxels; a layer outside the edge is one voxel thick."""
+"""Contact tolerances in voxels: how thick the layer outside the edge is."""
 
 LEVELS = (0.95, 1.05)
 """Multiples of the level of carbon-binder for which contact is decided as well, to show how it depends on it."""

@@ -55,7 +55,7 @@ class Mixture:
         return 0.5 * (self.void.mean + self.binder.mean)
 
     @property
-    def likelier(self) -> float:
+    def equal_density(self) -> float:
         """Value between the means above which carbon-binder has the higher density."""
         low, high = (part.spread**-2 for part in (self.void, self.binder))
         square, step = low - high, self.void.mean * low - self.binder.mean * high
@@ -77,7 +77,7 @@ class Mixture:
         """
         touching, apart = OVERLAP
         share = 0.5 * min(max((apart - self.separation) / (apart - touching), 0), 1)
-        return (1 - share) * self.middle + share * self.likelier
+        return (1 - share) * self.middle + share * self.equal_density
 
     @property
     def contrast(self) -> float:
