@@ -53,6 +53,11 @@ def test_the_plan_of_a_study_that_was_run_is_what_it_took(study, tmp_path):
     assert not plan.notes
 
 
+def test_a_report_does_not_grow_with_the_study(study):
+    costs = Costs({}, disk=10, size=ONE, report=7)
+    assert plan_study(study, costs, LAPTOP).disk == 7 + 2 * 10
+
+
 def test_one_field_tells_what_two_take(study, pilot):
     costs = read_costs([pilot.root])
     one, two = (plan_study(which, costs, LAPTOP) for which in (first_field(study, pilot.root), study))

@@ -14,7 +14,7 @@ from dask.system import CPU_COUNT
 from tomostat.blocks import grid_shape
 from tomostat.events import StageEnded, StageStarted, TaskEnded
 from tomostat.layout import Layout
-from tomostat.manifest import Content
+from tomostat.manifest import ALL, Content
 from tomostat.runlog import KINDS, read_run_log
 from tomostat.stage import all_stages, stage_named
 from tomostat.volume import SHARD, describe, storage_layout
@@ -143,7 +143,9 @@ class Costs:
     stages
         By name of the stage, in the order of the data's way.
     disk, size
-        Bytes of the output folders, and size of the fields in them.
+        Bytes of the output folders but their reports, and size of the fields in them.
+    report
+        Bytes of the largest report, whose pictures are limited in number, however large the study is.
     largest
         Voxels of the largest field.
     options
@@ -153,6 +155,7 @@ class Costs:
     stages: Mapping[str, StageCost]
     disk: int
     size: Size
+    report: int = 0
     largest: int = 0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -172,13 +175,14 @@ def read_costs(folders: Sequence[Path]) -> Costs:
     """
     found: dict[str, StageCost] = {}
     options: dict[str, Mapping[str, Any]] = {}
-    disk, largest, size = 0, 0, Size()
+    disk, report, largest, size = 0, 0, 0, Size()
     for layout in map(Layout, folders):
         if events := list(read_run_log(layout.run_log)):
             sizes = _sizes(layout, events)
             _add(found, [event for event in events if event["field"] in sizes], sizes)
             options |= {name.rpartition("/")[2]: one.options for name, one in Content.read(layout.root).stages.items()}
-            disk += sum(path.lstat().st_size for path in layout.root.rglob("*"))
+            own = sum(map(_bytes_of, (layout.report, layout.markers(ALL, "report"))))
+            disk, report = disk + _bytes_of(layout.root) - own, max(report, own)
             size += sizes.pop("")
             largest = max(largest, *(one.voxels for one in sizes.values()))
     if not size.voxels:
@@ -187,7 +191,12 @@ def read_costs(folders: Sequence[Path]) -> Costs:
             "its output folder with --like"
         )
     order = [stage.name for stage in all_stages() if stage.name in found]
-    return Costs({name: found[name] for name in order}, disk, size, largest, options)
+    return Costs({name: found[name] for name in order}, disk, size, report, largest, options)
+
+
+def _bytes_of(folder: Path) -> int:
+    """Bytes of all that lies in a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*"))
 
 
 def _sizes(layout: Layout, events: Iterable[Mapping[str, Any]]) -> dict[str, Size]:

@@ -110,7 +110,7 @@ def plan_study(study: Study, costs: Costs, capacities: Mapping[str, Capacity]) -
     notes = [*_notes_on_capacities(costs, capacities), *_notes_on_options(study, costs)]
     if larger:
         notes.append("memory is that of smaller fields, and may be more")
-    return StudyPlan(stages, round(costs.disk * _scale(size, costs.size)), notes)
+    return StudyPlan(stages, costs.report + round(costs.disk * size.voxels / costs.size.voxels), notes)
 
 
 def _scale(size: Size, measured: Size) -> float:

@@ -29,7 +29,6 @@ from tomostat.report.tables import particle_rows
 RESISTANCES = ("resistance_mean", "resistance_mean_std", "resistance_std", "resistance_max")
 GAP_DEPTH = 4.0
 """Voxels of the void along the detached surface that are drawn."""
-VOID = "#8fb3d1"
 STEPS = 250
 """Colours of the scale."""
 
@@ -71,7 +70,7 @@ def surfaces(data: ReportData) -> str:
         "resistance-surface",
         draw_surfaces(found),
         "Particles in 3D with the void around them, and coloured by the local resistance of their surface.",
-        "<b>Void and local resistance.</b> Left: the particle with the void along its detached surface, blue. Then its "
+        "<b>Void and local resistance.</b> Left: the particle with the void along its detached surface. Then its "
         "local resistance from the front and, turned by half a turn about z, from behind: detour of electrons to the "
         "nearest contact with carbon-binder, in equivalent radii. Palest: in contact; grey: unknown. After Fig. 2 of "
         "Jiang et al. (2020). <code>tomostat export</code> writes such surfaces for ParaView and Blender.",
@@ -109,7 +108,7 @@ def void_around(mask: NDArray[np.bool_], phases: NDArray[np.uint8] | None, value
 def _draw_void(axes: Any, one: ColouredParticle) -> float:
     """The particle with the void that detaches it, from the front; gives what `_show` does."""
     labels = np.where(one.mask, 1, np.where(one.void, 2, 0)).astype(np.uint8)
-    colours = np.array([(0.0, 0.0, 0.0), to_rgb(PHASES[Phase.ACTIVE][1]), to_rgb(VOID)])
+    colours = np.array([(0.0, 0.0, 0.0), to_rgb(PHASES[Phase.ACTIVE][1]), to_rgb(PHASES[Phase.PORE][1])])
     picture, place = raycast.render(labels, one.spacing, colours, 420)
     return _show(axes, picture, place)
 
