@@ -18,7 +18,7 @@ import psutil
 from studies import UP_TO_TABLE
 from tomostat.events import TaskEnded
 from tomostat.layout import Layout
-from tomostat.runlog import KINDS, read_run_log
+from tomostat.runlog import read_run_log
 from tomostat.study import Study, save_study
 
 SCRIPT = f"""
@@ -121,8 +121,8 @@ def _lines(output: Path) -> int:
 def done_twice(output: Path) -> list[tuple[str, ...]]:
     """Tasks that ended more than once: stage, field, step and task."""
     tasks = Counter(
-        (event["stage"], event["field"], event["step"], event["task"])
-        for event in read_run_log(Layout(output).run_log)
-        if event["event"] == KINDS[TaskEnded]
+        (line.event.stage, line.event.field, line.event.step, line.event.task)
+        for line in read_run_log(Layout(output).run_log)
+        if isinstance(line.event, TaskEnded)
     )
     return [task for task, count in tasks.items() if count > 1]

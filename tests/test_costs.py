@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 
 from studies import at, first_field
 from tomostat import pipeline
 from tomostat.costs import Size, read_costs
+from tomostat.events import Cost, StageEnded, StageStarted, TaskEnded
 from tomostat.execution import Execution
 from tomostat.layout import Layout
-from tomostat.runlog import read_run_log
+from tomostat.runlog import Logged, read_run_log
 
 
 @pytest.fixture
@@ -23,30 +23,37 @@ def folder(study, tmp_path) -> Layout:
     return layout
 
 
-def write_log(folder: Layout, *events: tuple[float, str, str, dict[str, object]]) -> None:
-    """Add events of the field: when, what, of which stage."""
-    lines = [
-        json.dumps({"time": time, "event": event, "stage": stage, "field": "slow-1", **about})
-        for time, event, stage, about in events
-    ]
-    folder.run_log.write_text(folder.run_log.read_text() + "\n".join(lines) + "\n")
+def write_log(folder: Layout, *lines: Logged) -> None:
+    """Add lines to the log."""
+    folder.run_log.write_text(folder.run_log.read_text() + "".join(line.line() for line in lines))
 
 
-def task(time: float, stage: str, name: str, seconds: float, **about: object) -> tuple:
+def started(time: float, stage: str) -> Logged:
+    """A stage that began to work on the field."""
+    return Logged(time, StageStarted(stage=stage, field="slow-1"))
+
+
+def ended(time: float, stage: str) -> Logged:
+    """A stage that ended."""
+    return Logged(time, StageEnded(stage=stage, field="slow-1", seconds=1))
+
+
+def task(time: float, stage: str, name: str, seconds: float, worker: str = "w", resource: str = "") -> Logged:
     """A task that ended."""
-    cost = {"seconds": seconds, "cpu_seconds": seconds / 2, "bytes_read": 3, "bytes_written": 2, "peak_memory": 5}
-    return time, "task ended", stage, {"step": "work", "task": name, "worker": "w", "cost": cost, **about}
+    cost = Cost(seconds=seconds, cpu_seconds=seconds / 2, bytes_read=3, bytes_written=2, peak_memory=5)
+    about = {"stage": stage, "field": "slow-1", "step": "work", "task": name, "worker": worker, "resource": resource}
+    return Logged(time, TaskEnded(**about, done=1, total=2, cost=cost))
 
 
 def test_moments_are_shared_by_the_tasks_that_run_and_else_by_the_stages_under_way(folder):
     write_log(
         folder,
-        (100, "stage started", "phases", {}),
+        started(100, "phases"),
         task(104, "phases", "a", 4),
-        (104, "stage ended", "phases", {}),
-        (102, "stage started", "detect", {}),
+        ended(104, "phases"),
+        started(102, "detect"),
         task(106, "detect", "a", 4),
-        (108, "stage ended", "detect", {}),
+        ended(108, "detect"),
     )
     stages = read_costs([folder.root]).stages
     assert {name: (cost.working, cost.idle) for name, cost in stages.items()} == {"phases": (3, 0), "detect": (3, 2)}
@@ -55,10 +62,10 @@ def test_moments_are_shared_by_the_tasks_that_run_and_else_by_the_stages_under_w
 def test_workers_that_wait_for_the_last_task_are_not_in_use(folder):
     write_log(
         folder,
-        (100, "stage started", "phases", {}),
+        started(100, "phases"),
         task(104, "phases", "a", 4, worker="0"),
         task(102, "phases", "b", 2, worker="1"),
-        (104, "stage ended", "phases", {}),
+        ended(104, "phases"),
     )
     cost = read_costs([folder.root]).stages["phases"]
     assert (cost.workers, cost.use) == (2, 0.75)
@@ -68,13 +75,13 @@ def test_workers_that_wait_for_the_last_task_are_not_in_use(folder):
 
 def test_a_task_that_was_done_twice_counts_once_and_an_end_without_a_start_not_at_all(folder):
     events = (
-        (100, "stage started", "detect", {}),
+        started(100, "detect"),
         task(104, "detect", "a", 4, resource="GPU"),
-        (105, "stage ended", "detect", {}),
+        ended(105, "detect"),
     )
     write_log(folder, *events)
     once = read_costs([folder.root]).stages
-    write_log(folder, *events, (106, "stage ended", "phases", {}), (107, "stage started", "phases", {}))
+    write_log(folder, *events, ended(106, "phases"), started(107, "phases"))
     assert read_costs([folder.root]).stages == once
     assert once["detect"].resource == "GPU"
 
@@ -96,7 +103,7 @@ def test_several_folders_add_up(folder, study, tmp_path):
 
 def test_wall_times_add_up_to_that_of_the_run(study, tmp_path):
     layout = pipeline.run(at(study, tmp_path / "out"), stages=["ingest", "phases"], execution=Execution())
-    times = [event["time"] for event in read_run_log(layout.run_log)]
+    times = [line.time for line in read_run_log(layout.run_log)]
     stages = read_costs([layout.root]).stages.values()
     whole = times[-1] - times[0]
     assert 0.8 * whole < sum(cost.working + cost.idle for cost in stages) <= whole + 0.01

@@ -11,6 +11,7 @@ from studies import SMALL, WATERSHED, at, first_field
 from tomostat import cli, pipeline
 from tomostat.cluster import capacities_of
 from tomostat.costs import Costs, Size, StageCost, TaskCost, read_costs
+from tomostat.events import TaskEnded
 from tomostat.layout import Layout
 from tomostat.phases.options import PhasesOptions
 from tomostat.plan import plan_study, plan_table
@@ -40,15 +41,15 @@ def detect_cost(**about: object) -> Costs:
 
 def test_the_plan_of_a_study_that_was_run_is_what_it_took(study, tmp_path):
     layout = pipeline.run(at(study, tmp_path / "out"), stages=["ingest", "phases"])
-    events = list(read_run_log(layout.run_log))
-    took = [event["cost"] for event in events if event["event"] == "task ended"]
+    lines = list(read_run_log(layout.run_log))
+    took = [line.event.cost for line in lines if isinstance(line.event, TaskEnded)]
     plan = plan_study(study, read_costs([layout.root]), LAPTOP)
     assert [stage.stage for stage in plan.stages] == ["ingest", "phases"]
     assert sum(stage.tasks for stage in plan.stages) == len(took)
     for name in ("bytes_read", "bytes_written"):
-        assert sum(getattr(stage, name) for stage in plan.stages) == sum(cost[name] for cost in took)
-    assert 3600 * plan.hours("CPU") == pytest.approx(sum(cost["cpu_seconds"] for cost in took))
-    assert plan.wall_seconds == pytest.approx(events[-1]["time"] - events[0]["time"], rel=0.25)
+        assert sum(getattr(stage, name) for stage in plan.stages) == sum(getattr(cost, name) for cost in took)
+    assert 3600 * plan.hours("CPU") == pytest.approx(sum(cost.cpu_seconds for cost in took))
+    assert plan.wall_seconds == pytest.approx(lines[-1].time - lines[0].time, rel=0.25)
     assert plan.disk == sum(path.lstat().st_size for path in layout.root.rglob("*"))
     assert not plan.notes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import time
 from pathlib import Path
@@ -12,10 +11,11 @@ import pytest
 import yaml
 
 from tomostat import cli
+from tomostat.events import Cost, Event, StageEnded, StageStarted, StepStarted, TaskEnded
 from tomostat.layout import Layout
 from tomostat.lock import folder_lock
 from tomostat.manifest import Content
-from tomostat.runlog import read_run_log
+from tomostat.runlog import Logged, read_run_log
 from tomostat.status import DONE, FAILED, OPEN, RUNNING, STALE, study_status
 
 
@@ -43,9 +43,9 @@ def change(root: Path, name: str, **values: object) -> None:
     content.write(Layout(root).manifest)
 
 
-def log(root: Path, **values: object) -> None:
+def log(root: Path, event: Event) -> None:
     with Layout(root).run_log.open("a") as file:
-        file.write(json.dumps({"time": time.time() - 30, **values}) + "\n")
+        file.write(Logged(time.time() - 30, event).line())
 
 
 def test_a_finished_study(out):
@@ -82,8 +82,8 @@ def test_what_failed_and_what_goes_on(out, capsys):
     one, other = sorted({name.partition("/")[0] for name in Content.read(out).stages} - {"all"})
     change(out, f"{one}/measure", finished=None)
     change(out, f"{other}/measure", finished=None)
-    log(out, event="stage ended", stage="measure", field=one, seconds=3, error="TasksFailed: the drive went away")
-    log(out, event="task ended", stage="measure", field=other, step="particles", done=3, total=9, task="x")
+    log(out, StageEnded(stage="measure", field=one, seconds=3, error="TasksFailed: the drive went away"))
+    log(out, TaskEnded(stage="measure", field=other, step="particles", done=3, total=9, task="x", cost=Cost()))
     assert states(out)[f"{one}/measure"] == FAILED
     assert cli.main(["status", str(out)]) == 1
     said = capsys.readouterr().out
@@ -99,9 +99,24 @@ def test_a_folder_without_a_study(tmp_path, capsys):
 
 def test_the_log_tells_stages_steps_and_tasks(out):
     lines = list(read_run_log(Layout(out).run_log))
-    assert {line["event"] for line in lines} == {"stage started", "stage ended", "step started", "task ended"}
-    assert all(line["cost"]["seconds"] >= 0 for line in lines if line["event"] == "task ended")
-    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    assert {type(line.event) for line in lines} == {StageStarted, StageEnded, StepStarted, TaskEnded}
+    assert all(line.event.cost.seconds >= 0 for line in lines if isinstance(line.event, TaskEnded))
+    assert [line.time for line in lines] == sorted(line.time for line in lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"time": 3, "ev',
+        '{"time": 3, "event": "rested"}',
+        '{"time": 3, "event": "task ended", "stage": "x"}',
+        "[]",
+        "3",
+    ],
+)
+def test_lines_that_cannot_be_read_are_left_out(out, caplog, line):
+    lines = list(read_run_log(Layout(out).run_log))
     with Layout(out).run_log.open("a") as file:
-        file.write('{"time": 3, "ev')
-    assert list(read_run_log(Layout(out).run_log)) == lines, "a half-written line is left out"
+        file.write(line)
+    assert list(read_run_log(Layout(out).run_log)) == lines
+    assert "1 line cannot be read" in caplog.text

@@ -15,7 +15,7 @@ from tomostat.blocks import grid_shape
 from tomostat.events import StageEnded, StageStarted, TaskEnded
 from tomostat.layout import Layout
 from tomostat.manifest import ALL, Content
-from tomostat.runlog import KINDS, read_run_log
+from tomostat.runlog import Logged, read_run_log
 from tomostat.stage import all_stages, stage_named
 from tomostat.volume import SHARD, describe, storage_layout
 from tomostat.workers import CPU
@@ -73,14 +73,13 @@ class TaskCost:
     bytes_read: int = 0
     bytes_written: int = 0
 
-    def add(self, event: Mapping[str, Any]) -> None:
+    def add(self, task: TaskEnded) -> None:
         """Count a task."""
-        cost = event["cost"]
         self.tasks += 1
-        self.seconds += cost["seconds"]
-        self.cpu_seconds += cost["cpu_seconds"]
-        self.bytes_read += cost["bytes_read"]
-        self.bytes_written += cost["bytes_written"]
+        self.seconds += task.cost.seconds
+        self.cpu_seconds += task.cost.cpu_seconds
+        self.bytes_read += task.cost.bytes_read
+        self.bytes_written += task.cost.bytes_written
 
 
 @dataclass(kw_only=True)
@@ -125,13 +124,13 @@ class StageCost(TaskCost):
         """Mean share of the workers that had a task while some had."""
         return min(1.0, self.seconds / (self.working * self.workers)) if self.working else 1.0
 
-    def add(self, event: Mapping[str, Any]) -> None:
+    def add(self, task: TaskEnded) -> None:
         """Count a task."""
-        super().add(event)
-        if event["step"] in stage_named(event["stage"]).fixed_steps:
-            self.fixed.add(event)
-        self.peak_memory = max(self.peak_memory, int(event["cost"]["peak_memory"]))
-        self.resource = event.get("resource") or self.resource
+        super().add(task)
+        if task.step in stage_named(task.stage).fixed_steps:
+            self.fixed.add(task)
+        self.peak_memory = max(self.peak_memory, task.cost.peak_memory)
+        self.resource = task.resource or self.resource
 
 
 @dataclass(frozen=True)
@@ -177,9 +176,9 @@ def read_costs(folders: Sequence[Path]) -> Costs:
     options: dict[str, Mapping[str, Any]] = {}
     disk, report, largest, size = 0, 0, 0, Size()
     for layout in map(Layout, folders):
-        if events := list(read_run_log(layout.run_log)):
-            sizes = _sizes(layout, events)
-            _add(found, [event for event in events if event["field"] in sizes], sizes)
+        if lines := list(read_run_log(layout.run_log)):
+            sizes = _sizes(layout, lines)
+            _add(found, [line for line in lines if line.event.field in sizes], sizes)
             options |= {name.rpartition("/")[2]: one.options for name, one in Content.read(layout.root).stages.items()}
             own = sum(map(_bytes_of, (layout.report, layout.markers(ALL, "report"))))
             disk, report = disk + _bytes_of(layout.root) - own, max(report, own)
@@ -199,35 +198,36 @@ def _bytes_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*"))
 
 
-def _sizes(layout: Layout, events: Iterable[Mapping[str, Any]]) -> dict[str, Size]:
+def _sizes(layout: Layout, lines: Iterable[Logged]) -> dict[str, Size]:
     """Sizes of the fields of which something is logged, as far as they are there, and of all of them as ``""``."""
-    paths = {name: layout.volume(name) for name in {event["field"] for event in events} if name}
+    paths = {name: layout.volume(name) for name in {line.event.field for line in lines} if name}
     sizes = {name: Size.of(describe(path).shape) for name, path in paths.items() if path.exists()}
     return {**sizes, "": sum(sizes.values(), Size())}
 
 
-def _add(found: dict[str, StageCost], events: Sequence[Mapping[str, Any]], sizes: Mapping[str, Size]) -> None:
+def _add(found: dict[str, StageCost], lines: Sequence[Logged], sizes: Mapping[str, Size]) -> None:
     """Add what is logged of one output folder."""
-    tasks = {
-        (event["stage"], event["field"], event["step"], event["task"]): event
-        for event in events
-        if event["event"] == KINDS[TaskEnded]
-    }
-    spans = _spans(events)
+    ends = {_name_of(line.event): (line.time, line.event) for line in lines if isinstance(line.event, TaskEnded)}
+    spans = _spans(lines)
     for stage, scope in spans:
         cost = found.setdefault(stage, StageCost())
-        mine = {key: event for key, event in tasks.items() if key[:2] == (stage, scope)}
-        for event in mine.values():
-            cost.add(event)
+        mine = [task for _, task in ends.values() if (task.stage, task.field) == (stage, scope)]
+        for task in mine:
+            cost.add(task)
         cost.scopes += 1
         cost.size += sizes[scope]
-        cost.blocks += len({task for *_, task in mine})
-        cost.workers = max(cost.workers, len({event["worker"] for event in mine.values()} - {""}) or CPU_COUNT)
+        cost.blocks += len({task.task for task in mine})
+        cost.workers = max(cost.workers, len({task.worker for task in mine} - {""}) or CPU_COUNT)
     for stage, scopes in Counter(stage for stage, _ in spans).items():
         found[stage].rounds += rounds(scopes, found[stage].workers)
-    for name, shares in _shares(tasks.values(), spans).items():
+    for name, shares in _shares(ends.values(), spans).items():
         found[name].working += shares[0]
         found[name].idle += shares[1]
+
+
+def _name_of(task: TaskEnded) -> tuple[str, str, str, str]:
+    """What distinguishes a task from all others of a study."""
+    return task.stage, task.field, task.step, task.task
 
 
 def rounds(scopes: int, workers: int) -> int:
@@ -235,28 +235,28 @@ def rounds(scopes: int, workers: int) -> int:
     return math.ceil(scopes / max(workers, 1))
 
 
-def _spans(events: Iterable[Mapping[str, Any]]) -> dict[Scope, Span]:
+def _spans(lines: Iterable[Logged]) -> dict[Scope, Span]:
     """When stages were under way last, of those that came to an end."""
     started: dict[Scope, float] = {}
     spans: dict[Scope, Span] = {}
-    for event in events:
-        scope = event["stage"], event["field"]
-        if event["event"] == KINDS[StageStarted]:
-            started[scope] = event["time"]
-        elif event["event"] == KINDS[StageEnded] and scope in started:
-            spans[scope] = started[scope], event["time"]
+    for line in lines:
+        scope = line.event.stage, line.event.field
+        if isinstance(line.event, StageEnded):
+            if scope in started:
+                spans[scope] = started[scope], line.time
+        elif isinstance(line.event, StageStarted):
+            started[scope] = line.time
     return spans
 
 
-def _shares(tasks: Iterable[Mapping[str, Any]], spans: Mapping[Scope, Span]) -> dict[str, tuple[float, float]]:
+def _shares(ends: Iterable[tuple[float, TaskEnded]], spans: Mapping[Scope, Span]) -> dict[str, tuple[float, float]]:
     """Wall time of every stage with tasks and without: they add up to the time in which any stage was under way.
 
     Each moment is shared by the tasks that run then; where none runs, by the stages that are under way.
     """
     changes = [(span[edge], 1, scope[0], 1 - 2 * edge) for scope, span in spans.items() for edge in (0, 1)]
-    for event in tasks:
-        start = event["time"] - event["cost"]["seconds"]
-        changes += [(start, 0, event["stage"], 1), (event["time"], 0, event["stage"], -1)]
+    for end, task in ends:
+        changes += [(end - task.cost.seconds, 0, task.stage, 1), (end, 0, task.stage, -1)]
     now = (Counter[str](), Counter[str]())  # tasks that run, stages that are under way
     shares = {stage: [0.0, 0.0] for stage, _ in spans}
     last = 0.0

@@ -8,22 +8,59 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-from tomostat.events import Event, StageEnded, StageStarted, StepStarted, TaskEnded, to_all
+from tomostat.events import Cost, Event, StageEnded, StageStarted, StepStarted, TaskEnded, to_all
 from tomostat.execution import Execution
+from tomostat.messages import plural
 
 logger = logging.getLogger(__name__)
 
-KINDS: dict[type, str] = {
-    StageStarted: "stage started",
-    StageEnded: "stage ended",
-    StepStarted: "step started",
-    TaskEnded: "task ended",
+KINDS: dict[str, type[Event]] = {
+    "stage started": StageStarted,
+    "stage ended": StageEnded,
+    "step started": StepStarted,
+    "task ended": TaskEnded,
 }
-"""What a line says that it is about, by event."""
+"""Events by what a line says that it is about."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line of a log of runs.
+
+    Attributes
+    ----------
+    time
+        When it was written, in seconds since 1970.
+    event
+        What happened.
+    """
+
+    time: float
+    event: Event
+
+    def line(self) -> str:
+        """The line, as JSON."""
+        name = next(name for name, kind in KINDS.items() if kind is type(self.event))
+        return json.dumps({"time": self.time, "event": name, **dataclasses.asdict(self.event)}) + "\n"
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """Read a line back.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            When it is no such line.
+        """
+        values = json.loads(line)
+        written, kind = float(values.pop("time")), KINDS[values.pop("event")]
+        if kind is TaskEnded:
+            values["cost"] = Cost(**values["cost"])
+        return cls(written, kind(**values))
 
 
 class RunLog:
@@ -42,10 +79,9 @@ class RunLog:
 
     def __call__(self, event: Event) -> None:
         """Add a line; a log that cannot be written keeps nobody from working."""
-        line = json.dumps({"time": round(time.time(), 3), "event": KINDS[type(event)], **dataclasses.asdict(event)})
         try:
             with self._lock, self._path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+                file.write(Logged(round(time.time(), 3), event).line())
         except OSError as error:
             logger.warning("%s cannot be written: %s", self._path, error)
 
@@ -55,15 +91,20 @@ def logged(execution: Execution, path: Path) -> Execution:
     return replace(execution, listener=to_all(execution.listener, RunLog(path)))
 
 
-def read_run_log(path: Path) -> Iterator[dict[str, Any]]:
+def read_run_log(path: Path) -> Iterator[Logged]:
     """Lines of a log of runs, the oldest first; nothing where there is no log.
 
-    A last line that a lost machine has left half-written is left out.
+    A last line that a lost machine has left half-written is left out, and so are lines of another version of tomostat
+    that tell something else.
     """
-    if path.exists():
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    logger.warning("%s: a line is damaged", path)
+    if not path.exists():
+        return
+    unread = 0
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield Logged.parse(line)
+            except (ValueError, TypeError, KeyError, AttributeError):
+                unread += 1
+    if unread:
+        logger.warning("%s: %s cannot be read: damaged, or of another version", path, plural(unread, "line"))

@@ -7,14 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tomostat.events import INTERRUPTED
+from tomostat.events import INTERRUPTED, StageEnded, StepStarted
 from tomostat.layout import Layout
 from tomostat.lock import InUseError, refuse_used
 from tomostat.manifest import ALL, Content, StageRecord
 from tomostat.pipeline import Run
-from tomostat.runlog import read_run_log
+from tomostat.runlog import Logged, read_run_log
 from tomostat.stage import all_stages
 from tomostat.study import load_study
 
@@ -50,7 +49,7 @@ def study_status(root: Path) -> list[StageStatus]:
     FileNotFoundError, ValueError
         When the folder holds no study, or its manifest is damaged.
     """
-    records, used, last = Content.read(root).stages, _is_used(root), _last_events(root)
+    records, used, last = Content.read(root).stages, _is_used(root), _last_logged(root)
     running = Run.of(dataclasses.replace(load_study(Layout(root).study, record=True), output=root))
     found: dict[tuple[str, str], StageStatus] = {}
     for stage in all_stages():
@@ -58,8 +57,8 @@ def study_status(root: Path) -> list[StageStatus]:
             reads = [(where, other.name) for where, other in running.inputs(scope, stage)]
             inputs = {one: records.get("/".join(one)) for one in reads}
             redone = [name for (where, name) in reads if found[where, name].state == STALE]
-            record, event = records.get(f"{scope}/{stage.name}"), last.get((scope, stage.name))
-            found[scope, stage.name] = _state(scope, stage.name, record, inputs, redone, event, used)
+            record, sign = records.get(f"{scope}/{stage.name}"), last.get((scope, stage.name))
+            found[scope, stage.name] = _state(scope, stage.name, record, inputs, redone, sign, used)
     return list(found.values())
 
 
@@ -78,10 +77,10 @@ def _state(
     record: StageRecord | None,
     inputs: Mapping[tuple[str, str], StageRecord | None],
     redone: Sequence[str],
-    event: Mapping[str, Any] | None,
+    last: Logged | None,
     used: bool,
 ) -> StageStatus:
-    """State of a stage from its record, those of what it reads, and the last event of it."""
+    """State of a stage from its record, those of what it reads, and what was logged last of it."""
     if record is None:
         return StageStatus(scope, stage, OPEN)
     if record.finished:
@@ -89,24 +88,25 @@ def _state(
         if newer or redone or not record.key:
             return StageStatus(scope, stage, STALE, f"{[*redone, *newer, stage][0]} was made anew or is to be")
         return StageStatus(scope, stage, DONE)
-    if event is not None and event.get("error") not in (None, "", INTERRUPTED):
-        return StageStatus(scope, stage, FAILED, str(event["error"]))
-    if event is not None and event.get("error") == "":  # it ended well, and what it read was changed since
-        return StageStatus(scope, stage, STALE, "what it reads was made anew or is to be")
-    return StageStatus(scope, stage, RUNNING if used else STOPPED, _progress(event))
+    if last is not None and isinstance(last.event, StageEnded):
+        if not last.event.error:  # it ended well, and what it read was changed since
+            return StageStatus(scope, stage, STALE, "what it reads was made anew or is to be")
+        if last.event.error != INTERRUPTED:
+            return StageStatus(scope, stage, FAILED, last.event.error)
+    return StageStatus(scope, stage, RUNNING if used else STOPPED, _progress(last))
 
 
-def _progress(event: Mapping[str, Any] | None) -> str:
+def _progress(last: Logged | None) -> str:
     """How far a stage is that is not finished."""
-    if event is None:
+    if last is None:
         return ""
-    ago = f"last sign {time.time() - event['time']:.0f} s ago"
-    return f"{event['step']}: {event['done']} of {event['total']}; {ago}" if "step" in event else ago
+    ago, event = f"last sign {time.time() - last.time:.0f} s ago", last.event
+    return f"{event.step}: {event.done} of {event.total}; {ago}" if isinstance(event, StepStarted) else ago
 
 
-def _last_events(root: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The last event of every stage of every field."""
-    return {(event["field"] or ALL, event["stage"]): event for event in read_run_log(Layout(root).run_log)}
+def _last_logged(root: Path) -> dict[tuple[str, str], Logged]:
+    """What was logged last of every stage of every field."""
+    return {(one.event.field or ALL, one.event.stage): one for one in read_run_log(Layout(root).run_log)}
 
 
 def status_lines(found: Sequence[StageStatus]) -> str:

@@ -25,6 +25,7 @@ from shapes import ball_at
 from studies import first_field, science
 from tomostat import pipeline
 from tomostat.cluster import open_cluster
+from tomostat.events import TaskEnded
 from tomostat.execution import Execution
 from tomostat.layout import Layout
 from tomostat.phantom import PhantomOptions, simulate_volume
@@ -238,9 +239,9 @@ def test_the_shipped_file_brings_both_pools_and_the_same_particles(tmp_path, slu
         eventually(lambda: len(jobs(slurm_environment)) == 2, 30)  # that with the GPU is let go
     local = pipeline.run(study_of_volume(path, "local"), stages=stages)
     pools: dict[str, set[str]] = {}
-    for event in read_run_log(found.run_log):
-        if event["event"] == "task ended" and event["worker"]:
-            pools.setdefault(event["stage"], set()).add(event["worker"].partition("-")[0])
+    for event in (line.event for line in read_run_log(found.run_log)):
+        if isinstance(event, TaskEnded) and event.worker:
+            pools.setdefault(event.stage, set()).add(event.worker.partition("-")[0])
     assert pools == {"ingest": {"cpu"}, "phases": {"cpu"}, "detect": {"gpu"}, "stitch": {"cpu"}}
     for label in ("phases", "particles"):
         one, other = (open_volume(layout.volume("e"), label).values for layout in (found, local))
