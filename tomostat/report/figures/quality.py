@@ -158,7 +158,7 @@ def decisions(data: ReportData) -> str:
     shown = found[: data.options.decisions]
     head = "<h3>Doubtful decisions of stitching</h3>"
     if not found:
-        return f"{head}<p>No decision of the merge graph has a score within {CLOSE:g} of 0.</p>"
+        return f"{head}<p>No two tracks were joined or kept apart by a score within {CLOSE:g} of 0.</p>"
     more = f" The {len(shown)} closest are shown." if len(found) > len(shown) else ""
     tiles = "".join(_tile(data, views[one.field], one) for one in shown)
     return (

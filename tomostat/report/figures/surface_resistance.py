@@ -144,7 +144,7 @@ def _draw_side(axes: Any, one: ColouredParticle, top: float, turned: bool) -> fl
     return _show(axes, picture, place)
 
 
-def _show(axes: Any, picture: NDArray[np.float64], place: NDArray[np.float64]) -> float:
+def _show(axes: Any, picture: NDArray[np.float32], place: NDArray[np.float64]) -> float:
     """A picture in the middle of axes; gives how far from there something is seen, in micrometers."""
     height, width = place[3] - place[2], place[1] - place[0]
     axes.imshow(picture, extent=(-width / 2, width / 2, -height / 2, height / 2), interpolation="antialiased")

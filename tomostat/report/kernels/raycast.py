@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomostat.kernels.arrays import Doubles
+from tomostat.kernels.arrays import Doubles, Floats
 
 Labels = NDArray[np.integer]
 
@@ -34,7 +34,7 @@ def project(points: Doubles) -> Doubles:
 
 def render(
     labels: Labels, spacing: tuple[float, float, float], colours: Doubles, width: int, shown: Labels | None = None
-) -> tuple[Doubles, Doubles]:
+) -> tuple[Floats, Doubles]:
     """Draw all particles of a label volume.
 
     Parameters
@@ -53,8 +53,8 @@ def render(
     Returns
     -------
     picture, extent
-        (height, width, 4) red, green, blue and opacity from 0 to 1; and left, right, bottom, top of the picture in
-        micrometers of `project`.
+        (height, width, 4) float32, red, green, blue and opacity from 0 to 1; and left, right, bottom, top of the
+        picture in micrometers of `project`.
     """
     padded = np.pad(labels, PAD)
     solid = ndimage.gaussian_filter((padded > 0).astype(np.float32), 0.8)
@@ -73,12 +73,12 @@ def render(
 
 
 def _shade(
-    hit: NDArray[np.int64], outlined: NDArray[Any], depth: Doubles, normal: Doubles, colours: Doubles, pixel: float
-) -> Doubles:
+    hit: NDArray[np.int64], outlined: NDArray[Any], depth: Floats, normal: Floats, colours: Doubles, pixel: float
+) -> Floats:
     """Colours with light, with shadow in corners, and with dark outlines where `outlined` changes."""
     seen = hit > 0
-    towards = view()
-    light = LIGHT @ towards / np.linalg.norm(LIGHT)
+    towards = view().astype(np.float32)
+    light = (LIGHT @ towards / np.linalg.norm(LIGHT)).astype(np.float32)
     diffuse = np.clip(normal @ light, 0, 1)
     facing = np.clip(normal @ towards[2], 0, 1)
     shine = np.clip(normal @ ((light + towards[2]) / np.linalg.norm(light + towards[2])), 0, 1) ** 30
@@ -88,13 +88,18 @@ def _shade(
         (filled - ndimage.gaussian_filter(filled, reach, truncate=2.5)) / 3.0, 0, 1
     )  # micrometers behind neighbours
     bright = (0.45 + 0.52 * diffuse + 0.12 * facing) * (1 - 0.55 * hidden)
-    rgb = colours[hit] * bright[..., None] + 0.10 * shine[..., None]
+    picture = np.empty((*hit.shape, 4), np.float32)
+    rgb = picture[..., :3]
+    np.multiply(colours.astype(np.float32)[hit], bright[..., None], out=rgb)
+    rgb += 0.10 * shine[..., None]
     edge = np.zeros(hit.shape, bool)
     for axis in (0, 1):
-        jump = np.diff(outlined.astype(np.int64), axis=axis) != 0
+        jump = np.diff(outlined, axis=axis) != 0
         edge |= np.pad(jump, [(0, 1) if a == axis else (0, 0) for a in (0, 1)])
-    rgb = np.where(edge[..., None], 0.45 * rgb, rgb)
-    return np.concatenate([np.clip(rgb, 0, 1), seen[..., None].astype(float)], axis=-1)
+    rgb[edge] *= 0.45
+    np.clip(rgb, 0, 1, out=rgb)
+    picture[..., 3] = seen
+    return picture
 
 
 @numba.njit(cache=True, nogil=True)
@@ -174,7 +179,7 @@ def cast(
     pixel: float,
     height: int,
     width: int,
-) -> tuple[NDArray[np.int64], Doubles, Doubles]:
+) -> tuple[NDArray[np.int64], Floats, Floats]:
     """First surface along parallel rays.
 
     Parameters
@@ -197,11 +202,12 @@ def cast(
     Returns
     -------
     label, depth, normal
-        (height, width) label or 0; distance from the start in micrometers; (height, width, 3) unit vector outwards.
+        (height, width) label or 0; distance from the start in micrometers, float32; (height, width, 3) unit vector
+        outwards, float32.
     """
     hit = np.zeros((height, width), np.int64)
-    depth = np.zeros((height, width))
-    normal = np.zeros((height, width, 3))
+    depth = np.zeros((height, width), np.float32)
+    normal = np.zeros((height, width, 3), np.float32)
     step = 0.5 * spacing.min()
     ahead = -axes[2] / spacing  # voxels per micrometer
     for row in range(height):
