@@ -43,6 +43,10 @@ ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
 """glibc keeps freed memory for the next array, up to 64 MiB, and hands back arrays of more than 32 MiB. Workers of
 `distributed` hand every array back by default; fetching the pages anew makes the network a third slower."""
 
+PROFILE_CYCLE = "60s"
+"""How often a worker begins a new profile of where its time goes. `distributed` keeps thousands of them; with its own
+second, a worker grows by tens of MiB in a minute."""
+
 
 @contextlib.contextmanager
 def open_cluster(
@@ -131,7 +135,8 @@ def _local(workers: int | None, dashboard: bool) -> Any:
 
     count = workers or local_workers()
     environment = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in ALLOCATOR.items()}
-    with dask.config.set(environment), _interrupts_held_back():
+    settings = environment | {"distributed.worker.profile.cycle": PROFILE_CYCLE}
+    with dask.config.set(settings), _interrupts_held_back():
         try:
             return LocalCluster(
                 n_workers=count,
@@ -217,5 +222,7 @@ def _batch_system(path: Path) -> Iterator[Any]:
 
     description = read_cluster_file(path)
     secured = certificates(description.shared_folder) if description.secure else contextlib.nullcontext((None, None))
-    with secured as (security, of_jobs), JobCluster(description.with_prologue(ALLOCATOR), security, of_jobs) as cluster:
+    environment = ALLOCATOR | {"DASK_DISTRIBUTED__WORKER__PROFILE__CYCLE": PROFILE_CYCLE}
+    description = description.with_prologue(environment)
+    with secured as (security, of_jobs), JobCluster(description, security, of_jobs) as cluster:
         yield cluster
