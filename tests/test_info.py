@@ -13,7 +13,8 @@ from reports import make_field
 from sources import GREY, hdf5
 from tables import declared, study
 from tomostat import cli
-from tomostat.info import condition_table, describe_path
+from tomostat.analyze import AnalyzeOptions, analyze_particles
+from tomostat.info import condition_table, describe_path, result_table
 from tomostat.layout import Layout
 from tomostat.measure import Measure, of_particle, write_particles
 from tomostat.measure.measures import DTYPES
@@ -29,6 +30,21 @@ def info(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """What the command prints."""
     assert not cli.main(["info", *map(str, arguments)])
     return capsys.readouterr().out
+
+
+def test_results_say_how_many_particles_are_used() -> None:
+    particles = study(particles=6, fields=1)
+    border = particles["touches_border"].values
+    border[:] = True
+    border[6:] = False  # all of the second condition
+    border[0] = False
+    table = result_table(analyze_particles(particles, options=AnalyzeOptions(resamples=100)))
+    rows = {line.split()[0]: line.split() for line in table.splitlines()}
+    assert rows["0.1C"][-3:] == ["1", "5", "0"]
+    assert rows["1C"][-3:] == ["6", "0", "0"]
+    assert "those at the border of a field are left out, the others weighted for it" in table
+    assert "0.1C: 1 particle used, too few to speak for the electrode" in table
+    assert "too few" not in result_table(analyze_particles(study(), options=AnalyzeOptions(resamples=100)))
 
 
 def test_columns_have_unit_meaning_definition(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tomostat.answers import particle_keys, read_answers
-from tomostat.datasets import open_dataset, open_particles
+from tomostat.datasets import FEWEST, open_dataset, open_particles
 from tomostat.ingest import open_source, split_dataset
 from tomostat.ingest.readers.zarr import labels_beside
 from tomostat.instances import read_instances
@@ -98,7 +98,7 @@ def _of(scope: str) -> str:
 def result_table(results: xr.Dataset) -> str:
     """Mean detachment per condition as the report shows it, of how many of its particles, and why not of the others."""
     names = f"{'condition':<14}{'fields':>7}{'particles':>11}{'detachment':>12}"
-    head = f"{names}  {'interval, %':<16}{'of':>6}{'at border':>11}{'not measured':>14}"
+    head = f"{names}  {'interval, %':<16}{'used':>6}{'at border':>11}{'not measured':>14}"
     lines = [head, "-" * len(head)]
     for index, name in enumerate(condition_names(results)):
         one = results.isel(condition=index).sel(size="all")
@@ -112,7 +112,15 @@ def result_table(results: xr.Dataset) -> str:
         return "no particle"
     border = json.loads(results.attrs["options"])["border"]
     kept = {"weighted": "left out, the others weighted for it", "excluded": "left out", "kept": "kept"}[border]
-    return "\n".join([*lines, f"detachment of the particles in column `of`; at the border of a field: {kept}"])
+    lines.append(f"detachment of the particles in column `used`; those at the border of a field are {kept}")
+    return "\n".join([*lines, *_lines_on_few(results)])
+
+
+def _lines_on_few(results: xr.Dataset) -> list[str]:
+    """One line for every condition of which so few particles are used that their mean says nothing of the electrode."""
+    used = results["n_particles"].sel(size="all").values.tolist()
+    few = [(name, int(count)) for name, count in zip(condition_names(results), used, strict=True) if count < FEWEST]
+    return [f"{name}: {plural(count, 'particle')} used, too few to speak for the electrode" for name, count in few]
 
 
 def condition_table(particles: xr.Dataset) -> str:

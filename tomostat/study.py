@@ -347,12 +347,13 @@ def study_of_volume(
     phases_image: str | Path | None = None,
     phase_codes: Mapping[int, str] | None = None,
 ) -> Study:
-    """A study of one volume, or of labels and phases alone; see `Field` for its parameters."""
+    """A study of one volume, or of labels and phases alone, which is its sample and condition; see `Field`."""
     only = Field(
         path=_absolute(path), name=name or "", spacing=spacing, labels=_absolute(labels),
         phases_image=_absolute(phases_image), phase_codes=phase_codes,
     )  # fmt: skip
-    return Study(study=only.name, output=Path(output), samples=(Sample(name=only.name, fields=(only,)),))
+    sample = Sample(name=only.name, condition=only.name, fields=(only,))
+    return Study(study=only.name, output=Path(output), samples=(sample,))
 
 
 def _absolute(path: str | Path | None) -> Path | None:
