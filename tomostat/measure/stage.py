@@ -28,7 +28,7 @@ class MeasureStage(FieldStage[MeasureOptions]):
     name = "measure"
     help = "Measure every particle: size, surface, detachment, resistance, cracks, density."
     options = MeasureOptions
-    version = 17
+    version = 18
     reads = ("grey", "phases", "particles")
     writes = ("table", "contacts", "maps")
 

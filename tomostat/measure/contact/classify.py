@@ -22,10 +22,7 @@ each must have for the point to lie near a border."""
 def classify_contact(
     layer: Floats, open_area: Floats, mixture: Mixture, weights: SmoothingWeights, level: float = 1.0
 ) -> Floats:
-    """Decide between void and carbon-binder, at the limit between their levels (`Mixture.limit`).
-
-    Shares do not count here, though they do for the uncertainty (`contact_share_std`): by them, the more frequent of
-    the two would win wherever a value is in doubt, and gaps shrink.
+    """Decide between void and carbon-binder, half way between their levels (`Mixture.middle`).
 
     Parameters
     ----------
@@ -44,7 +41,7 @@ def classify_contact(
         (n,) float32: contact, 0 (void) or 1 (carbon-binder), between them near a border with 1/2 on it.
     """
     mixture = replace(mixture, binder=mixture.binder._replace(mean=level * mixture.binder.mean))
-    relative = 0.5 + (layer.astype(np.float64) - mixture.limit) / mixture.contrast  # 1/2 at the limit
+    relative = 0.5 + (layer.astype(np.float64) - mixture.middle) / mixture.contrast
     is_binder, is_open = relative > 0.5, open_area > 0
     kinds = np.stack([is_binder & is_open, ~is_binder & is_open], axis=1).astype(np.float32)
     around = average_over_surface(weights, kinds, BORDER_ROUNDS)
@@ -94,12 +91,9 @@ def remove_small_regions(
     return np.where(small, np.where(kind == 2, 0, 1), contact).astype(np.float32)
 
 
-CORRELATED_AREA, COMMON_ERROR = 70.0, 1.6
-"""How the variances p (1 - p) of points add up: points within `CORRELATED_AREA` voxel faces err together, and the
-whole surface has an error of `COMMON_ERROR` times the mean variance, since doubtful surface errs one way where an
-outline is off or a film is porous. Fitted to 276 particles that the network found in electrodes of two generators, of
-blur 1.1 to 2 voxels and noise 0.08 to 0.25, some with faint carbon-binder, wet or with fringes; both lessened by a
-fifth after 291 others, of outlines and limits as they are now."""
+CORRELATED_AREA = 180.0
+"""Area in voxel faces within which points err together. Fitted to 244 particles that the network found in electrodes of
+blur 1.2 and 2 voxels and noise 0.12 and 0.25, some with faint carbon-binder."""
 
 
 def contact_share_std(layer: Floats, open_area: Floats, mixture: Mixture, face: float) -> float:
@@ -117,12 +111,13 @@ def contact_share_std(layer: Floats, open_area: Floats, mixture: Mixture, face: 
     Returns
     -------
     float
-        From the odds of each point, which has the variance p (1 - p) where carbon-binder has the probability p; NaN
-        where no point counts.
+        From the odds of each point, which has the variance p (1 - p) where carbon-binder has the probability p. Points
+        near each other err together (`CORRELATED_AREA`), and all of the surface errs by the mean variance, since
+        doubtful surface errs one way where an outline is off or a film is porous. NaN where no point counts.
     """
     total = float(open_area.sum(dtype=np.float64))
     if total <= 0:
         return float("nan")
     binder = mixture.probability(layer.astype(np.float64))
     variance = float((open_area * binder * (1 - binder)).sum(dtype=np.float64)) / total
-    return math.sqrt(CORRELATED_AREA * face * variance / total + (COMMON_ERROR * variance) ** 2)
+    return math.sqrt(CORRELATED_AREA * face * variance / total + variance**2)

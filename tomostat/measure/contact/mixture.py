@@ -51,33 +51,12 @@ class Mixture:
 
     @property
     def middle(self) -> float:
-        """Value half way between void and carbon-binder."""
-        return 0.5 * (self.void.mean + self.binder.mean)
+        """Value half way between void and carbon-binder, where borders lie: from it on a layer is carbon-binder.
 
-    @property
-    def equal_density(self) -> float:
-        """Value between the means above which carbon-binder has the higher density."""
-        low, high = (part.spread**-2 for part in (self.void, self.binder))
-        square, step = low - high, self.void.mean * low - self.binder.mean * high
-        rest = self.void.mean**2 * low - self.binder.mean**2 * high + np.log(high / low)
-        if abs(square) < 1e-6 * low:
-            return self.middle
-        root = np.sqrt(max(step**2 - square * rest, 0.0)) / square
-        roots = (step / square - root, step / square + root)
-        return next((float(x) for x in roots if self.void.mean <= x <= self.binder.mean), self.middle)
-
-    @property
-    def limit(self) -> float:
-        """Value from which on a layer is taken for carbon-binder.
-
-        The middle is where borders lie, and where neither is taken for the other more often when both vary alike. Where
-        films are porous, carbon-binder varies more than void, and its darkest parts lie below the middle; half the way
-        to where both are as likely, as much of one is mistaken as of the other. Where the two do not overlap, as in a
-        segmented image, none is mistaken but on borders.
+        Shares of the two do not count here, though they do for the uncertainty: by them, the more frequent would win
+        wherever a value is in doubt, and gaps shrink.
         """
-        touching, apart = OVERLAP
-        share = 0.5 * min(max((apart - self.separation) / (apart - touching), 0), 1)
-        return (1 - share) * self.middle + share * self.equal_density
+        return 0.5 * (self.void.mean + self.binder.mean)
 
     @property
     def contrast(self) -> float:
@@ -85,8 +64,8 @@ class Mixture:
         return max(self.binder.mean - self.void.mean, LEAST_CONTRAST)
 
     def certainty(self, layer: Floats) -> Floats:
-        """How sure the decision on a value is, from 0 at the limit to 1 half the contrast away."""
-        return np.minimum(2 * np.abs(layer - self.limit) / self.contrast, 1).astype(np.float32)
+        """How sure the decision on a value is, from 0 in the middle to 1 at the levels."""
+        return np.minimum(2 * np.abs(layer - self.middle) / self.contrast, 1).astype(np.float32)
 
     @property
     def spread(self) -> float:
@@ -139,10 +118,7 @@ PRIOR = Mixture(Component(-0.05, 0.12, 0.2), Component(0.75, 0.18, 0.25), mixed=
 """Prior for a field. Carbon-binder beside a particle is a porous film, darker than carbon-binder in bulk; void is not
 quite at 0 where the blur or the level of pores is a little off."""
 
-OVERLAP = (6.0, 10.0)
-"""Separations up to which values of void and carbon-binder overlap, and from which on they do not."""
-
-PARTICLE_STD = (0.06, 0.12)
+PARTICLE_STD = 0.08
 """Standard deviation of the means of void and carbon-binder of single particles around those of their field, from
 shading that is left over and from the density of the carbon-binder."""
 
@@ -306,7 +282,7 @@ def field_mixture(counts: NDArray[np.int64]) -> Mixture:
     kinds = [part for part in (PRIOR.void, PRIOR.binder) if abs(single.mean - part.mean) <= part.mean_std]
     if kinds and np.average(ratio, weights=weight) < LEAST_GAIN:
         found = _of_one_kind(single)
-    void, binder = (part._replace(mean_std=s) for part, s in zip((found.void, found.binder), PARTICLE_STD, strict=True))
+    void, binder = (part._replace(mean_std=PARTICLE_STD) for part in (found.void, found.binder))
     return Mixture(void, binder, found.share)  # one particle has too few values on borders to tell them
 
 
