@@ -47,7 +47,7 @@ RUNS = (
     "xanes",
     "report",
     "libraries",
-    "boundaries --seed 12100",
+    "boundaries --seed 13100",
     "detect",
     "detect powder",
     "detect phantoms real --weights accurate",
