@@ -11,7 +11,8 @@ Every number of particles in a slice is another shape. With the 1024 that torch 
 grows for hundreds of slices, by 250 MiB and more.
 """
 
-for variable in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):  # read when they first compute
-    os.environ.setdefault(variable, KEPT_SHAPES)
+# torch and oneDNN read them when they first compute
+os.environ.setdefault("LRU_CACHE_CAPACITY", KEPT_SHAPES)
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_SHAPES)
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
