@@ -94,3 +94,22 @@ def test_every_particle_is_in_one_batch(tmp_path: Path, monkeypatch: pytest.Monk
     for label, box in (member for batch in batches for member in batch.members):
         inside = labels[tuple(slice(a, b) for a, b in box.T)] == label
         assert inside.sum() == (labels == label).sum()
+
+
+def test_neighbours_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packing of 64 cubes, whose numbers say nothing about their places."""
+    cell = np.zeros((16, 16, 16), np.uint32)
+    cell[2:14, 2:14, 2:14] = 1
+    numbers = np.random.default_rng(0).permutation(64).reshape(4, 4, 4).astype(np.uint32) + 1
+    labels = np.kron(numbers, cell)
+    info = describe(store(tmp_path / "f.zarr", labels, np.where(labels > 0, 2, 0).astype(np.uint8)))
+    monkeypatch.setattr("tomostat.measure.batches.BATCH_VOXELS", 28**3 * 8)
+    moments = block_moments(labels, labels.astype(np.float32))
+    batches = make_batches(moments, info, np.arange(64), (8, 8, 8))
+    assert sorted(label for batch in batches for label, _ in batch.members) == list(range(1, 65))
+    read = 0
+    for batch in batches:
+        assert batch.whole is not None
+        assert np.prod(batch.boxes[:, 1] - batch.boxes[:, 0], axis=1).sum() <= 28**3 * 8
+        read += np.prod(batch.whole[1] - batch.whole[0])
+    assert read < 4 * labels.size

@@ -77,18 +77,25 @@ def make_batches(moments: Moments, info: VolumeInfo, chosen: NDArray[np.intp], p
     """Batch the chosen particles by place, so that neighbours are read together; their boxes are widened by `pad`."""
     low = np.maximum(moments.low[chosen] - np.asarray(pad), 0)
     high = np.minimum(moments.high[chosen] + np.asarray(pad), info.shape)
-    place = (low + high) // 2 // np.array(info.shards)
-    sizes = np.prod(high - low, axis=1)
-    groups: list[list[tuple[int, NDArray[np.int64]]]] = []
-    total, cell = 0, None
-    for i in np.lexsort((moments.label[chosen], *place.T[::-1])):
-        here = tuple(place[i])
-        if here != cell or total + sizes[i] > BATCH_VOXELS:
-            groups.append([])
-            total, cell = 0, here
-        total += int(sizes[i])
-        groups[-1].append((int(moments.label[chosen[i]]), np.stack([low[i], high[i]])))
-    return [Batch.of(number, members) for number, members in enumerate(groups)]
+    boxes = np.stack([low, high], axis=1)
+    groups = _halve(boxes, np.arange(len(boxes))) if len(boxes) else []
+    return [
+        Batch.of(number, [(int(moments.label[chosen[i]]), boxes[i]) for i in group])
+        for number, group in enumerate(groups)
+    ]
+
+
+def _halve(boxes: NDArray[np.int64], group: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Halve a group of boxes (n, 2, 3) by place along its longest side until each part is a batch (a k-d tree)."""
+    sizes = np.prod(boxes[group, 1] - boxes[group, 0], axis=1)
+    if len(group) == 1 or sizes.sum() <= BATCH_VOXELS:
+        return [group]
+    middles = boxes[group].sum(axis=1)
+    along = middles[:, np.ptp(middles, axis=0).argmax()]
+    order = np.argsort(along, kind="stable")
+    before = np.cumsum(sizes[order])
+    half = int(np.clip(np.searchsorted(before, before[-1] / 2) + 1, 1, len(group) - 1))
+    return [*_halve(boxes, group[order[:half]]), *_halve(boxes, group[order[half:]])]
 
 
 def calibration_particles(moments: Moments) -> NDArray[np.intp]:

@@ -141,6 +141,9 @@ represent neither."""
 SAMPLE_SIZE = 40.0
 """Effective number of independent layer values on one particle; the prior is weighed against it."""
 
+SETTLED = 1e-4
+"""Change of the means in a round, in units of the contrast, below which they have settled."""
+
 BINS = np.arange(-1.0, 3.01, 0.02)
 """Edges of the histogram of layer values to which a mixture is fitted."""
 
@@ -213,7 +216,7 @@ def fit_mixture(
     sample_size
         Effective number of independent values.
     rounds
-        Rounds of the expectation maximisation.
+        Most rounds of the expectation maximisation, which ends once the means have settled.
 
     Returns
     -------
@@ -236,7 +239,10 @@ def fit_mixture(
         void = _update(prior.void, mixture.void.spread, layer, pure * (1 - binder), sample_size)
         full = _update(prior.binder, mixture.binder.spread, layer, pure * binder, sample_size)
         mixed = float((pure * odds).sum())
+        before = mixture
         mixture = Mixture(void, full, (float((pure * binder).sum()) + 0.02) / (float(pure.sum()) + 0.04), mixed)
+        if max(abs(void.mean - before.void.mean), abs(full.mean - before.binder.mean)) < SETTLED:
+            break
     return mixture
 
 
