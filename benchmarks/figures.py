@@ -47,7 +47,7 @@ RUNS = (
     "xanes",
     "report",
     "libraries",
-    "boundaries --seed 13100",
+    "boundaries --seed 14100",
     "detect",
     "detect powder",
     "detect phantoms real --weights accurate",

@@ -50,7 +50,7 @@ def test_a_field_has_the_levels_of_its_image(void: float, spread: float, detache
     found = field_mixture(counts_of(np.concatenate([*kinds, on_border])))
     assert found.middle == pytest.approx(void + 0.4, abs=0.04)
     assert found.share == pytest.approx(1 - detached, abs=0.04)
-    assert found.void.mean_std == found.binder.mean_std == PARTICLE_STD
+    assert (found.void.mean_std, found.binder.mean_std) == PARTICLE_STD
 
 
 @pytest.mark.parametrize(("level", "spread"), [(0.0, 0.1), (0.0, 0.2), (0.8, 0.1), (0.8, 0.2)])

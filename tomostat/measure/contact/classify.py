@@ -91,7 +91,7 @@ def remove_small_regions(
     return np.where(small, np.where(kind == 2, 0, 1), contact).astype(np.float32)
 
 
-CORRELATED_AREA = 180.0
+CORRELATED_AREA = 140.0
 """Area in voxel faces within which points err together. Fitted to 244 particles that the network found in electrodes of
 blur 1.2 and 2 voxels and noise 0.12 and 0.25, some with faint carbon-binder."""
 

@@ -118,7 +118,7 @@ PRIOR = Mixture(Component(-0.05, 0.12, 0.2), Component(0.75, 0.18, 0.25), mixed=
 """Prior for a field. Carbon-binder beside a particle is a porous film, darker than carbon-binder in bulk; void is not
 quite at 0 where the blur or the level of pores is a little off."""
 
-PARTICLE_STD = 0.08
+PARTICLE_STD = (0.08, 0.1)
 """Standard deviation of the means of void and carbon-binder of single particles around those of their field, from
 shading that is left over and from the density of the carbon-binder."""
 
@@ -288,7 +288,7 @@ def field_mixture(counts: NDArray[np.int64]) -> Mixture:
     kinds = [part for part in (PRIOR.void, PRIOR.binder) if abs(single.mean - part.mean) <= part.mean_std]
     if kinds and np.average(ratio, weights=weight) < LEAST_GAIN:
         found = _of_one_kind(single)
-    void, binder = (part._replace(mean_std=PARTICLE_STD) for part in (found.void, found.binder))
+    void, binder = (part._replace(mean_std=s) for part, s in zip((found.void, found.binder), PARTICLE_STD, strict=True))
     return Mixture(void, binder, found.share)  # one particle has too few values on borders to tell them
 
 

@@ -38,6 +38,10 @@ MISFIT, LAYER_STEP, EDGE_STD = 0.03, 0.4, 0.5
 """Standard deviations of the priors: misfit of a profile beyond the noise, relative to the contrast of void and active
 material; step between layers, relative to the contrast of void and carbon-binder; position of the edge in voxels."""
 
+MODEST_BLUR = 1.2
+"""Blur in voxels up to which `MISFIT` holds. It falls with the square of a wider one, under which a thin layer and the
+particle's own edge differ by little."""
+
 TRILINEAR, OUTLINE = 1 / 6, 0.4**2
 """Variances in voxel^2 that linear interpolation adds to the blur, and averaging over points whose outline is some
 tenths of a voxel off. Without the second, a rest of the edge passes for carbon-binder that has little contrast."""
@@ -298,7 +302,8 @@ def fit_layers(profile: Floats, weight: Floats, solid: Floats, levels: GreyLevel
     contrast = levels.contrast
     bright = (levels.active - levels.pore) / contrast
     # averaging leaves an eighth of the noise; texture and roughness add some hundredths of the full contrast
-    noise = math.hypot(MISFIT * bright, levels.noise / abs(contrast) / 8)
+    misfit = MISFIT * min((MODEST_BLUR / levels.blur) ** 2, 1.0)
+    noise = math.hypot(misfit * bright, levels.noise / abs(contrast) / 8)
     steps = np.array([0.25 * bright, LAYER_STEP, 1.0, EDGE_STD])
     blur = math.sqrt(levels.blur**2 + TRILINEAR + OUTLINE)
     value, edge = np.empty((len(profile), len(LAYERS) + 1), np.float32), np.empty(len(profile), np.float32)
