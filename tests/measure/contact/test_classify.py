@@ -54,12 +54,12 @@ def test_a_region_counts_by_area_and_certainty(
         assert ((cleaned(surface, weights, large, sure, blur) > 0.5) == large).all()
 
 
-def test_borders_lie_where_the_layer_crosses_the_middle(surface: Surface, weights: SmoothingWeights) -> None:
+def test_borders_lie_where_the_layer_crosses_the_limit(surface: Surface, weights: SmoothingWeights) -> None:
     mixture = Mixture(Component(0.0, 0.1, 1), Component(0.8, 0.1, 1), share=0.95)
     along = surface.point[:, 0] - surface.point[:, 0].mean()
     layer = np.clip(0.4 + 0.08 * along, 0.0, 0.8).astype(np.float32)
     contact = classify_contact(layer, surface.area, mixture, weights)
-    assert ((contact > 0.5) == (layer > mixture.middle)).all()
+    assert ((contact > 0.5) == (layer > mixture.limit)).all()
     assert set(np.unique(contact[np.abs(along) > 12])) == {0.0, 1.0}
     share = float((contact * surface.area).sum() / surface.area.sum())
     assert share == pytest.approx(0.5, abs=0.01)

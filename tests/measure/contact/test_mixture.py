@@ -67,7 +67,7 @@ def test_two_kinds_in_much_noise_are_not_taken_for_one() -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(0.1, 0.25, 4000), rng.normal(0.65, 0.22, 6000)])
     found = field_mixture(counts_of(values))
-    assert found.middle == pytest.approx(0.375, abs=0.08)
+    assert found.limit == pytest.approx(0.375, abs=0.08)
     assert found.share == pytest.approx(0.6, abs=0.1)
 
 
@@ -77,3 +77,20 @@ def test_mixed_values_lie_between_the_levels() -> None:
     assert odds[np.abs(CENTRES - 0.5).argmin()] > 100
     assert odds[np.abs(CENTRES).argmin()] < 0.1
     assert (Mixture(Component(0.0, 0.05, 1), Component(1.0, 0.05, 1)).mixed_odds(CENTRES) == 0).all()
+
+
+def test_the_limit_lies_between_the_middle_and_where_both_are_as_likely() -> None:
+    alike = Mixture(Component(-0.1, 0.2, 1), Component(0.9, 0.2, 1))
+    assert alike.limit == alike.middle == pytest.approx(0.4)
+    porous = Mixture(Component(-0.1, 0.08, 1), Component(0.5, 0.2, 1))
+    assert porous.log_odds(np.array([porous.equal_density]))[0] == pytest.approx(0, abs=1e-6)
+    assert porous.equal_density < porous.limit < porous.middle
+    mirrored = Mixture(Component(-0.5, 0.2, 1), Component(0.1, 0.08, 1))
+    assert mirrored.equal_density == pytest.approx(-porous.equal_density)
+    assert Mixture(Component(0, 0.05, 1), Component(0.01, 2.0, 1)).limit == pytest.approx(0.005)
+
+
+def test_the_limit_is_the_middle_where_nothing_overlaps() -> None:
+    segmented = Mixture(Component(0, 0.04, 1), Component(1, 0.08, 1))
+    assert segmented.equal_density < 0.45
+    assert segmented.limit == segmented.middle

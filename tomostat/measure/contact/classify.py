@@ -22,7 +22,10 @@ each must have for the point to lie near a border."""
 def classify_contact(
     layer: Floats, open_area: Floats, mixture: Mixture, weights: SmoothingWeights, level: float = 1.0
 ) -> Floats:
-    """Decide between void and carbon-binder, half way between their levels (`Mixture.middle`).
+    """Decide between void and carbon-binder, at the limit between their levels (`Mixture.limit`).
+
+    Shares do not count here, though they do for the uncertainty (`contact_share_std`): by them, the more frequent of
+    the two would win wherever a value is in doubt, and gaps shrink.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def classify_contact(
         (n,) float32: contact, 0 (void) or 1 (carbon-binder), between them near a border with 1/2 on it.
     """
     mixture = replace(mixture, binder=mixture.binder._replace(mean=level * mixture.binder.mean))
-    relative = 0.5 + (layer.astype(np.float64) - mixture.middle) / mixture.contrast
+    relative = 0.5 + (layer.astype(np.float64) - mixture.limit) / mixture.contrast  # 1/2 at the limit
     is_binder, is_open = relative > 0.5, open_area > 0
     kinds = np.stack([is_binder & is_open, ~is_binder & is_open], axis=1).astype(np.float32)
     around = average_over_surface(weights, kinds, BORDER_ROUNDS)
@@ -91,7 +94,7 @@ def remove_small_regions(
     return np.where(small, np.where(kind == 2, 0, 1), contact).astype(np.float32)
 
 
-CORRELATED_AREA = 140.0
+CORRELATED_AREA = 150.0
 """Area in voxel faces within which points err together. Fitted to 244 particles that the network found in electrodes of
 blur 1.2 and 2 voxels and noise 0.12 and 0.25, some with faint carbon-binder."""
 

@@ -32,7 +32,7 @@ IN_VOLUME = f"{TOO_SMALL}, and in a single slice"
     ),
     Measure(
         name="detachment_std", units="1", long_name="uncertainty of the detachment, one standard deviation",
-        definition="From the odds p of carbon-binder at each surface point, of variance p (1 - p); points within 140 "
+        definition="From the odds p of carbon-binder at each surface point, of variance p (1 - p); points within 150 "
         "voxel faces err together, and an error of the mean of p (1 - p) is common to all. In phases without "
         "grey values, the length of the border between contact and gap times the rounding of a voxel.",
         missing=f"{NO_BINDER}; where no point faces carbon-binder or void", shown=("report",),

@@ -175,7 +175,7 @@ def decide_contact(
 ) -> SurfaceContact:
     """Decide what every point of a particle's outer surface touches.
 
-    A point touches carbon-binder where its layer value lies above the middle of the particle's own levels
+    A point touches carbon-binder where its layer value lies above the limit of the particle's own mixture
     (`mixture.fit_mixture`, `classify.classify_contact`; gradually at borders). Small doubtful regions then take the
     kind that lies around them (`classify.remove_small_regions`). What faces a particle or the collector is 0.
 

@@ -51,12 +51,33 @@ class Mixture:
 
     @property
     def middle(self) -> float:
-        """Value half way between void and carbon-binder, where borders lie: from it on a layer is carbon-binder.
-
-        Shares of the two do not count here, though they do for the uncertainty: by them, the more frequent would win
-        wherever a value is in doubt, and gaps shrink.
-        """
+        """Value half way between void and carbon-binder."""
         return 0.5 * (self.void.mean + self.binder.mean)
+
+    @property
+    def equal_density(self) -> float:
+        """Value between the means above which carbon-binder has the higher density."""
+        low, high = (part.spread**-2 for part in (self.void, self.binder))
+        square, step = low - high, self.void.mean * low - self.binder.mean * high
+        rest = self.void.mean**2 * low - self.binder.mean**2 * high + np.log(high / low)
+        if abs(square) < 1e-6 * low:
+            return self.middle
+        root = np.sqrt(max(step**2 - square * rest, 0.0)) / square
+        roots = (step / square - root, step / square + root)
+        return next((float(x) for x in roots if self.void.mean <= x <= self.binder.mean), self.middle)
+
+    @property
+    def limit(self) -> float:
+        """Value from which on a layer is taken for carbon-binder.
+
+        The middle is where borders lie, and where neither is taken for the other more often when both vary alike. Where
+        films are porous, carbon-binder varies more than void, and its darkest parts lie below the middle; half the way
+        to where both are as likely, as much of one is mistaken as of the other. Where the two do not overlap, as in a
+        segmented image, none is mistaken but on borders.
+        """
+        touching, apart = OVERLAP
+        share = 0.5 * min(max((apart - self.separation) / (apart - touching), 0), 1)
+        return (1 - share) * self.middle + share * self.equal_density
 
     @property
     def contrast(self) -> float:
@@ -64,8 +85,8 @@ class Mixture:
         return max(self.binder.mean - self.void.mean, LEAST_CONTRAST)
 
     def certainty(self, layer: Floats) -> Floats:
-        """How sure the decision on a value is, from 0 in the middle to 1 at the levels."""
-        return np.minimum(2 * np.abs(layer - self.middle) / self.contrast, 1).astype(np.float32)
+        """How sure the decision on a value is, from 0 at the limit to 1 half the contrast away."""
+        return np.minimum(2 * np.abs(layer - self.limit) / self.contrast, 1).astype(np.float32)
 
     @property
     def spread(self) -> float:
@@ -117,6 +138,9 @@ class Mixture:
 PRIOR = Mixture(Component(-0.05, 0.12, 0.2), Component(0.75, 0.18, 0.25), mixed=0.1)
 """Prior for a field. Carbon-binder beside a particle is a porous film, darker than carbon-binder in bulk; void is not
 quite at 0 where the blur or the level of pores is a little off."""
+
+OVERLAP = (6.0, 10.0)
+"""Separations up to which values of void and carbon-binder overlap, and from which on they do not."""
 
 PARTICLE_STD = (0.08, 0.1)
 """Standard deviation of the means of void and carbon-binder of single particles around those of their field, from
