@@ -34,7 +34,7 @@ FINE_STEPS = 16
 LAYERS = np.array([1.0, 2.0, 3.0, 4.0, 5.5])
 """Where one layer outside the edge ends and the next begins, in voxels."""
 
-MISFIT, LAYER_STEP, EDGE_STD = 0.03, 0.4, 0.5
+MISFIT, LAYER_STEP, EDGE_STD = 0.02, 0.4, 0.5
 """Standard deviations of the priors: misfit of a profile beyond the noise, relative to the contrast of void and active
 material; step between layers, relative to the contrast of void and carbon-binder; position of the edge in voxels."""
 
