@@ -45,7 +45,7 @@ ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
 
 PROFILE_CYCLE = "60s"
 """How often a worker begins a new profile of where its time goes. `distributed` keeps thousands of them; with its own
-second, a worker grows by tens of MiB in a minute."""
+second, a worker grows by some 20 MiB in a minute."""
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 
 from tomostat.kernels.arrays import Floats
 from tomostat.measure.contact.mixture import Mixture
+from tomostat.measure.contact.profiles import MODEST_BLUR
 from tomostat.measure.shape.averaging import SmoothingWeights, average_over_surface, connected_regions
 
 BORDER_SLOPE = 2.0
@@ -54,7 +55,7 @@ def classify_contact(
     return np.where(near_border, gradual, is_binder).astype(np.float32)
 
 
-SMALLEST_CONTACT, SMALLEST_GAP, MODEST_BLUR = 25.0, 12.0, 1.2
+SMALLEST_CONTACT, SMALLEST_GAP = 25.0, 12.0
 """Areas in voxel faces, weighted with their certainty, below which a contact in a gap and a gap in a contact are noise.
 Above `MODEST_BLUR` voxels, undoing the blur raises more noise: the second grows with the blur, the first, which
 would halve the detour of a whole gap, with its cube."""

@@ -39,8 +39,8 @@ MISFIT, LAYER_STEP, EDGE_STD = 0.02, 0.4, 0.5
 material; step between layers, relative to the contrast of void and carbon-binder; position of the edge in voxels."""
 
 MODEST_BLUR = 1.2
-"""Blur in voxels up to which `MISFIT` holds. It falls with the square of a wider one, under which a thin layer and the
-particle's own edge differ by little."""
+"""Blur in voxels up to which noise, not blur, limits what is seen outside an edge. `MISFIT` falls with the square of a
+wider one, under which a thin layer and the particle's own edge differ by little."""
 
 TRILINEAR, OUTLINE = 1 / 6, 0.4**2
 """Variances in voxel^2 that linear interpolation adds to the blur, and averaging over points whose outline is some
