@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Box = tuple[slice, slice, slice]
 """Part (z, y, x) of a volume."""
@@ -24,6 +24,12 @@ def box_between(low: Iterable[int], high: Iterable[int]) -> Box:
 def box_of(shape: Sequence[int]) -> Box:
     """The box (z, y, x) of all voxels."""
     return box_between((0, 0, 0), shape)
+
+
+def box_within(box: Box, outer: Box) -> Box:
+    """A box relative to the first voxel of another, which holds it."""
+    z, y, x = (slice(s.start - o.start, s.stop - o.start) for s, o in zip(box, outer, strict=True))
+    return z, y, x
 
 
 def middle_box(shape: Sequence[int], size: Sequence[int]) -> Box:
@@ -84,8 +90,14 @@ class Block:
     @property
     def inner(self) -> Box:
         """The core relative to the first voxel of `outer`."""
-        z, y, x = (slice(c.start - o.start, c.stop - o.start) for c, o in zip(self.core, self.outer, strict=True))
-        return z, y, x
+        return box_within(self.core, self.outer)
+
+    def with_halo(self, halo: int) -> Block:
+        """The same block with a halo of so many voxels, where it has as many."""
+        sides = list(zip(self.core, self.outer, strict=True))
+        low = [max(core.start - halo, outer.start) for core, outer in sides]
+        high = [min(core.stop + halo, outer.stop) for core, outer in sides]
+        return replace(self, outer=box_between(low, high))
 
 
 def grid_shape(shape: Sequence[int], core: Sequence[int]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Thresholds between the phases and the noise, from exact counts of the whole volume."""
+"""Thresholds between the phases and the noise, from exact counts of the volume, or of a sample of a large one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MOST_BLUR = 3.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Result of the histograms of the whole volume.
+    """Result of the histograms.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Estimate:
 
 
 def find_phases(plan: PhasesPlan, guesses: Sequence[FirstGuess]) -> Estimate:
-    """Find the thresholds between the phases, the noise and the blur, from histograms of the whole volume.
+    """Find the thresholds between the phases, the noise and the blur, from histograms of the volume.
 
     Where no carbon-binder shows below the active material that was guessed, the grey values have two levels only, or
     the brighter of the two is carbon-binder and active material is rare or missing. Carbon-binder is a web or a skin,
@@ -157,7 +157,7 @@ def _thresholds_at(plan: PhasesPlan, guess: FirstGuess, blur: float | None, dark
         guess.step("histogram" if dark_smoothing == DARK_SMOOTHINGS[0] else "histogram-smooth"),
         {
             block.key: count(path, block, outside, options.smoothing, dark_smoothing, guess, steps, margin)
-            for block in plan.blocks(halo)
+            for block in plan.sample(halo)
         },
     )
     total = {name: decode_sum([part[name] for part in found]) for name in found[0]}

@@ -11,16 +11,19 @@ import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from tomostat.blocks import Block, Box, Shape, block_grid
+from tomostat.blocks import Block, Box, Shape, block_grid, box_within
 from tomostat.execution import Execution
 from tomostat.phases.kernels.outside import HALO, Outside, outside_mask
 from tomostat.phases.options import PhasesOptions
-from tomostat.volume import VolumeInfo, read_box, without_shading
+from tomostat.volume import SHARD, VolumeInfo, read_box, without_shading
 
 DIFFERENCE_BINS = 4096
 """Intervals of the histograms of grey-value differences, from which noise is found."""
 LEAST_PAIRS = 1000
 """Fewest pairs of voxels deep in active material from which noise is found; of all voxels where there are fewer."""
+MOST_PARTS = 64
+"""Most parts of `tomostat.volume.SHARD` voxels from which thresholds and noise are found. These 270 million voxels fix
+histograms to far less than an interval."""
 PERCENTILES = (0.005, 0.995)
 """Shares of the grey values that lie below those of `PhaseFit.percentiles`."""
 
@@ -60,6 +63,16 @@ class PhasesPlan:
         """Blocks of the volume, with a halo of so many voxels on each side."""
         return block_grid(self.info.shape, self.block, (halo,) * 3)
 
+    def sample(self, halo: int) -> list[Block]:
+        """Blocks with a halo from which thresholds are found: all of a volume, or some of a large one drawn at random.
+
+        They depend on the shape of the volume alone, not on the blocks of work.
+        """
+        parts = block_grid(self.info.shape, SHARD, (halo,) * 3)
+        if len(parts) <= MOST_PARTS:
+            return parts
+        return [parts[i] for i in np.sort(np.random.default_rng(0).choice(len(parts), MOST_PARTS, replace=False))]
+
 
 def read_block(
     path: Path, box: Box, outside: Outside | None, *, keep_shading: bool
@@ -87,7 +100,7 @@ def read_block(
     y, x = (slice(max(s.start - margin, 0), s.stop + margin) for s in plane)
     wide = z, y, x
     raw = read_box(path, wide)
-    crop = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
+    crop = box_within(box, wide)
     in_field = None
     if outside:
         in_field = ~outside_mask(raw, outside, [w.start for w in wide])[crop]

@@ -52,11 +52,11 @@ def segment_phases(
 
     Large areas of one exact grey value at the border lie outside the field of view. Slow additive shading is estimated
     on a fixed coarse grid and stored with the volume (`tomostat.volume.read_flat` subtracts it). Thresholds come from
-    histograms of the whole volume by multi-Otsu, of voxels away from edges. Pore and carbon-binder are distinguished by
-    the mean of the dark voxels beyond the blurred edge of active material, since within that edge every pore has the
-    grey value of carbon-binder. A phase whose grey level does not differ from another by more than noise is left out,
-    and active material where the brighter of two levels is a web or a skin and not particles; the fit says so in its
-    warnings. The result does not depend on the blocks.
+    histograms by multi-Otsu, of voxels away from edges, in all of the volume or, where it is large, in parts that are
+    drawn at random. Pore and carbon-binder are distinguished by the mean of the dark voxels beyond the blurred edge of
+    active material, since within that edge every pore has the grey value of carbon-binder. A phase whose grey level
+    does not differ from another by more than noise is left out, and active material where the brighter of two levels is
+    a web or a skin and not particles; the fit says so in its warnings. The result does not depend on the blocks.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tomostat.blocks import Block
+from tomostat.blocks import Block, box_within
 from tomostat.stitch.agreement import labels_of_views
 from tomostat.stitch.kernels.edges import move_edges
 from tomostat.stitch.kernels.refine import refine_labels
@@ -28,7 +28,11 @@ def block_labels(plan: StitchPlan, block: Block) -> NDArray[np.uint32]:
     labels = labels_of_views(plan, block.outer) if plan.others else paint_masks(plan, block.outer)
     phases = read_box(plan.path, block.outer, "phases")
     labels = refine_labels(labels, phases, plan.options.margin)
-    if plan.edges is not None and plan.options.margin:
-        first = tuple(s.start for s in block.outer)
-        labels = move_edges(labels, phases, read_flat(plan.path, block.outer), plan.edges, first)
-    return labels[block.inner]
+    if plan.edges is None or not plan.options.margin:
+        return labels[block.inner]
+    near = block.with_halo(plan.edges.halo)
+    rest = box_within(near.outer, block.outer)
+    z, y, x = (s.start for s in near.outer)
+    labels = np.ascontiguousarray(labels[rest])  # kernels are compiled for whole arrays
+    labels = move_edges(labels, phases[rest], read_flat(plan.path, near.outer), plan.edges, (z, y, x))
+    return labels[near.inner]
