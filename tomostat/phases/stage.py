@@ -19,7 +19,7 @@ class Phases(FieldStage[PhasesOptions]):
     name = "phases"
     help = "Segment voxels into pore, carbon-binder domain and active material."
     options = PhasesOptions
-    version = 7
+    version = 8
     reads = ("grey",)
     writes = ("phases",)
 

@@ -21,7 +21,7 @@ class Stitch(FieldStage[StitchOptions]):
     name = "stitch"
     help = "Join detections of neighbouring slices into particles, or correct them by hand."
     options = StitchOptions
-    version = 14
+    version = 15
     reads = ("grey", "instances", "phases")
     writes = ("merge graph", "particles")
 

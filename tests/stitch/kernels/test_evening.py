@@ -12,7 +12,7 @@ from scipy import ndimage
 from properties import examples
 from shapes import ball_at
 from tomostat.kernels.smoothing import smooth
-from tomostat.stitch.kernels.evening import APART, even_out, evening_halo, evening_reach
+from tomostat.stitch.kernels.evening import APART, DEEP, even_out, evening_halo, evening_reach
 
 
 def evened(labels: NDArray[np.uint32], sigma: float) -> NDArray[np.uint32]:
@@ -41,7 +41,17 @@ def test_voxels_at_surfaces_follow_the_majority_around_them(seed: int, sigma: fl
     expected[joins] = np.where(near[0], 1, 2)[joins]
     moved, still_solid = even_out(labels, solid, usable, sigma)
     np.testing.assert_array_equal(moved, expected)
-    np.testing.assert_array_equal(still_solid > 0, ((solid > 0) & ~leaves) | joins)
+    shallow = rough & (share < DEEP) & (usable > 0)
+    np.testing.assert_array_equal(still_solid > 0, (((solid > 0) | shallow) & ~leaves) | joins)
+
+
+def test_voids_at_the_surface_count_as_solid_and_deep_ones_do_not() -> None:
+    ball = ball_at((40, 40, 40), (19.5, 19.5, 19.5), 15)
+    depth = ndimage.distance_transform_edt(ball)
+    pits, cavity = ball & (depth <= 2) & (np.arange(40) % 3 == 0), ball & (depth > 10)
+    solid = (ball & ~pits & ~cavity).view(np.uint8)
+    labels, still_solid = even_out(ball.astype(np.uint32), solid, np.ones_like(solid), 1.6)
+    np.testing.assert_array_equal(still_solid > 0, (labels > 0) & ~cavity)
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0, 2.0, 3.0])

@@ -16,6 +16,8 @@ from tomostat.kernels.smoothing import smooth
 
 REACH = 2.0
 """Reach of the Gaussian in its standard deviations."""
+DEEP = 0.98
+"""Share of the Gaussian within particles from which a voxel is so deep that what the phases call void there is one."""
 APART = 2
 """Voxels between two particles up to which the void between them is not filled."""
 
@@ -38,7 +40,8 @@ def even_out(
     A voxel beside a particle joins it where more than half of the Gaussian around the voxel is in particles, unless a
     second particle is near: gaps stay open. A solid voxel at the surface leaves where less than half is. Thin plates
     and small particles lose no more than their outermost voxels. Curved surfaces move inwards as by any Gaussian,
-    by its variance times their mean curvature.
+    by its variance times their mean curvature. Voids so close to the surface that the Gaussian reaches it count as
+    solid: in noise most of them are none, and the edge that is fitted to the grey values is to decide.
 
     Parameters
     ----------
@@ -72,7 +75,9 @@ def _even_out(labels, solid, usable, share):  # type: ignore[no-untyped-def]
                         label = _only_neighbour(labels, z, y, x)
                         if label:
                             evened[z, y, x], still_solid[z, y, x] = label, 1
-                elif share[z, y, x] < 0.5 and solid[z, y, x] and _touches_background(labels, z, y, x):
+                elif not solid[z, y, x]:
+                    still_solid[z, y, x] = share[z, y, x] < DEEP and usable[z, y, x]
+                elif share[z, y, x] < 0.5 and _touches_background(labels, z, y, x):
                     evened[z, y, x], still_solid[z, y, x] = 0, 0
     return evened, still_solid
 
