@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from properties import examples
-from tomostat.blocks import block_grid, check_memory, check_whole_shards, middle_box
+from tomostat.blocks import block_grid, box_within, check_memory, check_whole_shards, middle_box
 
 small = st.tuples(*[st.integers(1, 9)] * 3)
 halos = st.tuples(*[st.integers(0, 4)] * 3)
@@ -33,6 +33,19 @@ def test_outer_is_core_and_halo_clipped(shape, core, halo):
         for c, o, h, n in zip(block.core, block.outer, halo, shape, strict=True):
             assert o.start == max(c.start - h, 0)
             assert o.stop == min(c.stop + h, n)
+
+
+@examples(100)
+@given(small, small, halos, st.integers(0, 5))
+def test_a_narrower_halo_gives_the_same_core_of_less(shape, core, halo, width):
+    volume = np.arange(np.prod(shape)).reshape(shape)
+    for block in block_grid(shape, core, halo):
+        near = block.with_halo(width)
+        assert near.core == block.core
+        assert np.array_equal(volume[block.outer][box_within(near.outer, block.outer)], volume[near.outer])
+        assert np.array_equal(volume[near.outer][near.inner], volume[block.core])
+        for c, o, h, n in zip(block.core, near.outer, halo, shape, strict=True):
+            assert (o.start, o.stop) == (max(c.start - min(h, width), 0), min(c.stop + min(h, width), n))
 
 
 @examples(100)

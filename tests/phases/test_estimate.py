@@ -9,7 +9,7 @@ from scipy import ndimage
 from shapes import phantom_block, shaded_blobs
 from stores import read_whole
 from tomostat.phase import Phase, PhaseLevels
-from tomostat.phases import segment_phases
+from tomostat.phases import plan, segment_phases
 from tomostat.phases.options import PhasesOptions
 from tomostat.volume import read_flat, read_shading
 from volumes import whole_box
@@ -33,6 +33,20 @@ def test_shading_is_removed_and_stored(stored):
     assert np.std(after) < 0.4 * np.std(before), "level of active material across the field"
     segment_phases(path, options=PhasesOptions(shading=False))
     assert read_shading(path) is None
+
+
+def test_thresholds_of_a_large_volume_come_from_parts_of_it(stored, monkeypatch):
+    """Nearly the same as from all of it, and exactly the same whatever the blocks."""
+    path = stored(phantom_block(noise=0.05).grey, small=True)
+    whole = segment_phases(path)
+    monkeypatch.setattr(plan, "SHARD", (16, 32, 32))
+    monkeypatch.setattr(plan, "MOST_PARTS", 12)
+    parts = [segment_phases(path, block=block) for block in ((16, 32, 32), (32, 64, 128))]
+    assert parts[0] == parts[1]
+    contrast = whole.levels.active - whole.levels.pore
+    assert parts[0].thresholds != whole.thresholds
+    assert parts[0].thresholds == pytest.approx(whole.thresholds, abs=0.02 * contrast)
+    assert parts[0].noise == pytest.approx(whole.noise, rel=0.05)
 
 
 def test_no_carbon_binder_is_invented(stored):
