@@ -28,7 +28,7 @@ class MeasureStage(FieldStage[MeasureOptions]):
     name = "measure"
     help = "Measure every particle: size, surface, detachment, resistance, cracks, density."
     options = MeasureOptions
-    version = 18
+    version = 19
     reads = ("grey", "phases", "particles")
     writes = ("table", "contacts", "maps")
 

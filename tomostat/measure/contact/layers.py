@@ -134,18 +134,28 @@ def find_layers(
     Layers
         One value per surface point.
     """
-    profile, usable, solid = _profiles(surface, surroundings, levels, weights)
-    layers, _ = fit_layers(profile, usable, solid, levels)
-    value = np.stack([layers[:, :depth].mean(axis=1) for depth in TOLERANCES])
+    profile, usable, solid, metal = _profiles(surface, surroundings, levels, weights)
+    value = _layer_values(profile, usable, solid, levels)
     layer = value[TOLERANCES.index(tolerance)]
-    active, metal = (_relative_level(level, levels) for level in (levels.active, levels.collector))
+    active, metal_level = (_relative_level(level, levels) for level in (levels.active, levels.collector))
     particle = _lies_beyond(surface, surroundings.other, CONTACT_DISTANCE) | (layer > ACTIVE_SHARE * active)
     collector = _lies_beyond(surface, surroundings.collector, COLLECTOR_DISTANCE)
-    collector = collector & ~particle & (layer > 0.5 + 0.5 * metal)
+    collector = collector & ~particle & (layer > 0.5 + 0.5 * metal_level)
+    beside = (metal.max(axis=1) > 0) & ~collector
+    if beside.any() and levels.collector is not None:
+        # the collector's blur is taken away as that of other particles is, were it as bright as they are
+        as_bright = profile + metal * np.float32(levels.active - levels.collector)
+        value[:, beside] = _layer_values(as_bright[beside], usable[beside], (solid + metal)[beside], levels)
     beyond = (POSITIONS > 0) & (POSITIONS <= tolerance + 1)
     known = (usable[:, beyond].mean(axis=1) > LEAST_USABLE) | particle
     open_area = np.where(known & ~particle & ~collector, surface.area, 0).astype(np.float32)
     return Layers(value, particle, collector, known, open_area, weights)
+
+
+def _layer_values(profile: Floats, usable: Floats, solid: Floats, levels: GreyLevels) -> Floats:
+    """Mean grey of the first layers beyond the edge by tolerance, (3, n) float32."""
+    layers, _ = fit_layers(profile, usable, solid, levels)
+    return np.stack([layers[:, :depth].mean(axis=1) for depth in TOLERANCES])
 
 
 def contact_without_binder(surface: Surface, surroundings: Surroundings) -> SurfaceContact:
@@ -241,14 +251,18 @@ def _relative_level(level: float | None, levels: GreyLevels) -> float:
 
 def _profiles(
     surface: Surface, surroundings: Surroundings, levels: GreyLevels, weights: SmoothingWeights
-) -> tuple[Floats, Floats, Floats]:
-    """Grey values, usable share and blurred share of other particles along the normals, averaged over the surface."""
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Grey values, usable share, blurred shares of other particles and of the collector along the normals.
+
+    All are averaged over the surface nearby.
+    """
     usable = (~surroundings.other & ~surroundings.outside & np.isfinite(surroundings.grey)).view(np.uint8)
     value, weight = sample_profiles(surface, surroundings.grey, usable)
-    solid = np.zeros_like(value)
-    if surroundings.solid.any():
-        solid = sample_profiles(surface, blurred_solid(surroundings.solid, levels.blur), usable)[0]
-    columns = np.concatenate([value * weight, weight, solid * weight], axis=1)
-    total, share, covered = np.split(average_over_surface(weights, columns), 3, axis=1)
-    divisor = np.maximum(share, 1e-6)
-    return (total / divisor).astype(np.float32), share, (covered / divisor).astype(np.float32)
+    others = (surroundings.solid, surroundings.collector.view(np.uint8))
+    near = [sample_profiles(surface, blurred_solid(other, levels.blur), usable)[0] for other in others if other.any()]
+    columns = np.concatenate([weight, *(values * weight for values in (value, *near))], axis=1)
+    share, *totals = np.split(average_over_surface(weights, columns), 2 + len(near), axis=1)
+    means = ((total / np.maximum(share, 1e-6)).astype(np.float32) for total in totals)
+    profile = next(means)
+    solid, metal = (next(means) if other.any() else np.zeros_like(profile) for other in others)
+    return profile, share, solid, metal
