@@ -25,7 +25,8 @@ function layoutOf(plot) {
     margin: { l: 62, r: 12, t: 8, b: plot.x.text ? 74 : 48 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 300,
     font: { color: ink, size: 12, family: getComputedStyle(document.body).fontFamily }, modebar: { color: muted, activecolor: ink, bgcolor: page },
     selections: state.selected && plot === drawnIn ? plot.box.layout.selections : [], // the box stays where it was drawn
-    showlegend: plot === plots[0] && study.conditions.length > 1, legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)" },
+    showlegend: plot === plots[0] && study.conditions.length > 1,
+    legend: { x: 1, xanchor: "right", y: 0.9, bgcolor: "rgba(0,0,0,0)" }, // below the buttons, which would hide a condition
   };
 }
 function tracesOf(plot) {
