@@ -153,7 +153,7 @@ def move_edges(
     Parameters
     ----------
     labels
-        Particles, (z, y, x) uint32; voids that they enclose are labelled too, and stay.
+        Particles, (z, y, x) uint32; voids that they enclose are labelled too, and deep ones stay.
     phases
         Codes of `Phase`, (z, y, x) uint8: voxels of a particle that are not active material are its voids.
     grey

@@ -17,7 +17,7 @@ from tomostat.kernels.smoothing import smooth
 REACH = 2.0
 """Reach of the Gaussian in its standard deviations."""
 DEEP = 0.98
-"""Share of the Gaussian within particles from which a voxel is so deep that what the phases call void there is one."""
+"""Share of the Gaussian within particles from which on a voxel lies so deep that what the phases call void is void."""
 APART = 2
 """Voxels between two particles up to which the void between them is not filled."""
 
