@@ -22,8 +22,8 @@ DIFFERENCE_BINS = 4096
 LEAST_PAIRS = 1000
 """Fewest pairs of voxels deep in active material from which noise is found; of all voxels where there are fewer."""
 MOST_PARTS = 64
-"""Most parts of `tomostat.volume.SHARD` voxels from which thresholds and noise are found. These 270 million voxels fix
-histograms to far less than an interval."""
+"""Most parts of `tomostat.volume.SHARD` voxels from which thresholds and noise are found, 270 million voxels. Half as
+many and fewer changed thresholds by less than an interval of the histograms."""
 PERCENTILES = (0.005, 0.995)
 """Shares of the grey values that lie below those of `PhaseFit.percentiles`."""
 
